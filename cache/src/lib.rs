@@ -1,0 +1,1 @@
+//! Artefact ids, Arrow schemas and the content-addressed store of sndpipe.

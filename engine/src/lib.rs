@@ -1,0 +1,1 @@
+//! Pipeline files, plans, keys and the scheduler of sndpipe.

@@ -1,0 +1,1 @@
+//! Networks on dfdx: layers, kernels, losses, optimisers and checkpoints of sndpipe.
