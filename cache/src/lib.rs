@@ -1,1 +1,42 @@
 //! Artefact ids, Arrow schemas and the content-addressed store of sndpipe.
+
+mod artefact;
+mod blob;
+mod codec;
+mod column;
+mod digest;
+mod document;
+mod error;
+mod hasher;
+mod index;
+mod lock;
+mod manifest;
+mod memo;
+mod row;
+mod row_file;
+mod row_map;
+mod rows;
+mod shard;
+mod source;
+mod stats;
+mod store;
+mod table;
+mod verify;
+mod warning;
+mod write;
+
+pub use digest::{Digest, ParseDigestError};
+pub use document::Bucket;
+pub use error::CacheError;
+pub use hasher::Hasher;
+pub use lock::KeyLock;
+pub use manifest::{Column, FileRef, Form, Manifest, Meta};
+pub use row::{Row, RowRef, Values, ValuesRef};
+pub use row_map::{RowMap, RowOutcome};
+pub use rows::{IndexRow, RowAt, Rows};
+pub use source::{FileDigest, FileStat};
+pub use stats::{KindStats, Stats};
+pub use store::Store;
+pub use verify::Fault;
+pub use warning::{Warning, WarningHook};
+pub use write::{Durability, IoFault};

@@ -1,0 +1,175 @@
+//! Column ids: hashes of values, independent of how Arrow or Parquet lay them out.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
+
+use crate::{CacheError, Column, Digest, Hasher};
+
+/// Describes every column of a table.
+pub(crate) fn columns(table: &RecordBatch) -> Result<Vec<Column>, CacheError> {
+    let schema = table.schema();
+    let mut columns: Vec<Column> = Vec::with_capacity(table.num_columns());
+    for (field, array) in schema.fields().iter().zip(table.columns()) {
+        let name = field.name();
+        if columns.iter().any(|column| column.name == *name) {
+            return Err(CacheError::invalid(format!("column `{name}` occurs twice in a table")));
+        }
+        let data_type = type_name(field.data_type()).ok_or_else(|| {
+            CacheError::invalid(format!(
+                "column `{name}` has type {}, which is not stored",
+                field.data_type()
+            ))
+        })?;
+        columns.push(Column { name: name.clone(), data_type, id: column_id(array.as_ref())? });
+    }
+    Ok(columns)
+}
+
+/// Hashes the values of a column: their number, then each as a null mark and little-endian bytes.
+pub(crate) fn column_id(array: &dyn Array) -> Result<Digest, CacheError> {
+    let mut hasher = Hasher::new("column");
+    hasher.u64(array.len() as u64);
+    let mut sink = Sink { hasher, buffer: Vec::with_capacity(Sink::SIZE + 1024) };
+    encode(array, &mut sink)?;
+    sink.flush();
+    Ok(sink.hasher.finish())
+}
+
+/// Hashes texts exactly as [`column_id`] hashes a text column without nulls.
+pub(crate) fn text_column_id<'a>(texts: impl ExactSizeIterator<Item = &'a str>) -> Digest {
+    let mut hasher = Hasher::new("column");
+    hasher.u64(texts.len() as u64);
+    let mut sink = Sink { hasher, buffer: Vec::with_capacity(Sink::SIZE + 1024) };
+    for text in texts {
+        sink.value(true, |out| {
+            out.extend((text.len() as u64).to_le_bytes());
+            out.extend(text.as_bytes());
+        });
+    }
+    sink.flush();
+    sink.hasher.finish()
+}
+
+/// Returns the name of a type as it enters content ids, or `None` for one that is not stored.
+pub(crate) fn type_name(data_type: &DataType) -> Option<String> {
+    Some(match data_type {
+        DataType::Boolean => "Boolean".into(),
+        DataType::Int8 => "Int8".into(),
+        DataType::Int16 => "Int16".into(),
+        DataType::Int32 => "Int32".into(),
+        DataType::Int64 => "Int64".into(),
+        DataType::UInt8 => "UInt8".into(),
+        DataType::UInt16 => "UInt16".into(),
+        DataType::UInt32 => "UInt32".into(),
+        DataType::UInt64 => "UInt64".into(),
+        DataType::Float16 => "Float16".into(),
+        DataType::Float32 => "Float32".into(),
+        DataType::Float64 => "Float64".into(),
+        DataType::Utf8 => "Utf8".into(),
+        DataType::LargeUtf8 => "LargeUtf8".into(),
+        DataType::Binary => "Binary".into(),
+        DataType::LargeBinary => "LargeBinary".into(),
+        DataType::FixedSizeBinary(size) => format!("FixedSizeBinary<{size}>"),
+        DataType::List(field) => format!("List<{}>", type_name(field.data_type())?),
+        DataType::LargeList(field) => format!("LargeList<{}>", type_name(field.data_type())?),
+        DataType::FixedSizeList(field, size) => {
+            format!("FixedSizeList<{}, {size}>", type_name(field.data_type())?)
+        }
+        _ => return None,
+    })
+}
+
+/// Collects bytes, so that the hasher sees long runs.
+struct Sink {
+    hasher: Hasher,
+    buffer: Vec<u8>,
+}
+
+impl Sink {
+    const SIZE: usize = 64 << 10;
+
+    fn value(&mut self, valid: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        self.buffer.push(u8::from(valid));
+        if valid {
+            write(&mut self.buffer);
+        }
+        if self.buffer.len() >= Sink::SIZE {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.hasher.raw(&self.buffer);
+        self.buffer.clear();
+    }
+}
+
+fn encode(array: &dyn Array, sink: &mut Sink) -> Result<(), CacheError> {
+    macro_rules! numbers {
+        ($type:ty) => {{
+            let array = array.as_primitive::<$type>();
+            for (i, value) in array.values().iter().enumerate() {
+                sink.value(array.is_valid(i), |out| out.extend(value.to_le_bytes()));
+            }
+        }};
+    }
+    macro_rules! byte_strings {
+        ($array:expr) => {{
+            let array = $array;
+            for i in 0..array.len() {
+                sink.value(array.is_valid(i), |out| {
+                    let value: &[u8] = array.value(i).as_ref();
+                    out.extend((value.len() as u64).to_le_bytes());
+                    out.extend(value);
+                });
+            }
+        }};
+    }
+    macro_rules! lists {
+        ($array:expr) => {{
+            let array = $array;
+            for i in 0..array.len() {
+                let valid = array.is_valid(i);
+                let items = array.value(i);
+                sink.value(valid, |out| out.extend((items.len() as u64).to_le_bytes()));
+                if valid {
+                    encode(items.as_ref(), sink)?;
+                }
+            }
+        }};
+    }
+    match array.data_type() {
+        DataType::Boolean => {
+            let array = array.as_boolean();
+            for i in 0..array.len() {
+                sink.value(array.is_valid(i), |out| out.push(u8::from(array.value(i))));
+            }
+        }
+        DataType::Int8 => numbers!(Int8Type),
+        DataType::Int16 => numbers!(Int16Type),
+        DataType::Int32 => numbers!(Int32Type),
+        DataType::Int64 => numbers!(Int64Type),
+        DataType::UInt8 => numbers!(UInt8Type),
+        DataType::UInt16 => numbers!(UInt16Type),
+        DataType::UInt32 => numbers!(UInt32Type),
+        DataType::UInt64 => numbers!(UInt64Type),
+        DataType::Float16 => numbers!(Float16Type),
+        DataType::Float32 => numbers!(Float32Type),
+        DataType::Float64 => numbers!(Float64Type),
+        DataType::Utf8 => byte_strings!(array.as_string::<i32>()),
+        DataType::LargeUtf8 => byte_strings!(array.as_string::<i64>()),
+        DataType::Binary => byte_strings!(array.as_binary::<i32>()),
+        DataType::LargeBinary => byte_strings!(array.as_binary::<i64>()),
+        DataType::FixedSizeBinary(_) => byte_strings!(array.as_fixed_size_binary()),
+        DataType::List(_) => lists!(array.as_list::<i32>()),
+        DataType::LargeList(_) => lists!(array.as_list::<i64>()),
+        DataType::FixedSizeList(..) => lists!(array.as_fixed_size_list()),
+        other => return Err(CacheError::invalid(format!("values of type {other} are not stored"))),
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! Documents: small byte strings under a name, each with a checksum.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::lock::TEMP_PREFIX;
+use crate::store::sharded;
+use crate::{CacheError, Digest, Durability, Hasher, Store};
+
+/// A collection of documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bucket {
+    /// What a stage's key led to.
+    Records,
+    /// What a run did.
+    Runs,
+    /// What is known about sources.
+    Sources,
+    /// What is remembered about pipeline files.
+    Pipelines,
+}
+
+impl Bucket {
+    /// All buckets.
+    pub const ALL: [Bucket; 4] = [Bucket::Records, Bucket::Runs, Bucket::Sources, Bucket::Pipelines];
+
+    /// Returns the name of the bucket's folder.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Bucket::Records => "records-v1",
+            Bucket::Runs => "runs-v1",
+            Bucket::Sources => "sources-v1",
+            Bucket::Pipelines => "pipelines-v1",
+        }
+    }
+}
+
+impl Store {
+    /// Writes a document, replacing one of that name; after a power failure it is there whole or not at all.
+    ///
+    /// # Errors
+    /// Full or unusable; [`CacheError::Invalid`] for a name that is no plain file name.
+    pub fn put_document(&self, bucket: Bucket, name: &str, bytes: &[u8]) -> Result<(), CacheError> {
+        self.put_document_with(bucket, name, bytes, Durability::File)
+    }
+
+    /// Writes a document with a chosen durability.
+    ///
+    /// # Errors
+    /// As [`Store::put_document`].
+    pub fn put_document_with(
+        &self,
+        bucket: Bucket,
+        name: &str,
+        bytes: &[u8],
+        durability: Durability,
+    ) -> Result<(), CacheError> {
+        check_name(name)?;
+        self.write_document(&self.document_path(bucket, name), bucket.folder(), name, bytes, durability)
+    }
+
+    /// Reads a document; `None` if there is none or it is damaged, which is warned about.
+    ///
+    /// # Errors
+    /// [`CacheError::Io`] if it exists but cannot be read.
+    pub fn document(&self, bucket: Bucket, name: &str) -> Result<Option<Vec<u8>>, CacheError> {
+        check_name(name)?;
+        self.read_document(&self.document_path(bucket, name), bucket.folder(), name)
+    }
+
+    /// Lists the names in a bucket, sorted.
+    ///
+    /// # Errors
+    /// [`CacheError::Io`] if the folder cannot be read.
+    pub fn documents(&self, bucket: Bucket) -> Result<Vec<String>, CacheError> {
+        let mut names = Vec::new();
+        for path in list_sharded(&self.inner.dir.join(bucket.folder()))? {
+            names.extend(path.file_name().and_then(|name| name.to_str()).map(str::to_owned));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes a document, if it is there.
+    ///
+    /// # Errors
+    /// Unusable if the folder is not writable.
+    pub fn remove_document(&self, bucket: Bucket, name: &str) -> Result<(), CacheError> {
+        check_name(name)?;
+        let path = self.document_path(bucket, name);
+        match fs_err::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(CacheError::writing(&path, source))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn document_path(&self, bucket: Bucket, name: &str) -> PathBuf {
+        sharded(&self.inner.dir.join(bucket.folder()), name)
+    }
+
+    pub(crate) fn write_document(
+        &self,
+        path: &Path,
+        domain: &str,
+        name: &str,
+        bytes: &[u8],
+        durability: Durability,
+    ) -> Result<(), CacheError> {
+        let trailer = format!("\n{}\n", checksum(domain, name, bytes));
+        self.write_file(path, &[bytes, trailer.as_bytes()], durability)
+    }
+
+    pub(crate) fn read_document(
+        &self,
+        path: &Path,
+        domain: &str,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>, CacheError> {
+        let mut bytes = match fs_err::read(path) {
+            Ok(bytes) => bytes,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(CacheError::reading(path, source)),
+        };
+        match document_length(domain, name, &bytes) {
+            Some(length) => {
+                bytes.truncate(length);
+                Ok(Some(bytes))
+            }
+            None => {
+                self.warn(path, "its checksum does not match; it is ignored and will be made again");
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The checksum covers the place too: a copy under another name is damage.
+fn checksum(domain: &str, name: &str, bytes: &[u8]) -> Digest {
+    Hasher::new("document").str(domain).str(name).bytes(bytes).finish()
+}
+
+/// Returns how many bytes come before the trailer, if the trailer is right.
+pub(crate) fn document_length(domain: &str, name: &str, bytes: &[u8]) -> Option<usize> {
+    let (body, trailer) = bytes.split_last_chunk::<66>()?;
+    let hex = trailer.strip_prefix(b"\n")?.strip_suffix(b"\n")?;
+    let stored: Digest = std::str::from_utf8(hex).ok()?.parse().ok()?;
+    (stored == checksum(domain, name, body)).then_some(body.len())
+}
+
+fn check_name(name: &str) -> Result<(), CacheError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=,+@".contains(&byte);
+    if name.is_empty() || name.len() > 200 || name.starts_with('.') || !name.bytes().all(plain) {
+        return Err(CacheError::invalid(format!(
+            "`{}` cannot name a document: 1 to 200 ASCII letters, digits or any of `-_.=,+@`, no dot in front",
+            name.escape_debug()
+        )));
+    }
+    Ok(())
+}
+
+/// Lists the files in the folders of a bucket, without temporary ones; a bucket that does not exist is empty.
+pub(crate) fn list_sharded(bucket: &Path) -> Result<Vec<PathBuf>, CacheError> {
+    let mut files = Vec::new();
+    for folder in list(bucket)? {
+        files.extend(list(&folder)?);
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// Lists a folder without temporary files, sorted; a folder that does not exist is empty.
+pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, CacheError> {
+    let reading = |source| CacheError::reading(folder, source);
+    let entries = match fs_err::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(source) => return Err(reading(source)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(reading)?;
+        if !entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX) {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}

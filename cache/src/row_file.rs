@@ -1,0 +1,80 @@
+//! The binary form of one commit to a row map.
+//!
+//! `SNDROWS1`, then counts, then the shards (id, length), then records of 72 bytes (input, hash, shard, row), then the
+//! reasons of skipped rows, then a checksum. The file is named by that checksum.
+
+use crate::codec::{Reader, push_short_bytes, seal, unseal};
+use crate::shard::EXTENSION;
+use crate::{Digest, FileRef};
+
+const MAGIC: &[u8] = b"SNDROWS1";
+
+/// Stands for the shard of a row that was skipped.
+pub(crate) const SKIPPED: u32 = u32::MAX;
+
+/// What one input row became: a row of the shard with this number, or the reason numbered `row`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) input: Digest,
+    pub(crate) hash: Digest,
+    pub(crate) shard: u32,
+    pub(crate) row: u32,
+}
+
+/// One commit.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RowFile {
+    pub(crate) shards: Vec<FileRef>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) reasons: Vec<String>,
+}
+
+impl RowFile {
+    /// Encodes the commit and returns the checksum that names it.
+    pub(crate) fn encode(&self) -> (Vec<u8>, Digest) {
+        let mut out = MAGIC.to_vec();
+        out.extend((self.shards.len() as u64).to_le_bytes());
+        for shard in &self.shards {
+            out.extend(shard.id.0);
+            out.extend(shard.bytes.to_le_bytes());
+        }
+        out.extend((self.entries.len() as u64).to_le_bytes());
+        for entry in &self.entries {
+            out.extend(entry.input.0);
+            out.extend(entry.hash.0);
+            out.extend(entry.shard.to_le_bytes());
+            out.extend(entry.row.to_le_bytes());
+        }
+        out.extend((self.reasons.len() as u64).to_le_bytes());
+        for reason in &self.reasons {
+            push_short_bytes(&mut out, reason.as_bytes());
+        }
+        seal("row map", out)
+    }
+
+    /// Decodes a commit; `None` if a byte is wrong.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<RowFile> {
+        let (body, _) = unseal("row map", bytes)?;
+        let mut reader = Reader(body.strip_prefix(MAGIC)?);
+        let mut shards = Vec::new();
+        for _ in 0..reader.count(40)? {
+            let (id, bytes) = (reader.digest()?, reader.u64()?);
+            shards.push(FileRef { id, bytes, extension: EXTENSION.to_owned() });
+        }
+        let count = reader.count(72)?;
+        let mut entries = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (input, hash) = (reader.digest()?, reader.digest()?);
+            entries.push(Entry { input, hash, shard: reader.u32()?, row: reader.u32()? });
+        }
+        let mut reasons = Vec::new();
+        for _ in 0..reader.count(4)? {
+            reasons.push(String::from_utf8_lossy(reader.short_bytes()?).into_owned());
+        }
+        let sound = |entry: &Entry| match entry.shard {
+            SKIPPED => (entry.row as usize) < reasons.len(),
+            shard => (shard as usize) < shards.len(),
+        };
+        (reader.0.is_empty() && entries.iter().all(sound)).then_some(RowFile { shards, entries, reasons })
+    }
+}

@@ -1,0 +1,261 @@
+//! Row maps: which input row has which output row. This is what makes rows the unit of reuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, RwLock};
+
+use rayon::prelude::*;
+
+use crate::document::list;
+use crate::row::Precision;
+use crate::row_file::{Entry, RowFile, SKIPPED};
+use crate::shard::{self, EXTENSION};
+use crate::store::ROWS;
+use crate::{CacheError, Digest, Durability, FileRef, Row, RowAt, Store};
+
+/// At most this many bytes of values go into one shard.
+const SHARD_BYTES: usize = 256 << 20;
+
+/// What is known about an input row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowOutcome {
+    /// Its output row.
+    Row(RowAt),
+    /// It has none, for this reason.
+    Skipped(String),
+}
+
+/// Which input row has which output row, for one stage kind, version and parameters.
+///
+/// Append-only; every commit is durable when it returns. Commits of several threads and processes do not disturb
+/// each other; those of other processes are seen after [`RowMap::refresh`].
+pub struct RowMap {
+    store: Store,
+    folder: PathBuf,
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Names of the files that are in here already.
+    files: BTreeSet<PathBuf>,
+    /// Sorted by input; `shard` counts in `shards`, and for a skipped row `row` counts in `reasons`.
+    entries: Vec<Entry>,
+    /// Later entries, which go before those in `entries`.
+    recent: BTreeMap<Digest, Entry>,
+    reasons: Vec<String>,
+    shards: Vec<(FileRef, bool)>,
+    numbers: BTreeMap<Digest, u32>,
+    generation: u64,
+}
+
+impl Store {
+    /// Opens the row map of a key: the hash of stage kind, version, parameters and inputs that are not mapped.
+    ///
+    /// # Errors
+    /// [`CacheError::Io`] if the folder cannot be read.
+    pub fn row_map(&self, key: &Digest) -> Result<RowMap, CacheError> {
+        let folder = self.inner.dir.join(ROWS).join(key.to_hex());
+        let map = RowMap { store: self.clone(), folder, state: RwLock::default() };
+        map.refresh()?;
+        Ok(map)
+    }
+}
+
+impl RowMap {
+    /// Looks up an input row; a row whose shard is missing is not known.
+    pub fn get(&self, input: &Digest) -> Option<RowOutcome> {
+        let generation = self.store.inner.generation.load(Ordering::Acquire);
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if state.generation == generation {
+            return state.get(input);
+        }
+        drop(state);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.look_again(&self.store, generation);
+        state.get(input)
+    }
+
+    /// Returns how many input rows are known.
+    pub fn len(&self) -> usize {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let is_new =
+            |input: &&Digest| state.entries.binary_search_by(|entry| entry.input.cmp(input)).is_err();
+        let mut distinct = state.recent.keys().filter(is_new).count();
+        let mut last = None;
+        for entry in &state.entries {
+            distinct += usize::from(last != Some(&entry.input));
+            last = Some(&entry.input);
+        }
+        distinct
+    }
+
+    /// Says whether no input row is known.
+    pub fn is_empty(&self) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.entries.is_empty() && state.recent.is_empty()
+    }
+
+    /// Reads what others committed since the map was opened.
+    ///
+    /// # Errors
+    /// [`CacheError::Io`] if the folder cannot be read.
+    pub fn refresh(&self) -> Result<(), CacheError> {
+        let generation = self.store.inner.generation.load(Ordering::Acquire);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        for path in list(&self.folder)? {
+            if path.extension().is_none_or(|extension| extension != "rows") || state.files.contains(&path) {
+                continue;
+            }
+            match fs_err::read(&path) {
+                Ok(bytes) => match RowFile::decode(&bytes) {
+                    Some(file) => state.load(file),
+                    None => {
+                        self.store.warn(&path, "its checksum does not match; its rows are computed again")
+                    }
+                },
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(CacheError::reading(&path, source)),
+            }
+            state.files.insert(path);
+        }
+        // Equal inputs: rows before skips, then any fixed order.
+        state.entries.sort_unstable_by_key(|entry| {
+            (entry.input, entry.shard == SKIPPED, entry.hash, entry.shard, entry.row)
+        });
+        state.entries.dedup();
+        state.look_again(&self.store, generation);
+        Ok(())
+    }
+
+    /// Stores rows and reasons; on return they survive the process and a power failure.
+    ///
+    /// Returns where each row went, in the order of `rows`.
+    ///
+    /// # Errors
+    /// Full or unusable; then nothing is known of these rows. [`CacheError::Invalid`] for a row of more than 2³¹ − 1
+    /// values.
+    pub fn commit(
+        &self,
+        rows: Vec<(Digest, Row)>,
+        skipped: Vec<(Digest, String)>,
+    ) -> Result<Vec<(Digest, RowAt)>, CacheError> {
+        if rows.is_empty() && skipped.is_empty() {
+            return Ok(Vec::new());
+        }
+        let hashes: Vec<Digest> = rows.par_iter().map(|(_, row)| row.hash()).collect();
+        let inputs: Vec<Digest> = rows.iter().map(|(input, _)| *input).collect();
+
+        // Distinct rows go into shards, each of one precision and a bounded size.
+        let mut places: BTreeMap<Digest, (u32, u32)> = BTreeMap::new();
+        let mut groups: Vec<Group> = Vec::new();
+        let mut open: BTreeMap<Precision, usize> = BTreeMap::new();
+        for ((_, row), hash) in rows.into_iter().zip(&hashes) {
+            if places.contains_key(hash) {
+                continue;
+            }
+            if i32::try_from(row.values.len()).is_err() {
+                return Err(CacheError::invalid(format!(
+                    "a row of {} values cannot be stored; at most {} can",
+                    row.values.len(),
+                    i32::MAX
+                )));
+            }
+            let precision = row.values.as_ref().precision();
+            let bytes = row.values.len() * precision.bytes();
+            let mut number =
+                open.get(&precision).copied().filter(|&n| groups[n].bytes + bytes <= SHARD_BYTES);
+            let number = *number.get_or_insert_with(|| {
+                groups.push(Group { precision, bytes: 0, rows: Vec::new() });
+                groups.len() - 1
+            });
+            open.insert(precision, number);
+            let group = &mut groups[number];
+            places.insert(*hash, (number as u32, group.rows.len() as u32));
+            group.bytes += bytes;
+            group.rows.push(row);
+        }
+
+        let mut shards = Vec::with_capacity(groups.len());
+        for group in groups {
+            let bytes = shard::encode(group.rows, group.precision).map_err(|error| {
+                CacheError::invalid(format!("rows cannot be written as Arrow IPC: {error}"))
+            })?;
+            shards.push(self.store.put_file(&bytes, EXTENSION, Durability::Directory)?);
+        }
+        let mut file =
+            RowFile { shards, entries: Vec::with_capacity(inputs.len() + skipped.len()), reasons: vec![] };
+        let mut result = Vec::with_capacity(inputs.len());
+        for (input, hash) in inputs.into_iter().zip(hashes) {
+            let (shard, row) = places[&hash];
+            result.push((input, RowAt { hash, shard: file.shards[shard as usize].id, row }));
+            file.entries.push(Entry { input, hash, shard, row });
+        }
+        for (number, (input, reason)) in (0..).zip(skipped) {
+            file.entries.push(Entry { input, hash: Digest([0; 32]), shard: SKIPPED, row: number });
+            file.reasons.push(reason);
+        }
+        let (bytes, id) = file.encode();
+        let path = self.folder.join(format!("{id}.rows"));
+        self.store.write_file(&path, &[&bytes], Durability::Directory)?;
+
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.files.insert(path);
+        let from = state.entries.len();
+        state.load(file);
+        let added = state.entries.split_off(from);
+        state.recent.extend(added.into_iter().map(|entry| (entry.input, entry)));
+        Ok(result)
+    }
+}
+
+struct Group {
+    precision: Precision,
+    bytes: usize,
+    rows: Vec<Row>,
+}
+
+impl State {
+    fn get(&self, input: &Digest) -> Option<RowOutcome> {
+        let start = self.entries.partition_point(|entry| entry.input < *input);
+        let same = self.entries[start..].iter().take_while(|entry| entry.input == *input);
+        self.recent.get(input).into_iter().chain(same).find_map(|entry| {
+            if entry.shard == SKIPPED {
+                return self.reasons.get(entry.row as usize).cloned().map(RowOutcome::Skipped);
+            }
+            let (file, present) = self.shards.get(entry.shard as usize)?;
+            present.then(|| RowOutcome::Row(RowAt { hash: entry.hash, shard: file.id, row: entry.row }))
+        })
+    }
+
+    /// Appends the entries of a file, renumbered; the caller sorts. Their shards are taken to be there.
+    fn load(&mut self, file: RowFile) {
+        let shards: Vec<u32> = file
+            .shards
+            .into_iter()
+            .map(|shard| {
+                let number = *self.numbers.entry(shard.id).or_insert_with(|| {
+                    self.shards.push((shard, true));
+                    (self.shards.len() - 1) as u32
+                });
+                self.shards[number as usize].1 = true;
+                number
+            })
+            .collect();
+        let reasons = self.reasons.len() as u32;
+        self.reasons.extend(file.reasons);
+        self.entries.extend(file.entries.into_iter().map(|entry| match entry.shard {
+            SKIPPED => Entry { row: entry.row + reasons, ..entry },
+            shard => Entry { shard: shards[shard as usize], ..entry },
+        }));
+    }
+
+    /// Looks which shards exist.
+    fn look_again(&mut self, store: &Store, generation: u64) {
+        for (file, present) in &mut self.shards {
+            *present = store.has_file(file);
+        }
+        self.generation = generation;
+    }
+}

@@ -1,0 +1,261 @@
+//! Dense artefacts: putting rows together under clip ids, and reading them from mapped shards.
+
+use std::collections::BTreeMap;
+
+use crate::blob::wrong_form;
+use crate::column::text_column_id;
+use crate::index::Index;
+use crate::manifest::content_id;
+use crate::row::Precision;
+use crate::shard::{EXTENSION, Shard, ShardError};
+use crate::{CacheError, Column, Digest, Durability, FileRef, Form, Hasher, Manifest, Meta, RowRef, Store};
+
+/// Where a row lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowAt {
+    /// The hash of the row.
+    pub hash: Digest,
+    /// The shard's file id.
+    pub shard: Digest,
+    /// The row within the shard.
+    pub row: u32,
+}
+
+/// A clip and its row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IndexRow {
+    /// The clip.
+    pub clip_id: String,
+    /// Its row.
+    pub row: RowAt,
+}
+
+/// A dense artefact, opened: rows are read where they lie in the mapped shards.
+pub struct Rows {
+    artefact: Digest,
+    index: Index,
+    shards: Vec<(Digest, Shard)>,
+}
+
+impl Store {
+    /// Stores a dense artefact over rows that were committed before.
+    ///
+    /// The order of `index` and `skipped` does not matter; the artefact is sorted by clip.
+    ///
+    /// # Errors
+    /// - [`CacheError::Invalid`] for a clip that occurs twice, rows of two precisions or a row beyond its shard.
+    /// - [`CacheError::Damaged`] for a shard that is missing or broken. The shard is removed, its rows are forgotten
+    ///   by the row maps, and `artefact` names the shard, for there is no artefact yet: compute the rows again.
+    /// - Full or unusable.
+    pub fn put_rows(
+        &self,
+        kind: &str,
+        meta: Meta,
+        mut index: Vec<IndexRow>,
+        mut skipped: Vec<(String, String)>,
+    ) -> Result<Manifest, CacheError> {
+        index.sort_unstable_by(|a, b| a.clip_id.cmp(&b.clip_id));
+        skipped.sort_unstable();
+        check_unique(&index, &skipped)?;
+
+        // Shards are numbered by their ids, whatever the order of the clips.
+        let mut numbers: BTreeMap<Digest, u32> = index.iter().map(|row| (row.row.shard, 0)).collect();
+        let mut shards = Vec::with_capacity(numbers.len());
+        let mut precision = None;
+        let mut limits = Vec::with_capacity(numbers.len());
+        for (number, (id, slot)) in (0..).zip(numbers.iter_mut()) {
+            let shard = self.open_shard(id, None).map_err(|error| {
+                let path = self.shard_path(id);
+                match error {
+                    ShardError::Io(source) => CacheError::reading(&path, source),
+                    ShardError::Damaged(what) => {
+                        self.forget_file(id, &path);
+                        CacheError::Damaged { path, artefact: *id, what }
+                    }
+                }
+            })?;
+            if *precision.get_or_insert(shard.precision()) != shard.precision() {
+                return Err(CacheError::invalid(format!(
+                    "an artefact of kind `{kind}` mixes rows of single and half precision"
+                )));
+            }
+            *slot = number;
+            limits.push(shard.rows());
+            shards.push(FileRef { id: *id, bytes: shard.bytes(), extension: EXTENSION.to_owned() });
+        }
+        let mut built = Index { skipped, ..Index::default() };
+        for IndexRow { clip_id, row } in index {
+            let number = numbers[&row.shard];
+            if row.row as usize >= limits[number as usize] {
+                return Err(CacheError::invalid(format!(
+                    "clip `{clip_id}` is row {} of shard {}, which has {} rows",
+                    row.row, row.shard, limits[number as usize]
+                )));
+            }
+            built.ids.push(clip_id);
+            built.hashes.push(row.hash);
+            built.places.push((number, row.row));
+        }
+        let columns = describe(&built, precision.unwrap_or(Precision::F32));
+        let id = content_id(kind, &meta, &columns);
+        if let Some(known) = self.present(&id) {
+            return Ok(known);
+        }
+        let bytes = built
+            .encode()
+            .map_err(|error| CacheError::invalid(format!("the index cannot be written: {error}")))?;
+        let file = self.put_file(&bytes, EXTENSION, Durability::File)?;
+        self.put_manifest(Manifest {
+            id,
+            kind: kind.to_owned(),
+            meta,
+            rows: built.ids.len() as u64,
+            skipped: built.skipped.len() as u64,
+            columns,
+            form: Form::Rows { index: file, shards },
+        })
+    }
+
+    /// Opens a dense artefact: checks the index and the lengths and structure of all shards.
+    ///
+    /// # Errors
+    /// [`CacheError::Damaged`]; [`CacheError::Invalid`] if the artefact has another form.
+    pub fn open_rows(&self, manifest: &Manifest) -> Result<Rows, CacheError> {
+        let Form::Rows { index: file, shards: files } = &manifest.form else {
+            return Err(wrong_form(manifest, "dense rows"));
+        };
+        let bytes = self.read_file(manifest, file)?;
+        let damaged =
+            |path, what: &str| CacheError::Damaged { path, artefact: manifest.id, what: what.to_owned() };
+        let index = Index::decode(&bytes).map_err(|what| damaged(self.file_path(file), &what))?;
+        let mut shards = Vec::with_capacity(files.len());
+        for file in files {
+            let shard = self.open_shard(&file.id, Some(file.bytes)).map_err(|error| {
+                let path = self.shard_path(&file.id);
+                match error {
+                    ShardError::Io(source) => CacheError::reading(&path, source),
+                    ShardError::Damaged(what) => damaged(path, &what),
+                }
+            })?;
+            shards.push((file.id, shard));
+        }
+        let outside = |&(shard, row): &(u32, u32)| {
+            shards.get(shard as usize).is_none_or(|(_, shard)| row as usize >= shard.rows())
+        };
+        if index.places.iter().any(outside) {
+            return Err(damaged(self.file_path(file), "it names rows that its shards do not have"));
+        }
+        if index.ids.len() as u64 != manifest.rows || index.skipped.len() as u64 != manifest.skipped {
+            return Err(damaged(self.file_path(file), "it has another number of clips than its artefact"));
+        }
+        Ok(Rows { artefact: manifest.id, index, shards })
+    }
+}
+
+impl Rows {
+    /// Returns the number of rows.
+    pub fn len(&self) -> usize {
+        self.index.ids.len()
+    }
+
+    /// Says whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.index.ids.is_empty()
+    }
+
+    /// Returns the clips that have rows, sorted.
+    pub fn ids(&self) -> &[String] {
+        &self.index.ids
+    }
+
+    /// Finds the row of a clip.
+    pub fn position(&self, id: &str) -> Option<usize> {
+        self.index.ids.binary_search_by(|probe| probe.as_str().cmp(id)).ok()
+    }
+
+    /// Returns the hash of a row.
+    ///
+    /// # Panics
+    /// If `i` is not below [`Rows::len`], as indexing a slice does.
+    pub fn hash(&self, i: usize) -> Digest {
+        self.index.hashes[i]
+    }
+
+    /// Returns where a row lies.
+    ///
+    /// # Panics
+    /// If `i` is not below [`Rows::len`], as indexing a slice does.
+    pub fn at(&self, i: usize) -> RowAt {
+        let (shard, row) = self.index.places[i];
+        RowAt { hash: self.index.hashes[i], shard: self.shards[shard as usize].0, row }
+    }
+
+    /// Borrows a row; at its first touch in this process its hash is compared.
+    ///
+    /// # Errors
+    /// [`CacheError::Damaged`] if the shard does not hold this row any more; [`CacheError::Invalid`] if `i` is not
+    /// below [`Rows::len`].
+    pub fn row(&self, i: usize) -> Result<RowRef<'_>, CacheError> {
+        let Some(&(shard, row)) = self.index.places.get(i) else {
+            return Err(CacheError::invalid(format!("row {i} is outside 0..{}", self.len())));
+        };
+        let shard = &self.shards[shard as usize].1;
+        shard.row(row as usize, &self.index.hashes[i]).map_err(|what| CacheError::Damaged {
+            path: shard.path().to_owned(),
+            artefact: self.artefact,
+            what: what.to_owned(),
+        })
+    }
+
+    /// Returns the clips without a row, sorted, each with its reason.
+    pub fn skipped(&self) -> &[(String, String)] {
+        &self.index.skipped
+    }
+
+    /// Returns the content id of the artefact.
+    pub fn artefact(&self) -> Digest {
+        self.artefact
+    }
+}
+
+fn check_unique(index: &[IndexRow], skipped: &[(String, String)]) -> Result<(), CacheError> {
+    let twice = |id: &str| Err(CacheError::invalid(format!("clip `{id}` occurs twice in one artefact")));
+    if let Some(pair) = index.windows(2).find(|pair| pair[0].clip_id == pair[1].clip_id) {
+        return twice(&pair[0].clip_id);
+    }
+    if let Some(pair) = skipped.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return twice(&pair[0].0);
+    }
+    for (id, _) in skipped {
+        if index.binary_search_by(|row| row.clip_id.cmp(id)).is_ok() {
+            return twice(id);
+        }
+    }
+    Ok(())
+}
+
+fn describe(index: &Index, precision: Precision) -> Vec<Column> {
+    let column = |name: &str, data_type: &str, id| Column {
+        name: name.to_owned(),
+        data_type: data_type.to_owned(),
+        id,
+    };
+    let mut values = Hasher::new("values");
+    values.u64(index.hashes.len() as u64);
+    for hash in &index.hashes {
+        values.digest(hash);
+    }
+    let mut columns = vec![
+        column("clip_id", "Utf8", text_column_id(index.ids.iter().map(String::as_str))),
+        column("values", precision.data_type(), values.finish()),
+    ];
+    if !index.skipped.is_empty() {
+        let mut skipped = Hasher::new("skipped");
+        skipped.u64(index.skipped.len() as u64);
+        for (id, reason) in &index.skipped {
+            skipped.str(id).str(reason);
+        }
+        columns.push(column("skipped", "Skipped", skipped.finish()));
+    }
+    columns
+}

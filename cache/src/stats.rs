@@ -1,0 +1,159 @@
+//! What the cache holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::artefact::parse_manifest;
+use crate::document::{document_length, list, list_sharded};
+use crate::row_file::RowFile;
+use crate::store::{ARTEFACTS, DIGESTS, FILES, ROWS};
+use crate::{Bucket, CacheError, Digest, Manifest, Store};
+
+/// What the artefacts of one kind amount to; a file that several share counts for each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct KindStats {
+    /// Number of artefacts.
+    pub artefacts: u64,
+    /// Rows of all of them.
+    pub rows: u64,
+    /// Distinct files.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+}
+
+/// What the cache holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Stats {
+    /// By artefact kind.
+    pub kinds: BTreeMap<String, KindStats>,
+    /// Files that neither an artefact nor a row map names.
+    pub orphan_files: u64,
+    /// Bytes of these files.
+    pub orphan_bytes: u64,
+    /// Number of records of stages.
+    pub records: u64,
+    /// Number of run records.
+    pub runs: u64,
+    /// Number of commits to row maps.
+    pub row_files: u64,
+    /// Bytes of everything in the folder.
+    pub total_bytes: u64,
+}
+
+impl Store {
+    /// Counts what the cache holds.
+    ///
+    /// # Errors
+    /// [`CacheError::Io`] if a folder cannot be read.
+    pub fn stats(&self) -> Result<Stats, CacheError> {
+        let mut stats = Stats {
+            records: self.documents(Bucket::Records)?.len() as u64,
+            runs: self.documents(Bucket::Runs)?.len() as u64,
+            total_bytes: bytes_below(&self.inner.dir)?,
+            ..Stats::default()
+        };
+        let mut named = BTreeSet::new();
+        let mut seen: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
+        for manifest in self.manifests()? {
+            let files = seen.entry(manifest.kind.clone()).or_default();
+            let kind = stats.kinds.entry(manifest.kind.clone()).or_default();
+            kind.artefacts += 1;
+            kind.rows += manifest.rows;
+            for file in manifest.files() {
+                let path = self.file_path(file);
+                if files.insert(path.clone()) {
+                    kind.files += 1;
+                    kind.bytes += file.bytes;
+                }
+                named.insert(path);
+            }
+        }
+        for path in list_sharded(&self.inner.dir.join(ROWS))? {
+            stats.row_files += 1;
+            if let Some(file) = fs_err::read(&path).ok().and_then(|bytes| RowFile::decode(&bytes)) {
+                named.extend(file.shards.iter().map(|shard| self.file_path(shard)));
+            }
+        }
+        for path in list_sharded(&self.inner.dir.join(FILES))? {
+            if !named.contains(&path) {
+                stats.orphan_files += 1;
+                stats.orphan_bytes += fs_err::metadata(&path).map_or(0, |meta| meta.len());
+            }
+        }
+        Ok(stats)
+    }
+
+    /// Reads all manifests that are whole, sorted by id.
+    ///
+    /// # Errors
+    /// [`CacheError::Io`] if a folder cannot be read.
+    pub fn manifests(&self) -> Result<Vec<Manifest>, CacheError> {
+        let paths = list_sharded(&self.inner.dir.join(ARTEFACTS))?;
+        Ok(paths.iter().filter_map(|path| self.manifest(&manifest_id(path)?)).collect())
+    }
+}
+
+/// Returns the id in the name of a manifest.
+pub(crate) fn manifest_id(path: &Path) -> Option<Digest> {
+    path.file_name()?.to_str()?.strip_suffix(".json")?.parse().ok()
+}
+
+fn bytes_below(folder: &Path) -> Result<u64, CacheError> {
+    let mut total = 0;
+    for path in list(folder)? {
+        let Ok(meta) = fs_err::symlink_metadata(&path) else { continue };
+        total += if meta.is_dir() { bytes_below(&path)? } else { meta.len() };
+    }
+    Ok(total)
+}
+
+/// What [`Store::verify`] looks at.
+pub(crate) enum Item {
+    File,
+    Manifest,
+    Document(Bucket),
+    RowFile,
+    Memo,
+}
+
+impl Store {
+    /// Lists everything that carries a checksum.
+    pub(crate) fn items(&self) -> Result<Vec<(Item, PathBuf)>, CacheError> {
+        let mut items = Vec::new();
+        let dir = &self.inner.dir;
+        items.extend(list_sharded(&dir.join(FILES))?.into_iter().map(|path| (Item::File, path)));
+        items.extend(list_sharded(&dir.join(ARTEFACTS))?.into_iter().map(|path| (Item::Manifest, path)));
+        items.extend(list_sharded(&dir.join(ROWS))?.into_iter().map(|path| (Item::RowFile, path)));
+        items.extend(list_sharded(&dir.join(DIGESTS))?.into_iter().map(|path| (Item::Memo, path)));
+        for bucket in Bucket::ALL {
+            let paths = list_sharded(&dir.join(bucket.folder()))?;
+            items.extend(paths.into_iter().map(|path| (Item::Document(bucket), path)));
+        }
+        Ok(items)
+    }
+
+    /// Says what is wrong with an item that was read whole, if anything.
+    pub(crate) fn judge(&self, item: &Item, path: &Path, bytes: &[u8]) -> Option<String> {
+        const CHECKSUM: &str = "its checksum does not match";
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let whole = match item {
+            Item::File => name.split_once('.').is_some_and(|(id, _)| id == Digest::of(bytes).to_hex()),
+            Item::Document(bucket) => document_length(bucket.folder(), name, bytes).is_some(),
+            Item::RowFile => RowFile::decode(bytes).is_some(),
+            Item::Memo => crate::memo::Memo::decode(bytes).is_some(),
+            Item::Manifest => {
+                let manifest = manifest_id(path).and_then(|id| {
+                    let length = document_length(ARTEFACTS, &id.to_hex(), bytes)?;
+                    parse_manifest(&id, &bytes[..length])
+                });
+                if let Some(manifest) = manifest {
+                    let missing = manifest.files().find(|file| !self.has_file(file))?;
+                    return Some(format!("its file {} is missing or cut", self.file_path(missing).display()));
+                }
+                false
+            }
+        };
+        (!whole).then(|| CHECKSUM.to_owned())
+    }
+}

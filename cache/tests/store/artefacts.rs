@@ -1,0 +1,97 @@
+//! Content ids and round trips.
+
+use sndpipe_cache::{CacheError, Digest, Form, IndexRow, RowOutcome, Store};
+
+use crate::kit::{Kit, commit, key, meta, row, rows, table};
+
+#[test]
+fn a_table_comes_back_as_it_was() {
+    let kit = Kit::new();
+    let put = kit.store.put_table("clips", meta(1), &table()).unwrap();
+    assert_eq!(kit.store.manifest(&put.id).as_ref(), Some(&put));
+    assert!(kit.store.is_present(&put));
+    let read = kit.store.read_table(&put, None).unwrap();
+    assert_eq!(kit.store.put_table("clips", meta(1), &read).unwrap().id, put.id);
+    let some = kit.store.read_table(&put, Some(&["x".into(), "clip_id".into()])).unwrap();
+    assert_eq!(
+        some.schema().fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(),
+        ["x", "clip_id"]
+    );
+    assert_eq!(some.column(1).as_ref(), table().column(0).as_ref());
+    let error = kit.store.read_table(&put, Some(&["y".into()])).unwrap_err();
+    assert!(error.to_string().ends_with("has no column `y`; it has clip_id, n, x"), "{error}");
+}
+
+#[test]
+fn rows_come_back_sorted_by_clip() {
+    let kit = Kit::new();
+    let map = kit.store.row_map(&key(1)).unwrap();
+    let mut index = commit(&map, &[3, 1, 2]);
+    index.rotate_left(1);
+    let put = kit.store.put_rows("audio", meta(1), index, vec![("clip-0000".into(), "why".into())]).unwrap();
+    let rows = kit.store.open_rows(&kit.store.manifest(&put.id).unwrap()).unwrap();
+    assert_eq!(rows.ids(), ["clip-0001", "clip-0002", "clip-0003"]);
+    for (i, seed) in [1, 2, 3].into_iter().enumerate() {
+        assert_eq!(rows.row(i).unwrap().to_row(), row(seed));
+        assert_eq!(rows.hash(i), row(seed).hash());
+        assert_eq!(map.get(&key(seed.into())), Some(RowOutcome::Row(rows.at(i))));
+    }
+    assert_eq!(rows.position("clip-0002"), Some(1));
+    assert_eq!(rows.position("clip-0000"), None);
+    assert_eq!(rows.skipped(), [("clip-0000".to_owned(), "why".to_owned())]);
+    assert!(matches!(rows.row(3), Err(CacheError::Invalid { .. })));
+}
+
+#[test]
+fn a_blob_is_one_column() {
+    let kit = Kit::new();
+    let put = kit.store.put_blob("model", meta(1), b"weights", "safetensors").unwrap();
+    assert_eq!(put.column("bytes").unwrap().id, Digest::of(b"weights"));
+    assert_eq!(kit.store.read_blob(&put).unwrap(), b"weights");
+    assert!(matches!(kit.store.read_table(&put, None), Err(CacheError::Invalid { .. })));
+    assert!(matches!(kit.store.put_blob("model", meta(1), b"", "../x"), Err(CacheError::Invalid { .. })));
+}
+
+#[test]
+fn content_does_not_depend_on_shards() {
+    let (one, two) = (Kit::new(), Kit::new());
+    let map = one.store.row_map(&key(1)).unwrap();
+    let together = one.store.put_rows("f", meta(1), commit(&map, &[1, 2, 3]), vec![]).unwrap();
+    let map = two.store.row_map(&key(2)).unwrap();
+    let mut index = commit(&map, &[3]);
+    index.extend(commit(&map, &[2, 1]));
+    let apart = two.store.put_rows("f", meta(1), index, vec![]).unwrap();
+    let shards = |manifest: &sndpipe_cache::Manifest| match &manifest.form {
+        Form::Rows { shards, .. } => shards.clone(),
+        _ => panic!("not rows"),
+    };
+    assert_ne!(shards(&together), shards(&apart));
+    assert_eq!(together.id, apart.id);
+    assert_eq!(together.columns, apart.columns);
+}
+
+#[test]
+fn a_row_is_reused_under_another_clip() {
+    let kit = Kit::new();
+    let map = kit.store.row_map(&key(1)).unwrap();
+    let index = commit(&map, &[1]);
+    let at = index[0].row;
+    let renamed = |id: &str| IndexRow { clip_id: id.into(), row: at };
+    let first = kit.store.put_rows("f", meta(1), index, vec![]).unwrap();
+    let second = kit.store.put_rows("f", meta(1), vec![renamed("x"), renamed("y")], vec![]).unwrap();
+    assert_ne!(first.id, second.id);
+    let rows = kit.store.open_rows(&second).unwrap();
+    assert_eq!(rows.row(0).unwrap(), rows.row(1).unwrap());
+    assert_eq!(rows.row(0).unwrap().to_row(), row(1));
+    // Two indices, one shard.
+    assert_eq!(kit.files().iter().filter(|path| path.extension().is_some_and(|e| e == "arrow")).count(), 3);
+}
+
+#[test]
+fn everything_is_there_for_the_next_process() {
+    let kit = Kit::new();
+    let put = rows(&kit.store);
+    let again = Store::open(&kit.dir.path().join("cache")).unwrap();
+    assert_eq!(again.manifest(&put.id), Some(put));
+    assert_eq!(again.row_map(&key(1)).unwrap().len(), 5);
+}
