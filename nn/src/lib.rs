@@ -1,1 +1,32 @@
 //! Networks on dfdx: layers, kernels, losses, optimisers and checkpoints of sndpipe.
+//!
+//! [`Trainer`] and [`Model`] take and give plain slices; below them, [`ops`] are differentiable operations on dfdx
+//! tensors with dimensions known at run time, generic over [`Device`].
+
+mod checkpoint;
+mod cpu;
+mod device;
+mod error;
+mod model;
+mod net;
+pub mod ops;
+mod optimiser;
+mod parameter;
+pub mod rng;
+mod schedule;
+mod tensor;
+mod trainer;
+
+pub use checkpoint::METADATA_KEY;
+pub use cpu::simd_level;
+pub use device::{Device, DeviceKind};
+pub use error::NnError;
+pub use model::Model;
+pub use net::{InputShape, Network, NetworkSpec, Pass};
+pub use ops::LossSpec;
+pub use optimiser::{Optimiser, OptimiserSpec, Update, UpdateKernel};
+pub use parameter::{Init, Parameter, ParameterId, Parameters};
+pub use rng::{Rng, Stream};
+pub use schedule::{Moment, ScheduleSpec};
+pub use tensor::{Buffer, InputGrad, Scalar, Tensor1, Tensor2, Tensor4};
+pub use trainer::{StepReport, Trainer, TrainerSpec};

@@ -1,0 +1,67 @@
+//! Two-dimensional convolution over NHWC images with PyTorch's weight order (output, input, row, column).
+//!
+//! Any size goes through im2col tiles and the `gemm` crate.
+
+mod im2col;
+
+/// Sizes of a convolution; all of them at least 1, the padded image at least as large as the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    pub(crate) samples: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) kernel: (usize, usize),
+    pub(crate) stride: (usize, usize),
+    pub(crate) padding: (usize, usize),
+}
+
+impl Geometry {
+    /// Rows and columns of the output.
+    pub(crate) fn output(&self) -> (usize, usize) {
+        (
+            (self.height + 2 * self.padding.0 - self.kernel.0) / self.stride.0 + 1,
+            (self.width + 2 * self.padding.1 - self.kernel.1) / self.stride.1 + 1,
+        )
+    }
+
+    /// Numbers of one input sample.
+    pub(crate) fn input_len(&self) -> usize {
+        self.height * self.width * self.inputs
+    }
+
+    /// Numbers of one output sample.
+    pub(crate) fn output_len(&self) -> usize {
+        let (rows, cols) = self.output();
+        rows * cols * self.outputs
+    }
+
+    /// Numbers of the weight.
+    pub(crate) fn weight_len(&self) -> usize {
+        self.outputs * self.inputs * self.kernel.0 * self.kernel.1
+    }
+
+    /// Samples whose weight gradients one thread adds up; a function of the batch alone.
+    fn group(&self) -> usize {
+        self.samples.div_ceil(8).max(1)
+    }
+}
+
+/// `y = x * w`.
+pub(crate) fn forward(x: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
+    im2col::forward(x, weight, g)
+}
+
+/// The gradient of the input.
+pub(crate) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
+    im2col::input_gradient(dy, weight, g)
+}
+
+/// The gradient of the weight.
+pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
+    im2col::weight_gradient(x, dy, g)
+}
+
+#[cfg(test)]
+mod tests;

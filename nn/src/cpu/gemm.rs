@@ -1,0 +1,68 @@
+//! Matrix products on one thread.
+
+use gemm::Parallelism;
+
+/// A matrix inside a slice: rows, columns, and the distances between neighbours along each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layout {
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) col_stride: usize,
+}
+
+impl Layout {
+    /// Rows of `cols` neighbouring numbers.
+    pub(crate) fn row_major(rows: usize, cols: usize) -> Layout {
+        Layout { rows, cols, row_stride: cols, col_stride: 1 }
+    }
+
+    /// The same numbers, transposed.
+    pub(crate) fn t(self) -> Layout {
+        Layout { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride }
+    }
+
+    /// Numbers from the first to the last element, both included.
+    fn span(&self) -> usize {
+        if self.rows == 0 || self.cols == 0 {
+            return 0;
+        }
+        (self.rows - 1) * self.row_stride + (self.cols - 1) * self.col_stride + 1
+    }
+}
+
+/// `c = a b`, or `c += a b`, on the calling thread.
+///
+/// # Panics
+/// Where the layouts do not fit each other or the slices; callers derive them from checked shapes.
+pub(crate) fn matmul(a: (&[f32], Layout), b: (&[f32], Layout), c: (&mut [f32], Layout), accumulate: bool) {
+    let (rows, inner, cols) = (a.1.rows, a.1.cols, b.1.cols);
+    assert!(inner == b.1.rows && rows == c.1.rows && cols == c.1.cols);
+    assert!(a.1.span() <= a.0.len() && b.1.span() <= b.0.len() && c.1.span() <= c.0.len());
+    assert!(c.1.row_stride >= cols || c.1.col_stride >= rows || rows <= 1 || cols <= 1);
+    // SAFETY: every element the three layouts name lies in its slice (checked above), `c` is borrowed mutably and its
+    // elements do not overlap.
+    unsafe {
+        gemm::gemm(
+            rows,
+            cols,
+            inner,
+            c.0.as_mut_ptr(),
+            c.1.col_stride as isize,
+            c.1.row_stride as isize,
+            accumulate,
+            a.0.as_ptr(),
+            a.1.col_stride as isize,
+            a.1.row_stride as isize,
+            b.0.as_ptr(),
+            b.1.col_stride as isize,
+            b.1.row_stride as isize,
+            1.0f32,
+            1.0f32,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}

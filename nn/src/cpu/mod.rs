@@ -1,0 +1,17 @@
+//! Kernels of the CPU, on plain slices, and their link to dfdx's `Cpu` tensors.
+//!
+//! Everything here gives the same bits for any number of threads: work is cut into pieces whose size depends on
+//! shapes alone, each piece is computed by one thread, and partial sums are added in a fixed order.
+
+pub(crate) mod conv;
+pub(crate) mod elementwise;
+pub(crate) mod gemm;
+pub(crate) mod linear;
+pub(crate) mod loss;
+pub(crate) mod norm;
+pub(crate) mod pool;
+pub(crate) mod simd;
+mod tensor;
+
+pub use simd::simd_level;
+pub(crate) use tensor::{buffer, data, data_mut, tensor};

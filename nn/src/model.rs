@@ -1,0 +1,95 @@
+//! Trained networks on plain slices.
+
+use dfdx::tensor::{Cpu, NoneTape};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    Device, DeviceKind, NnError,
+    checkpoint::{Archive, load_parameters},
+    net::{InputShape, Network, NetworkSpec, Pass},
+};
+
+/// Samples of a batch in evaluation; logits do not depend on it.
+const BATCH: usize = 32;
+
+/// Logits of any number of samples, batch by batch.
+pub(crate) fn logits<D: Device>(network: &Network<D>, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
+    let sample = network.input().len();
+    if !inputs.len().is_multiple_of(sample) {
+        return Err(NnError::shape("inputs, a multiple of the sample's size", &[sample], &[inputs.len()]));
+    }
+    let mut all = Vec::with_capacity(inputs.len() / sample * network.outputs());
+    for batch in inputs.chunks(BATCH * sample) {
+        let output = network.forward::<NoneTape>(batch, &mut Pass::evaluate())?;
+        all.extend(output.as_vec());
+    }
+    Ok(all)
+}
+
+/// The metadata of a model: the network's description and the caller's `meta`.
+pub(crate) fn network_json<D: Device>(network: &Network<D>, meta: &Value) -> Value {
+    json!({
+        "input": network.input(),
+        "meta": meta,
+        "network": network.spec(),
+        "outputs": network.outputs(),
+    })
+}
+
+/// A trained network, for evaluation only.
+#[derive(Debug)]
+pub struct Model {
+    network: Network<Cpu>,
+    meta: Value,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    network: NetworkSpec,
+    input: InputShape,
+    outputs: usize,
+    #[serde(default)]
+    meta: Value,
+}
+
+impl Model {
+    /// Reads what [`Trainer::save_weights`](crate::Trainer::save_weights) has written.
+    ///
+    /// Fails where the bytes are no such file, or the tensors are not exactly those of the network it describes.
+    pub fn load(bytes: &[u8], device: DeviceKind) -> Result<Model, NnError> {
+        device.check()?;
+        let archive = Archive::from_bytes(bytes)?;
+        let m: Metadata = serde_json::from_value(archive.metadata).map_err(|e| NnError::Format {
+            reason: format!("no description of the network in the metadata: {e}"),
+        })?;
+        let mut network = Network::new(Cpu::default(), &m.network, m.input, m.outputs, 0)?;
+        load_parameters(network.parameters_mut(), archive.tensors)?;
+        Ok(Model { network, meta: m.meta })
+    }
+
+    /// Logits (n, outputs) of `inputs` (n, channels, frames, bands), both flat.
+    pub fn logits(&self, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
+        logits(&self.network, inputs)
+    }
+
+    /// What the caller had saved beside the weights.
+    pub fn meta(&self) -> &Value {
+        &self.meta
+    }
+
+    /// The network's description.
+    pub fn spec(&self) -> &NetworkSpec {
+        self.network.spec()
+    }
+
+    /// Shape of a sample.
+    pub fn input(&self) -> InputShape {
+        self.network.input()
+    }
+
+    /// Number of logits.
+    pub fn outputs(&self) -> usize {
+        self.network.outputs()
+    }
+}

@@ -1,0 +1,64 @@
+//! Multi-layer perceptrons.
+
+use dfdx::tensor::Tape;
+
+use super::{InputShape, Pass, layer::Linear};
+use crate::{
+    Device, NnError,
+    ops::{try_dropout, try_relu},
+    parameter::Parameters,
+    rng::Stream,
+    tensor::{InputGrad, Tensor2},
+};
+
+/// Hidden layers with ReLU and dropout, then a linear layer, over the flattened patch.
+#[derive(Debug, Clone)]
+pub(super) struct Mlp {
+    hidden: Vec<(Linear, Stream)>,
+    fc: Linear,
+    dropout: f64,
+}
+
+impl Mlp {
+    /// Parameters are named as in a PyTorch module with `body` (linear, ReLU and, where used, dropout) and `fc`.
+    pub(super) fn new<D: Device>(
+        p: &mut Parameters<D>,
+        hidden: &[usize],
+        dropout: f64,
+        input: InputShape,
+        outputs: usize,
+        seed: u64,
+    ) -> Result<Mlp, NnError> {
+        if input.is_empty() {
+            return Err(NnError::shape(
+                "input of mlp (channels, frames, bands), at least",
+                &[1, 1, 1],
+                &[input.channels, input.frames, input.bands],
+            ));
+        }
+        let step = if dropout > 0.0 { 3 } else { 2 };
+        let (mut layers, mut size, mut input_grad) = (Vec::new(), input.len(), InputGrad::Skip);
+        for (i, &next) in hidden.iter().enumerate() {
+            let name = format!("body.{}", step * i);
+            let stream = Stream::new(seed, &format!("dropout of {name}"));
+            layers.push((Linear::new(p, &name, size, next, input_grad)?, stream));
+            (size, input_grad) = (next, InputGrad::Set);
+        }
+        Ok(Mlp { hidden: layers, fc: Linear::new(p, "fc", size, outputs, input_grad)?, dropout })
+    }
+
+    pub(super) fn forward<D: Device, T: Tape<f32, D>>(
+        &self,
+        p: &Parameters<D>,
+        mut x: Tensor2<D, T>,
+        pass: &Pass<D>,
+    ) -> Result<Tensor2<D, T>, NnError> {
+        for (layer, stream) in &self.hidden {
+            x = try_relu(layer.forward(p, x)?)?;
+            if pass.training && self.dropout > 0.0 {
+                x = try_dropout(x, self.dropout, stream, pass.step)?;
+            }
+        }
+        self.fc.forward(p, x)
+    }
+}

@@ -1,0 +1,10 @@
+//! Networks, built at run time from their description.
+
+mod layer;
+mod mlp;
+mod network;
+mod spec;
+mod vgg;
+
+pub use network::{Network, Pass};
+pub use spec::{InputShape, NetworkSpec};

@@ -1,0 +1,172 @@
+//! Two-dimensional convolution.
+
+use dfdx::{
+    shapes::HasShape,
+    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+};
+
+use crate::{
+    Device, NnError,
+    cpu::{self, conv::Geometry},
+    tensor::{Buffer, InputGrad, Tensor1, Tensor4, set_grad, take_grad},
+};
+
+/// Sizes of a convolution; each pair is (rows, columns).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv2dSpec {
+    /// Channels of the input.
+    pub inputs: usize,
+    /// Channels of the output.
+    pub outputs: usize,
+    /// Size of the kernel.
+    pub kernel: (usize, usize),
+    /// Distance between neighbouring kernel positions.
+    pub stride: (usize, usize),
+    /// Zeros on each side of the image.
+    pub padding: (usize, usize),
+}
+
+impl Conv2dSpec {
+    /// A 3x3 convolution that keeps the size of the image.
+    pub fn same3x3(inputs: usize, outputs: usize) -> Conv2dSpec {
+        Conv2dSpec { inputs, outputs, kernel: (3, 3), stride: (1, 1), padding: (1, 1) }
+    }
+
+    /// Shape of the weight, as PyTorch has it: (outputs, inputs, rows, columns).
+    pub fn weight_shape(&self) -> [usize; 4] {
+        [self.outputs, self.inputs, self.kernel.0, self.kernel.1]
+    }
+
+    /// Rows and columns of the output for an image of `height` by `width`.
+    pub fn output(&self, height: usize, width: usize) -> Result<(usize, usize), NnError> {
+        let sizes = [self.kernel.0, self.kernel.1, self.stride.0, self.stride.1, self.inputs, self.outputs];
+        let padded = (height + 2 * self.padding.0, width + 2 * self.padding.1);
+        if sizes.contains(&0) || padded.0 < self.kernel.0 || padded.1 < self.kernel.1 {
+            return Err(NnError::shape(
+                format!("conv2d {self:?}: image of at least the kernel's size"),
+                &[self.kernel.0, self.kernel.1],
+                &[padded.0, padded.1],
+            ));
+        }
+        Ok(((padded.0 - self.kernel.0) / self.stride.0 + 1, (padded.1 - self.kernel.1) / self.stride.1 + 1))
+    }
+
+    fn geometry(&self, (samples, height, width, _): (usize, usize, usize, usize)) -> Geometry {
+        Geometry {
+            samples,
+            height,
+            width,
+            inputs: self.inputs,
+            outputs: self.outputs,
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
+        }
+    }
+}
+
+/// Kernels of [`try_conv2d`]; shapes are checked before they are called.
+pub trait Conv2dKernel: Storage<f32> {
+    /// The output.
+    fn conv2d_forward(
+        &self,
+        x: &Tensor4<Self>,
+        weight: &Tensor1<Self>,
+        spec: &Conv2dSpec,
+    ) -> Result<Tensor4<Self>, Self::Err>;
+
+    /// Gradient of the input from that of the output.
+    fn conv2d_input_gradient(
+        &self,
+        x: &Tensor4<Self>,
+        weight: &Tensor1<Self>,
+        spec: &Conv2dSpec,
+        dy: &Buffer<Self>,
+    ) -> Result<Buffer<Self>, Self::Err>;
+
+    /// Gradient of the weight from that of the output.
+    fn conv2d_weight_gradient(
+        &self,
+        x: &Tensor4<Self>,
+        spec: &Conv2dSpec,
+        dy: &Buffer<Self>,
+    ) -> Result<Buffer<Self>, Self::Err>;
+}
+
+/// `y[n, r, c, o] = sum over i, a, b of w[o, i, a, b] x[n, r s - p + a, c s - p + b, i]`, without bias.
+///
+/// `x` is (n, rows, columns, `spec.inputs`), `weight` flat in PyTorch's order; the result is (n, rows', columns',
+/// `spec.outputs`). Fails where the shapes do not fit or memory is out.
+pub fn try_conv2d<D: Device, T: Tape<f32, D>>(
+    x: Tensor4<D, T>,
+    weight: &Tensor1<D>,
+    spec: &Conv2dSpec,
+    input_grad: InputGrad,
+) -> Result<Tensor4<D, T>, NnError> {
+    let (n, height, width, channels) = *x.shape();
+    if n == 0 || channels != spec.inputs {
+        return Err(NnError::shape(
+            "input of conv2d",
+            &[n.max(1), height, width, spec.inputs],
+            &[n, height, width, channels],
+        ));
+    }
+    spec.output(height, width)?;
+    let expected: usize = spec.weight_shape().iter().product();
+    if weight.shape().0 != expected {
+        return Err(NnError::shape("weight of conv2d", &spec.weight_shape(), &[weight.shape().0]));
+    }
+    let (x, mut tape) = x.split_tape();
+    let device = x.device().clone();
+    let y = device.conv2d_forward(&x, weight, spec).map_err(NnError::kernel("conv2d"))?;
+    if T::OWNS_TAPE {
+        let (weight, spec, y) = (weight.clone(), *spec, y.clone());
+        tape.add_backward_op(move |grads| {
+            let dy = take_grad(grads, &y)?;
+            drop(y);
+            let dw = device.conv2d_weight_gradient(&x, &spec, &dy)?;
+            set_grad(grads, &weight, dw)?;
+            if input_grad == InputGrad::Set {
+                let dx = device.conv2d_input_gradient(&x, &weight, &spec, &dy)?;
+                set_grad(grads, &x, dx)?;
+            }
+            Ok(())
+        });
+    }
+    Ok(y.put_tape(tape))
+}
+
+impl Conv2dKernel for Cpu {
+    fn conv2d_forward(
+        &self,
+        x: &Tensor4<Self>,
+        weight: &Tensor1<Self>,
+        spec: &Conv2dSpec,
+    ) -> Result<Tensor4<Self>, Self::Err> {
+        let g = spec.geometry(*x.shape());
+        let y = cpu::conv::forward(&cpu::data(x), &cpu::data(weight), &g);
+        let (rows, cols) = g.output();
+        cpu::tensor(self, y, (g.samples, rows, cols, g.outputs))
+    }
+
+    fn conv2d_input_gradient(
+        &self,
+        x: &Tensor4<Self>,
+        weight: &Tensor1<Self>,
+        spec: &Conv2dSpec,
+        dy: &Buffer<Self>,
+    ) -> Result<Buffer<Self>, Self::Err> {
+        let g = spec.geometry(*x.shape());
+        cpu::buffer(self, cpu::conv::input_gradient(dy, &cpu::data(weight), &g))
+    }
+
+    fn conv2d_weight_gradient(
+        &self,
+        x: &Tensor4<Self>,
+        spec: &Conv2dSpec,
+        dy: &Buffer<Self>,
+    ) -> Result<Buffer<Self>, Self::Err> {
+        let g = spec.geometry(*x.shape());
+        cpu::buffer(self, cpu::conv::weight_gradient(&cpu::data(x), dy, &g))
+    }
+}

@@ -1,0 +1,18 @@
+//! Differentiable operations on dfdx's tape, each with the kernel trait that a device implements for it.
+
+mod activation;
+mod batch_norm;
+mod conv2d;
+mod linear;
+mod loss;
+mod pool;
+
+pub use activation::{ActivationKernel, try_dropout, try_log_softmax, try_relu};
+pub use batch_norm::{
+    BatchNormKernel, BatchNormParameters, BatchNormSpec, BatchStatistics, CpuNormaliser, Normalisation,
+    try_batch_norm,
+};
+pub use conv2d::{Conv2dKernel, Conv2dSpec, try_conv2d};
+pub use linear::{LinearKernel, try_linear};
+pub use loss::{LossKernel, LossSpec, try_loss};
+pub use pool::{PoolKernel, try_max_pool_2x2, try_mean_max};

@@ -1,0 +1,100 @@
+//! Named parameters and buffers of a network.
+
+use dfdx::tensor::Storage;
+
+use crate::{Device, NnError, rng::Rng, tensor::Tensor1};
+
+/// A parameter's place in its network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParameterId(usize);
+
+/// A trained parameter or a buffer (running statistics), stored flat in PyTorch's order.
+#[derive(Debug, Clone)]
+pub struct Parameter<D: Storage<f32>> {
+    /// The name that PyTorch would give it, such as `body.0.weight`.
+    pub name: String,
+    /// Its shape in PyTorch.
+    pub shape: Vec<usize>,
+    /// Its values.
+    pub value: Tensor1<D>,
+    /// Whether the optimiser changes it.
+    pub trained: bool,
+}
+
+/// How a parameter starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// The same number everywhere.
+    Constant(f32),
+    /// Uniform in `(-1/sqrt(fan_in), 1/sqrt(fan_in))`: PyTorch's default for linear and convolution layers.
+    FanIn(usize),
+}
+
+/// All parameters and buffers of a network, in the order of its layers.
+#[derive(Debug, Clone)]
+pub struct Parameters<D: Storage<f32>> {
+    device: D,
+    seed: u64,
+    items: Vec<Parameter<D>>,
+}
+
+impl<D: Device> Parameters<D> {
+    /// An empty set; initial values are drawn from (`seed`, name), so their order does not matter.
+    pub fn new(device: D, seed: u64) -> Self {
+        Parameters { device, seed, items: Vec::new() }
+    }
+
+    /// The device that holds the values.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// Adds a parameter, or a buffer where `trained` is false.
+    pub fn add(
+        &mut self,
+        name: String,
+        shape: &[usize],
+        init: Init,
+        trained: bool,
+    ) -> Result<ParameterId, NnError> {
+        let length: usize = shape.iter().product();
+        let values = match init {
+            Init::Constant(value) => vec![value; length],
+            Init::FanIn(fan_in) => {
+                let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
+                let mut rng = Rng::new(self.seed, &name);
+                (0..length).map(|_| rng.range(-bound, bound) as f32).collect()
+            }
+        };
+        let value =
+            self.device.try_tensor_from_vec(values, (length,)).map_err(NnError::kernel("parameter"))?;
+        self.items.push(Parameter { name, shape: shape.to_vec(), value, trained });
+        Ok(ParameterId(self.items.len() - 1))
+    }
+
+    /// The values of a parameter.
+    pub fn value(&self, id: ParameterId) -> &Tensor1<D> {
+        &self.items[id.0].value
+    }
+
+    /// Replaces the values of a buffer.
+    pub(crate) fn set(&mut self, id: ParameterId, value: Tensor1<D>) {
+        self.items[id.0].value = value;
+    }
+
+    /// All parameters and buffers.
+    pub fn iter(&self) -> impl Iterator<Item = &Parameter<D>> {
+        self.items.iter()
+    }
+
+    /// All parameters and buffers, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Parameter<D>> {
+        self.items.iter_mut()
+    }
+
+    /// How many numbers are trained: what is usually called the number of parameters.
+    pub fn count(&self) -> usize {
+        let trained = self.items.iter().filter(|p| p.trained);
+        trained.map(|p| p.shape.iter().product::<usize>()).sum()
+    }
+}

@@ -1,0 +1,45 @@
+//! The tensor types of this crate: dfdx tensors with dimensions known at run time.
+
+use dfdx::{
+    shapes::Shape,
+    tensor::{Gradients, NoneTape, Storage, Tensor},
+};
+
+/// Images as (sample, row, column, channel): row is time, column is frequency, channels innermost.
+pub type Tensor4<D, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, D, T>;
+/// Feature vectors as (sample, feature).
+pub type Tensor2<D, T = NoneTape> = Tensor<(usize, usize), f32, D, T>;
+/// A parameter of any shape, flat, in the order that PyTorch stores it in.
+pub type Tensor1<D, T = NoneTape> = Tensor<(usize,), f32, D, T>;
+/// One number, such as a loss.
+pub type Scalar<D, T = NoneTape> = Tensor<(), f32, D, T>;
+/// A device's buffer of numbers, the type of its gradients.
+pub type Buffer<D> = <D as Storage<f32>>::Vec;
+
+/// What an operation does with the gradient of its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputGrad {
+    /// Nobody needs it (the input is data, not computed).
+    Skip,
+    /// The operation is the only reader of its input: the gradient is moved into place, nothing is added.
+    Set,
+}
+
+/// Takes the gradient of `t` out; nothing else may read it afterwards. Zeros where nothing was written.
+pub(crate) fn take_grad<S: Shape, D: Storage<f32>>(
+    grads: &mut Gradients<f32, D>,
+    t: &Tensor<S, f32, D>,
+) -> Result<Buffer<D>, D::Err> {
+    let empty = t.device().try_alloc_len(0)?;
+    Ok(std::mem::replace(grads.get_or_alloc_mut(t)?, empty))
+}
+
+/// Makes `gradient` the gradient of `t`.
+pub(crate) fn set_grad<S: Shape, D: Storage<f32>>(
+    grads: &mut Gradients<f32, D>,
+    t: &Tensor<S, f32, D>,
+    gradient: Buffer<D>,
+) -> Result<(), D::Err> {
+    *grads.get_or_alloc_mut(t)? = gradient;
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Training on plain slices.
+
+use dfdx::{
+    tensor::{Cpu, OwnedTape},
+    tensor_ops::Backward,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    Device, DeviceKind, NnError,
+    checkpoint::{Archive, load_parameters, load_strict},
+    model::{logits, network_json},
+    net::{InputShape, Network, NetworkSpec, Pass},
+    ops::{LossSpec, try_loss},
+    optimiser::{Optimiser, OptimiserSpec},
+};
+
+/// Everything that a training needs beside data and learning rates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainerSpec {
+    /// The network.
+    pub network: NetworkSpec,
+    /// Shape of a sample.
+    pub input: InputShape,
+    /// Number of logits.
+    pub outputs: usize,
+    /// The optimiser.
+    pub optimiser: OptimiserSpec,
+    /// Gradients with a larger global norm are scaled down to it.
+    pub clip_norm: Option<f64>,
+    /// The loss.
+    pub loss: LossSpec,
+    /// Where to train.
+    pub device: DeviceKind,
+    /// Seed of the initial values and of dropout.
+    pub seed: u64,
+}
+
+/// What a training step reports.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// The loss of the batch, before the step.
+    pub loss: f32,
+    /// The global norm of the gradients, before clipping.
+    pub grad_norm: f64,
+}
+
+/// A network in training: parameters, optimiser and step counter.
+///
+/// On the CPU the same calls give the same bits for any number of threads. Work runs in the calling thread's rayon pool.
+#[derive(Debug)]
+pub struct Trainer {
+    spec: TrainerSpec,
+    session: Session<Cpu>,
+}
+
+/// A training on the device `D`.
+#[derive(Debug)]
+struct Session<D: Device> {
+    network: Network<D>,
+    optimiser: Optimiser<D>,
+}
+
+impl<D: Device> Session<D> {
+    fn new(device: D, spec: &TrainerSpec) -> Result<Self, NnError> {
+        let network = Network::new(device, &spec.network, spec.input, spec.outputs, spec.seed)?;
+        let optimiser = Optimiser::new(&spec.optimiser, network.parameters())?;
+        Ok(Session { network, optimiser })
+    }
+
+    fn step(
+        &mut self,
+        inputs: &[f32],
+        targets: &[f32],
+        rate: f64,
+        spec: &TrainerSpec,
+    ) -> Result<StepReport, NnError> {
+        let step = self.optimiser.steps();
+        let samples = inputs.len() / spec.input.len();
+        if targets.len() != samples * spec.outputs {
+            return Err(NnError::shape("targets", &[samples, spec.outputs], &[targets.len()]));
+        }
+        let device = self.network.parameters().device().clone();
+        let targets = device
+            .try_tensor_from_vec(targets.to_vec(), (samples, spec.outputs))
+            .map_err(NnError::kernel("targets"))?;
+        let mut pass = Pass::train(step);
+        let output = self.network.forward::<OwnedTape<f32, D>>(inputs, &mut pass)?;
+        let loss = try_loss(output, &targets, spec.loss)?;
+        let value = loss.as_vec()[0];
+        if !value.is_finite() {
+            return Err(NnError::NonFiniteLoss { loss: value, step });
+        }
+        let mut gradients = loss.try_backward().map_err(NnError::kernel("backward pass"))?;
+        let norm = Optimiser::gradient_norm(self.network.parameters(), &mut gradients)?;
+        if !norm.is_finite() {
+            return Err(NnError::NonFiniteGradient { norm, step });
+        }
+        let clip = spec.clip_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
+        self.optimiser.step(self.network.parameters_mut(), &mut gradients, rate, clip)?;
+        self.network.finish(pass);
+        Ok(StepReport { loss: value, grad_norm: norm })
+    }
+
+    fn save(&mut self, archive: &mut Archive) {
+        archive.put_parameters("network.", self.network.parameters());
+        for (name, shape, value) in self.optimiser.state(self.network.parameters()) {
+            archive.put(format!("optimiser.{name}"), shape, value);
+        }
+    }
+
+    fn load(&mut self, archive: &mut Archive) -> Result<(), NnError> {
+        let (weights, state) = (archive.take_prefix("network."), archive.take_prefix("optimiser."));
+        load_parameters(self.network.parameters_mut(), weights)?;
+        let parameters = self.network.parameters();
+        let device = parameters.device().clone();
+        let targets =
+            self.optimiser.state(parameters).map(|(name, shape, value)| (name, shape.to_vec(), value));
+        load_strict(&device, targets, state)
+    }
+}
+
+impl Trainer {
+    /// A new training; initial values come from the seed.
+    ///
+    /// Fails where a parameter is out of range, the input is too small for the network, or the device cannot be used.
+    pub fn new(spec: TrainerSpec) -> Result<Trainer, NnError> {
+        spec.device.check()?;
+        if let Some(norm) = spec.clip_norm
+            && !(norm > 0.0 && norm.is_finite())
+        {
+            return Err(NnError::range("clip_norm", norm, "positive"));
+        }
+        let session = Session::new(Cpu::default(), &spec)?;
+        Ok(Trainer { spec, session })
+    }
+
+    /// What the training was made from.
+    pub fn spec(&self) -> &TrainerSpec {
+        &self.spec
+    }
+
+    /// How many numbers are trained.
+    pub fn parameter_count(&self) -> usize {
+        self.session.network.parameters().count()
+    }
+
+    /// Optimiser steps done.
+    pub fn steps(&self) -> u64 {
+        self.session.optimiser.steps()
+    }
+
+    /// One step on a batch: `inputs` (n, channels, frames, bands), `targets` (n, outputs), both flat.
+    ///
+    /// On failure, as for a non-finite loss, nothing has changed.
+    pub fn step(
+        &mut self,
+        inputs: &[f32],
+        targets: &[f32],
+        learning_rate: f64,
+    ) -> Result<StepReport, NnError> {
+        self.session.step(inputs, targets, learning_rate, &self.spec)
+    }
+
+    /// Logits (n, outputs) of `inputs` (n, channels, frames, bands) with the running statistics.
+    pub fn predict(&self, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
+        logits(&self.session.network, inputs)
+    }
+
+    /// The weights alone as safetensors, under the names PyTorch would use, with `meta` beside the network's description.
+    /// Read by [`Model::load`](crate::Model::load).
+    pub fn save_weights(&self, meta: &Value) -> Result<Vec<u8>, NnError> {
+        let mut archive =
+            Archive { metadata: network_json(&self.session.network, meta), ..Archive::default() };
+        archive.put_parameters("", self.session.network.parameters());
+        archive.to_bytes()
+    }
+
+    /// Replaces the weights by those of `bytes` (safetensors), strictly; the optimiser's state stays.
+    pub fn load_weights(&mut self, bytes: &[u8]) -> Result<(), NnError> {
+        let archive = Archive::from_bytes(bytes)?;
+        load_parameters(self.session.network.parameters_mut(), archive.tensors)
+    }
+
+    /// The whole state (weights, optimiser, step counter) with the caller's `state`, to go on bit-exactly.
+    pub fn checkpoint(&mut self, state: &Value) -> Result<Vec<u8>, NnError> {
+        let mut archive = Archive {
+            metadata: json!({
+                "format": 1,
+                "spec": self.spec,
+                "state": state,
+                "steps": self.steps(),
+            }),
+            ..Archive::default()
+        };
+        self.session.save(&mut archive);
+        archive.to_bytes()
+    }
+
+    /// Goes on from [`checkpoint`](Trainer::checkpoint); also gives the caller's state back.
+    pub fn resume(bytes: &[u8]) -> Result<(Trainer, Value), NnError> {
+        #[derive(Deserialize)]
+        struct Metadata {
+            format: u32,
+            spec: TrainerSpec,
+            state: Value,
+            steps: u64,
+        }
+        let mut archive = Archive::from_bytes(bytes)?;
+        let metadata = std::mem::take(&mut archive.metadata);
+        let m: Metadata = serde_json::from_value(metadata)
+            .map_err(|e| NnError::Format { reason: format!("no checkpoint of a training: {e}") })?;
+        if m.format != 1 {
+            return Err(NnError::Format {
+                reason: format!("checkpoint format {}, this version reads 1", m.format),
+            });
+        }
+        let mut trainer = Trainer::new(m.spec)?;
+        trainer.session.load(&mut archive)?;
+        if let Some(name) = archive.tensors.keys().next() {
+            return Err(NnError::Format { reason: format!("tensor `{name}` belongs to nothing") });
+        }
+        trainer.session.optimiser.set_steps(m.steps);
+        Ok((trainer, m.state))
+    }
+}

@@ -1,0 +1,203 @@
+//! Training through the public interface: what is learnt, and that it is the same to the bit however it is run.
+
+use serde_json::json;
+use sndpipe_nn::{
+    DeviceKind, InputShape, LossSpec, Model, NetworkSpec, NnError, OptimiserSpec, Rng, Trainer, TrainerSpec,
+};
+
+fn spec(network: NetworkSpec, input: (usize, usize, usize)) -> TrainerSpec {
+    TrainerSpec {
+        network,
+        input: input.into(),
+        outputs: 3,
+        optimiser: OptimiserSpec::default(),
+        clip_norm: None,
+        loss: LossSpec::Cce,
+        device: DeviceKind::Cpu,
+        seed: 7,
+    }
+}
+
+fn vgg() -> TrainerSpec {
+    spec(NetworkSpec::Vgg41Plain { width: 1.0 }, (1, 27, 24))
+}
+
+fn mlp() -> TrainerSpec {
+    let network = NetworkSpec::Mlp { hidden: vec![40, 24], dropout: 0.25 };
+    spec(network, (2, 9, 8))
+}
+
+/// A batch whose classes differ by where its energy lies.
+fn batch(input: InputShape, n: usize, step: u64) -> (Vec<f32>, Vec<f32>) {
+    let mut rng = Rng::new(step, "batch");
+    let (mut x, mut t) = (Vec::new(), vec![0.0; n * 3]);
+    for sample in 0..n {
+        let class = rng.index(3);
+        t[sample * 3 + class] = 1.0;
+        for i in 0..input.len() {
+            let band = i % input.bands;
+            let loud = if band * 3 / input.bands == class { 1.0 } else { 0.0 };
+            x.push((rng.normal() + loud) as f32);
+        }
+    }
+    (x, t)
+}
+
+fn train(trainer: &mut Trainer, from: u64, to: u64) -> Vec<f32> {
+    (from..to)
+        .map(|step| {
+            let (x, t) = batch(trainer.spec().input, 9, step);
+            trainer.step(&x, &t, 1e-3).expect("a finite loss").loss
+        })
+        .collect()
+}
+
+#[test]
+fn parameter_counts_are_those_of_pytorch() {
+    let mut plain = spec(NetworkSpec::Vgg41Plain { width: 1.0 }, (1, 101, 96));
+    plain.outputs = 200;
+    assert_eq!(Trainer::new(plain).unwrap().parameter_count(), 1_224_040);
+    let layers = 144 * 40 + 40 + 40 * 24 + 24 + 24 * 3 + 3;
+    assert_eq!(Trainer::new(mlp()).unwrap().parameter_count(), layers);
+}
+
+#[test]
+fn both_networks_learn() {
+    for (spec, steps) in [(vgg(), 25), (mlp(), 150)] {
+        let mut trainer = Trainer::new(spec).unwrap();
+        let losses = train(&mut trainer, 0, steps);
+        assert!((losses[0] - 3f32.ln()).abs() < 0.4, "{losses:?}");
+        let (x, t) = batch(trainer.spec().input, 30, 1000);
+        let logits = trainer.predict(&x).unwrap();
+        let right = logits.chunks(3).zip(t.chunks(3)).filter(|(l, t)| {
+            let best = (0..3).max_by(|&a, &b| l[a].total_cmp(&l[b])).unwrap();
+            t[best] == 1.0
+        });
+        let right = right.count();
+        assert!(right >= 24, "{right} of 30 after {losses:?}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let optimisers =
+        [OptimiserSpec::default(), OptimiserSpec::Sgd { momentum: 0.9, weight_decay: 1e-4, nesterov: true }];
+    for (spec, optimiser) in [vgg(), mlp()].into_iter().zip(optimisers) {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(|| {
+                let spec = TrainerSpec { optimiser: optimiser.clone(), clip_norm: Some(0.5), ..spec.clone() };
+                let mut trainer = Trainer::new(spec).unwrap();
+                train(&mut trainer, 0, 5);
+                let (x, _) = batch(trainer.spec().input, 40, 99);
+                (trainer.checkpoint(&json!(null)).unwrap(), trainer.predict(&x).unwrap())
+            })
+        };
+        let one = run(1);
+        assert!(one == run(2), "two threads give other bytes");
+        assert!(one == run(3), "three threads give other bytes");
+    }
+}
+
+#[test]
+fn a_resumed_training_changes_no_bit() {
+    for spec in [vgg(), mlp()] {
+        let mut whole = Trainer::new(spec.clone()).unwrap();
+        train(&mut whole, 0, 10);
+        let mut first = Trainer::new(spec).unwrap();
+        train(&mut first, 0, 5);
+        let state = json!({"epoch": 3, "best": [0.5, 0.25]});
+        let bytes = first.checkpoint(&state).unwrap();
+        drop(first);
+        let (mut second, found) = Trainer::resume(&bytes).unwrap();
+        assert_eq!((second.steps(), &found), (5, &state));
+        train(&mut second, 5, 10);
+        assert!(whole.checkpoint(&state).unwrap() == second.checkpoint(&state).unwrap());
+    }
+}
+
+#[test]
+fn saved_weights_give_the_same_logits() {
+    let mut trainer = Trainer::new(vgg()).unwrap();
+    train(&mut trainer, 0, 2);
+    let meta = json!({"classes": ["a", "b", "c"]});
+    let bytes = trainer.save_weights(&meta).unwrap();
+    assert!(bytes == trainer.save_weights(&meta).unwrap());
+    let model = Model::load(&bytes, DeviceKind::Cpu).unwrap();
+    let (x, _) = batch(trainer.spec().input, 4, 5);
+    assert_eq!(model.logits(&x).unwrap(), trainer.predict(&x).unwrap());
+    assert_eq!((model.meta(), model.outputs()), (&meta, 3));
+    let mut other = Trainer::new(TrainerSpec { seed: 8, ..vgg() }).unwrap();
+    assert_ne!(other.predict(&x).unwrap(), trainer.predict(&x).unwrap());
+    other.load_weights(&bytes).unwrap();
+    assert_eq!(other.predict(&x).unwrap(), trainer.predict(&x).unwrap());
+}
+
+#[test]
+fn a_foreign_checkpoint_is_named_in_full() {
+    let weights = |spec: TrainerSpec| Trainer::new(spec).unwrap().save_weights(&json!(null)).unwrap();
+    let mut trainer = Trainer::new(mlp()).unwrap();
+    let before = trainer.save_weights(&json!(null)).unwrap();
+    let deeper = NetworkSpec::Mlp { hidden: vec![41, 24, 5], dropout: 0.25 };
+    let error = trainer.load_weights(&weights(spec(deeper, (2, 9, 8)))).unwrap_err();
+    let NnError::Mismatch { missing, unexpected, mismatched } = &error else {
+        panic!("{error}");
+    };
+    assert!(missing.is_empty());
+    assert_eq!(unexpected, &["body.6.bias", "body.6.weight"]);
+    assert_eq!(mismatched[0], "body.0.weight: network [40, 144], checkpoint [41, 144]");
+    assert!(error.to_string().contains("fc.weight: network [3, 24], checkpoint [3, 5]"));
+    assert!(before == trainer.save_weights(&json!(null)).unwrap(), "half-loaded");
+    let error = trainer.load_weights(&weights(vgg())).unwrap_err().to_string();
+    assert!(error.contains("missing [\"body.0.bias\", \"body.3.bias\"]"), "{error}");
+}
+
+#[test]
+fn broken_bytes_are_errors() {
+    let mut trainer = Trainer::new(mlp()).unwrap();
+    let weights = trainer.save_weights(&json!(null)).unwrap();
+    let whole = trainer.checkpoint(&json!(null)).unwrap();
+    for bytes in [&[][..], b"not a checkpoint", &weights[..weights.len() - 1], &whole[..50]] {
+        let error = Trainer::resume(bytes).unwrap_err();
+        assert!(matches!(error, NnError::Format { .. }), "{error}");
+        let error = Model::load(bytes, DeviceKind::Cpu).unwrap_err();
+        assert!(matches!(error, NnError::Format { .. }), "{error}");
+    }
+    assert!(Trainer::resume(&weights).is_err());
+    assert!(Model::load(&whole, DeviceKind::Cpu).is_err());
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_and_changes_nothing() {
+    for spec in [vgg(), mlp()] {
+        let mut trainer = Trainer::new(spec).unwrap();
+        train(&mut trainer, 0, 1);
+        let before = trainer.checkpoint(&json!(null)).unwrap();
+        let (mut x, t) = batch(trainer.spec().input, 4, 1);
+        x[17] = f32::NAN;
+        let error = trainer.step(&x, &t, 1e-3).unwrap_err();
+        assert!(matches!(error, NnError::NonFiniteLoss { step: 1, .. }), "{error}");
+        x[17] = f32::INFINITY;
+        assert!(trainer.step(&x, &t, 1e-3).is_err());
+        assert!(before == trainer.checkpoint(&json!(null)).unwrap());
+    }
+}
+
+#[test]
+fn wrong_shapes_and_ranges_are_errors() {
+    let mut trainer = Trainer::new(mlp()).unwrap();
+    let (x, t) = batch(trainer.spec().input, 4, 1);
+    assert!(matches!(trainer.step(&x, &t[1..], 1e-3), Err(NnError::Shape { .. })));
+    assert!(matches!(trainer.step(&x[1..], &t, 1e-3), Err(NnError::Shape { .. })));
+    assert!(matches!(trainer.step(&[], &[], 1e-3), Err(NnError::Shape { .. })));
+    assert!(trainer.predict(&x[1..]).is_err());
+    assert!(trainer.predict(&[]).unwrap().is_empty());
+    let error = |spec: TrainerSpec| Trainer::new(spec).unwrap_err().to_string();
+    assert_eq!(error(TrainerSpec { clip_norm: Some(-1.0), ..mlp() }), "`clip_norm` is -1, must be positive");
+    assert_eq!(error(TrainerSpec { outputs: 0, ..mlp() }), "`outputs` is 0, must be at least 1");
+    assert!(error(TrainerSpec { input: (1, 101, 7).into(), ..vgg() }).contains("[1, 101, 7]"));
+    let cuda = error(TrainerSpec { device: DeviceKind::Cuda(1), ..mlp() });
+    assert!(cuda.starts_with("device `cuda:1` cannot be used"), "{cuda}");
+    let wide = serde_json::from_str::<NetworkSpec>(r#"{"name": "vgg41_plain", "widht": 2}"#);
+    assert!(wide.unwrap_err().to_string().contains("widht"));
+}
