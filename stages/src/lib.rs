@@ -1,1 +1,4 @@
 //! The stages of sndpipe.
+
+pub mod audio;
+pub mod spectrogram;

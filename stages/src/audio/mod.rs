@@ -1,0 +1,14 @@
+//! Audio files to samples: decoding, channels, sample rate, level and length.
+
+mod container;
+mod decode;
+mod length;
+mod params;
+mod prepare;
+mod resample;
+
+pub use decode::{DecodeError, DecodeLimits, MAX_CHANNELS, MAX_SAMPLE_RATE, Pcm, decode};
+pub use length::{Length, LengthMode, fit};
+pub use params::{Channels, DecodeParams, Normalise, OnError};
+pub use prepare::{Prepared, normalise, prepare};
+pub use resample::{resample, resampled_len};

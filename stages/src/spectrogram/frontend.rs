@@ -1,0 +1,163 @@
+//! A planned front-end: samples in, features out.
+
+use half::f16;
+use thiserror::Error;
+
+use super::image::resize_time;
+use super::mel::FilterBank;
+use super::params::{FrequencyScale, Kind, LogForm, OffsetPlacement, SpectrogramParams};
+use super::settings::Settings;
+use super::stft::Stft;
+
+/// Frames per second that three resolutions are resized to where nothing is said.
+const IMAGE_FRAMES_PER_SECOND: f64 = 50.0;
+
+/// Why a front-end or its features could not be made.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum SpectrogramError {
+    /// Parameters outside their ranges, alone or at this sample rate.
+    #[error("{field}: {message}")]
+    Param {
+        /// The first wrong field.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A clip without samples.
+    #[error("the clip holds no samples")]
+    Empty,
+}
+
+/// Features of one clip, `[channels, frames, bands]`, row-major; a single channel is `[frames, bands]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// Number of channels, 1 or 3.
+    pub channels: usize,
+    /// Number of frames.
+    pub frames: usize,
+    /// Number of bands, the lowest frequency first.
+    pub bands: usize,
+    /// The values.
+    pub values: Vec<f32>,
+}
+
+impl Features {
+    /// Returns the values as 16-bit floats.
+    pub fn to_f16(&self) -> Vec<f16> {
+        self.values.iter().map(|&x| f16::from_f32(x)).collect()
+    }
+}
+
+/// A front-end for one sample rate: windows, FFT plans and filters. Shared freely between threads.
+pub struct Frontend {
+    settings: Settings,
+    stfts: Vec<Stft>,
+    /// Absent for linear bins.
+    bank: Option<FilterBank>,
+    rate: u32,
+}
+
+impl Frontend {
+    /// Plans the front-end of `params` for audio at `sample_rate` Hz.
+    ///
+    /// # Errors
+    /// [`SpectrogramError::Param`] for the first field that is wrong, alone or at this sample rate.
+    pub fn new(params: &SpectrogramParams, sample_rate: u32) -> Result<Self, SpectrogramError> {
+        let settings = Settings::new(params, sample_rate).map_err(|wrong| {
+            let (field, message) = wrong.into_iter().next().unwrap_or_default();
+            SpectrogramError::Param { field, message }
+        })?;
+        let stfts: Vec<Stft> = settings.transforms.iter().map(Stft::new).collect();
+        let bins = settings.transforms.first().map_or(1, |t| t.n_fft / 2 + 1);
+        let bank = (settings.scale != FrequencyScale::Linear).then(|| {
+            FilterBank::mel(
+                bins,
+                settings.bin_hz,
+                settings.bands,
+                settings.range,
+                settings.scale,
+                settings.area_norm,
+            )
+        });
+        Ok(Self { settings, stfts, bank, rate: sample_rate })
+    }
+
+    /// Returns (channels, bands) of every clip's features.
+    pub fn shape(&self) -> (usize, usize) {
+        match self.settings.kind {
+            Kind::LogMel => (1, self.settings.bands),
+            Kind::ThreeBand => (3, self.settings.bands / 3),
+            Kind::ThreeResolution => (3, self.settings.bands),
+        }
+    }
+
+    /// Returns the number of frames of a clip of `samples` samples.
+    pub fn frames(&self, samples: usize) -> usize {
+        match self.settings.kind {
+            Kind::ThreeResolution => self.settings.frames.unwrap_or_else(|| {
+                let frames = samples as f64 / f64::from(self.rate) * IMAGE_FRAMES_PER_SECOND;
+                (frames.round() as usize).max(1)
+            }),
+            _ => self.stfts.first().map_or(1, |stft| stft.frames(samples)),
+        }
+    }
+
+    /// Computes the features of one channel of samples.
+    ///
+    /// # Errors
+    /// [`SpectrogramError::Empty`] for a clip without samples.
+    pub fn features(&self, samples: &[f32]) -> Result<Features, SpectrogramError> {
+        if samples.is_empty() {
+            return Err(SpectrogramError::Empty);
+        }
+        let (channels, bands) = self.shape();
+        let frames = self.frames(samples.len());
+        let values = match self.settings.kind {
+            Kind::LogMel => self.spectrogram(&self.stfts[0], samples),
+            Kind::ThreeBand => blocks(&self.spectrogram(&self.stfts[0], samples), self.settings.bands, bands),
+            Kind::ThreeResolution => self
+                .stfts
+                .iter()
+                .flat_map(|stft| resize_time(&self.spectrogram(stft, samples), bands, frames))
+                .collect(),
+        };
+        Ok(Features { channels, frames, bands, values })
+    }
+
+    fn spectrogram(&self, stft: &Stft, samples: &[f32]) -> Vec<f32> {
+        let mut values = Vec::with_capacity(stft.frames(samples.len()) * self.settings.bands);
+        stft.process(samples, |row| match &self.bank {
+            Some(bank) => bank.apply(row, |_, x| values.push(self.level(x))),
+            None => values.extend(row.iter().map(|&x| self.level(x))),
+        });
+        values
+    }
+
+    fn level(&self, x: f64) -> f32 {
+        let offset = self.settings.offset;
+        let x = match self.settings.placement {
+            OffsetPlacement::Add => x + offset,
+            OffsetPlacement::Clamp => x.max(offset),
+            OffsetPlacement::ReplaceZero if x > 0.0 => x,
+            OffsetPlacement::ReplaceZero => offset,
+        };
+        let y = match self.settings.log {
+            LogForm::Log10 => x.log10(),
+            LogForm::Ln => x.ln(),
+            LogForm::Decibel => 10.0 * x.log10(),
+            LogForm::None => x,
+        };
+        y as f32
+    }
+}
+
+/// Cuts `[frames, bins]` into three blocks of `block` bins, `[3, frames, block]`, the lowest first.
+fn blocks(values: &[f32], bins: usize, block: usize) -> Vec<f32> {
+    (0..3)
+        .flat_map(|channel| {
+            values.chunks_exact(bins).flat_map(move |row| row[channel * block..(channel + 1) * block].iter())
+        })
+        .copied()
+        .collect()
+}
