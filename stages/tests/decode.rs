@@ -17,16 +17,18 @@ fn ramp() -> Vec<f64> {
 fn wav(bits: u16, format: SampleFormat, samples: &[f64]) -> Vec<u8> {
     let spec = WavSpec { channels: 2, sample_rate: 8000, bits_per_sample: bits, sample_format: format };
     let mut bytes = Cursor::new(Vec::new());
-    let mut writer = WavWriter::new(&mut bytes, spec).unwrap();
+    let mut writer = WavWriter::new(&mut bytes, spec).expect("memory takes every write");
     for &x in samples {
         match format {
-            SampleFormat::Float => writer.write_sample(x as f32).unwrap(),
+            SampleFormat::Float => writer.write_sample(x as f32).expect("memory takes every write"),
             SampleFormat::Int => {
-                writer.write_sample((x * 2f64.powi(i32::from(bits) - 1)).round() as i32).unwrap();
+                writer
+                    .write_sample((x * 2f64.powi(i32::from(bits) - 1)).round() as i32)
+                    .expect("memory takes every write");
             }
         }
     }
-    writer.finalize().unwrap();
+    writer.finalize().expect("memory takes every write");
     bytes.into_inner()
 }
 
