@@ -173,3 +173,70 @@ fn encode(array: &dyn Array, sink: &mut Sink) -> Result<(), CacheError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::builder::{ListBuilder, StringBuilder};
+    use arrow_array::{Int16Array, Int64Array, LargeStringArray, StringArray};
+
+    use super::*;
+
+    /// The bytes that a column id is defined over, written out by hand.
+    fn by_hand(count: u64, values: &[u8]) -> Digest {
+        let mut bytes = 6u64.to_le_bytes().to_vec();
+        bytes.extend(b"column");
+        bytes.extend(count.to_le_bytes());
+        bytes.extend(values);
+        Digest::of(&bytes)
+    }
+
+    #[test]
+    fn ids_follow_their_definition() {
+        let numbers = Int16Array::from(vec![Some(258), None]);
+        assert_eq!(column_id(&numbers).unwrap(), by_hand(2, &[1, 2, 1, 0]));
+        let texts = StringArray::from(vec![Some("hi"), None, Some("")]);
+        let want = by_hand(3, &[1, 2, 0, 0, 0, 0, 0, 0, 0, b'h', b'i', 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(column_id(&texts).unwrap(), want);
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        lists.append_value([Some("x"), None]);
+        lists.append_null();
+        let want = by_hand(2, &[1, 2, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, b'x', 0, 0]);
+        assert_eq!(column_id(&lists.finish()).unwrap(), want);
+    }
+
+    #[test]
+    fn layout_in_memory_does_not_count() {
+        let long = StringArray::from(vec!["skip", "a", "b"]);
+        let part = column_id(&long.slice(1, 2)).unwrap();
+        assert_eq!(part, column_id(&StringArray::from(vec!["a", "b"])).unwrap());
+        assert_eq!(part, column_id(&LargeStringArray::from(vec!["a", "b"])).unwrap());
+        assert_eq!(part, text_column_id(["a", "b"].into_iter()));
+        // What lies under a null is not a value.
+        let hidden = Int64Array::new(vec![1, 99].into(), Some(vec![true, false].into()));
+        assert_eq!(column_id(&hidden).unwrap(), column_id(&Int64Array::from(vec![Some(1), None])).unwrap());
+    }
+
+    #[test]
+    fn long_columns_are_hashed_whole() {
+        let mut values: Vec<i64> = (0..50_000).collect();
+        let id = column_id(&Int64Array::from(values.clone())).unwrap();
+        let bytes: Vec<u8> =
+            values.iter().flat_map(|v| [vec![1], v.to_le_bytes().to_vec()].concat()).collect();
+        assert_eq!(id, by_hand(50_000, &bytes));
+        values[49_999] = 0;
+        assert_ne!(id, column_id(&Int64Array::from(values)).unwrap());
+    }
+
+    #[test]
+    fn unknown_types_are_refused() {
+        let table = RecordBatch::try_from_iter([(
+            "t",
+            std::sync::Arc::new(arrow_array::Date32Array::from(vec![1])) as arrow_array::ArrayRef,
+        )])
+        .unwrap();
+        assert_eq!(
+            columns(&table).unwrap_err().to_string(),
+            "column `t` has type Date32, which is not stored"
+        );
+    }
+}

@@ -17,6 +17,9 @@ use crate::{CacheError, Digest, Durability, FileRef, Row, RowAt, Store};
 /// At most this many bytes of values go into one shard.
 const SHARD_BYTES: usize = 256 << 20;
 
+/// From this number of commits on they are put into one file at the next opening.
+const PACK: usize = 64;
+
 /// What is known about an input row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowOutcome {
@@ -59,6 +62,10 @@ impl Store {
         let folder = self.inner.dir.join(ROWS).join(key.to_hex());
         let map = RowMap { store: self.clone(), folder, state: RwLock::default() };
         map.refresh()?;
+        if let Err(error) = map.pack() {
+            // The separate files are as good, only slower.
+            tracing::warn!("{error}");
+        }
         Ok(map)
     }
 }
@@ -69,12 +76,12 @@ impl RowMap {
         let generation = self.store.inner.generation.load(Ordering::Acquire);
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         if state.generation == generation {
-            return state.get(input);
+            return state.get(&self.store, input);
         }
         drop(state);
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.look_again(&self.store, generation);
-        state.get(input)
+        state.get(&self.store, input)
     }
 
     /// Returns how many input rows are known.
@@ -104,21 +111,11 @@ impl RowMap {
     pub fn refresh(&self) -> Result<(), CacheError> {
         let generation = self.store.inner.generation.load(Ordering::Acquire);
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        for path in list(&self.folder)? {
-            if path.extension().is_none_or(|extension| extension != "rows") || state.files.contains(&path) {
-                continue;
+        // Whoever packs files writes the pack before removing them: if one went, the next listing has the pack.
+        for _ in 0..3 {
+            if self.read_new_files(&mut state)? {
+                break;
             }
-            match fs_err::read(&path) {
-                Ok(bytes) => match RowFile::decode(&bytes) {
-                    Some(file) => state.load(file),
-                    None => {
-                        self.store.warn(&path, "its checksum does not match; its rows are computed again")
-                    }
-                },
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(source) => return Err(CacheError::reading(&path, source)),
-            }
-            state.files.insert(path);
         }
         // Equal inputs: rows before skips, then any fixed order.
         state.entries.sort_unstable_by_key(|entry| {
@@ -126,6 +123,67 @@ impl RowMap {
         });
         state.entries.dedup();
         state.look_again(&self.store, generation);
+        Ok(())
+    }
+
+    /// Reads the files that are not read yet; `false` if one was removed meanwhile.
+    fn read_new_files(&self, state: &mut State) -> Result<bool, CacheError> {
+        let mut complete = true;
+        for path in list(&self.folder)? {
+            if path.extension().is_none_or(|extension| extension != "rows") || state.files.contains(&path) {
+                continue;
+            }
+            match fs_err::read(&path) {
+                Ok(bytes) => match RowFile::decode(&bytes) {
+                    Some(file) => {
+                        state.load(file);
+                        state.files.insert(path);
+                    }
+                    None => {
+                        self.store.warn(&path, "its checksum does not match; its rows are computed again")
+                    }
+                },
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => complete = false,
+                Err(source) => return Err(CacheError::reading(&path, source)),
+            }
+        }
+        Ok(complete)
+    }
+
+    /// Puts the files of many commits into one, so that opening a map stays fast.
+    fn pack(&self) -> Result<(), CacheError> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.files.len() < PACK {
+            return Ok(());
+        }
+        let mut shards: Vec<FileRef> = Vec::new();
+        let mut renumbered: Vec<Option<u32>> = Vec::with_capacity(state.shards.len());
+        for (file, present) in &state.shards {
+            renumbered.push(present.then_some(shards.len() as u32));
+            if *present {
+                shards.push(file.clone());
+            }
+        }
+        let mut packed =
+            RowFile { shards, entries: Vec::with_capacity(state.entries.len()), reasons: vec![] };
+        for entry in &state.entries {
+            if entry.shard == SKIPPED {
+                let row = packed.reasons.len() as u32;
+                packed.reasons.push(state.reasons[entry.row as usize].clone());
+                packed.entries.push(Entry { row, ..*entry });
+            } else if let Some(shard) = renumbered[entry.shard as usize] {
+                packed.entries.push(Entry { shard, ..*entry });
+            }
+        }
+        let (bytes, id) = packed.encode();
+        let path = self.folder.join(format!("{id}.rows"));
+        self.store.write_file(&path, &[&bytes], Durability::Directory)?;
+        for old in std::mem::take(&mut state.files) {
+            if old != path {
+                let _ = fs_err::remove_file(old);
+            }
+        }
+        state.files.insert(path);
         Ok(())
     }
 
@@ -217,7 +275,7 @@ struct Group {
 }
 
 impl State {
-    fn get(&self, input: &Digest) -> Option<RowOutcome> {
+    fn get(&self, store: &Store, input: &Digest) -> Option<RowOutcome> {
         let start = self.entries.partition_point(|entry| entry.input < *input);
         let same = self.entries[start..].iter().take_while(|entry| entry.input == *input);
         self.recent.get(input).into_iter().chain(same).find_map(|entry| {
@@ -225,7 +283,12 @@ impl State {
                 return self.reasons.get(entry.row as usize).cloned().map(RowOutcome::Skipped);
             }
             let (file, present) = self.shards.get(entry.shard as usize)?;
-            present.then(|| RowOutcome::Row(RowAt { hash: entry.hash, shard: file.id, row: entry.row }))
+            // One that was missing may have been written again by another map.
+            (*present || store.has_file(file)).then_some(RowOutcome::Row(RowAt {
+                hash: entry.hash,
+                shard: file.id,
+                row: entry.row,
+            }))
         })
     }
 

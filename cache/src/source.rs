@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -81,7 +82,7 @@ impl Store {
                 let memo = absolute
                     .as_deref()
                     .and_then(|path| Some((memos.get(path.parent()?)?, path.file_name()?)));
-                digest(path, memo, buffer)
+                digest(self, path, memo, buffer)
             })
             .collect();
         for (folder, members) in folders {
@@ -99,6 +100,11 @@ impl Store {
         results.into_iter().map(|(result, _)| result).collect()
     }
 
+    /// Returns how many source files this store and its clones have read.
+    pub fn files_hashed(&self) -> u64 {
+        self.inner.hashed.load(Ordering::Relaxed)
+    }
+
     /// Looks at files again and returns which of them, by index, have another content now or are gone.
     ///
     /// A file whose version is the same is not read.
@@ -108,7 +114,7 @@ impl Store {
             .with_min_len(16)
             .map_init(Vec::new, |buffer, file| match fs_err::metadata(&file.path) {
                 Ok(meta) if FileStat::of(&meta) == file.stat => false,
-                Ok(_) => !hash_file(&file.path, buffer).is_ok_and(|(now, _)| now.digest == file.digest),
+                Ok(_) => !hash_file(self, &file.path, buffer).is_ok_and(|(now, _)| now.digest == file.digest),
                 Err(_) => true,
             })
             .collect();
@@ -118,6 +124,7 @@ impl Store {
 
 /// Returns the digest of a file and whether it is worth remembering.
 fn digest(
+    store: &Store,
     path: &Path,
     memo: Option<(&crate::memo::Memo, &std::ffi::OsStr)>,
     buffer: &mut Vec<u8>,
@@ -134,18 +141,19 @@ fn digest(
     if let Some(digest) = memo.and_then(|(memo, name)| memo.get(name, &stat)) {
         return (Ok(FileDigest { path: path.to_owned(), digest, stat }), false);
     }
-    match hash_file(path, buffer) {
+    match hash_file(store, path, buffer) {
         Ok((file, old)) => (Ok(file), old),
         Err(error) => (Err(error), false),
     }
 }
 
 /// Hashes a file that does not change meanwhile; says whether it is old enough to be remembered.
-fn hash_file(path: &Path, buffer: &mut Vec<u8>) -> Result<(FileDigest, bool), CacheError> {
+fn hash_file(store: &Store, path: &Path, buffer: &mut Vec<u8>) -> Result<(FileDigest, bool), CacheError> {
     let reading = |source| CacheError::reading(path, source);
+    store.inner.hashed.fetch_add(1, Ordering::Relaxed);
     buffer.resize(CHUNK, 0);
     for _ in 0..3 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = store.now();
         let mut file = fs_err::File::open(path).map_err(reading)?;
         let before = FileStat::of(&file.metadata().map_err(reading)?);
         let mut hasher = blake3::Hasher::new();

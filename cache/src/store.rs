@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) touched: Mutex<BTreeMap<Digest, Arc<Touched>>>,
     /// Raised when files were removed, so that row maps look at theirs again.
     pub(crate) generation: AtomicU64,
+    /// How many source files were read.
+    pub(crate) hashed: AtomicU64,
 }
 
 impl Store {
@@ -64,6 +66,7 @@ impl Store {
                 mark,
                 touched: Mutex::default(),
                 generation: AtomicU64::new(0),
+                hashed: AtomicU64::new(0),
             }),
         };
         store.sweep();

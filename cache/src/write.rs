@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{CacheError, Digest, FileRef, Store};
 
@@ -29,11 +30,17 @@ pub struct IoFault {
 pub(crate) struct Faults {
     left: AtomicI64,
     kind: std::sync::Mutex<io::ErrorKind>,
+    /// How far the clock is ahead, in ns.
+    ahead: AtomicU64,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Faults { left: AtomicI64::new(i64::MAX), kind: std::sync::Mutex::new(io::ErrorKind::StorageFull) }
+        Faults {
+            left: AtomicI64::new(i64::MAX),
+            kind: std::sync::Mutex::new(io::ErrorKind::StorageFull),
+            ahead: AtomicU64::new(0),
+        }
     }
 }
 
@@ -59,6 +66,19 @@ impl Store {
             *faults.kind.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = fault.kind;
         }
         faults.left.store(fault.map_or(i64::MAX, |fault| i64::from(fault.after)), Ordering::Relaxed);
+    }
+
+    /// Puts the store's clock ahead, so that tests need not wait for files to age.
+    #[doc(hidden)]
+    pub fn put_clock_ahead(&self, by: Duration) {
+        let ns = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.inner.faults.ahead.store(ns, Ordering::Relaxed);
+    }
+
+    /// Returns the time since 1970.
+    pub(crate) fn now(&self) -> Duration {
+        let ahead = Duration::from_nanos(self.inner.faults.ahead.load(Ordering::Relaxed));
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + ahead
     }
 
     /// Writes a file whole or not at all.

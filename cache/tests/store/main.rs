@@ -2,5 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod artefacts;
+mod atomic;
 mod damage;
 mod kit;
+mod locks;
+mod maps;
+mod sources;
+mod tables;
+mod upkeep;
