@@ -1,6 +1,6 @@
 //! Documents: small byte strings under a name, each with a checksum.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::lock::TEMP_PREFIX;
@@ -118,7 +118,7 @@ impl Store {
         domain: &str,
         name: &str,
     ) -> Result<Option<Vec<u8>>, CacheError> {
-        let mut bytes = match fs_err::read(path) {
+        let mut bytes = match read_small(path) {
             Ok(bytes) => bytes,
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(CacheError::reading(path, source)),
@@ -134,6 +134,18 @@ impl Store {
             }
         }
     }
+}
+
+/// Reads a file that is likely small with as few calls to the system as that takes.
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = fs_err::File::open(path)?;
+    let mut first = [0; 8 << 10];
+    let count = file.read(&mut first)?;
+    let mut bytes = first[..count].to_vec();
+    if count == first.len() {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// The checksum covers the place too: a copy under another name is damage.

@@ -1,7 +1,10 @@
 //! The binary form of one commit to a row map.
 //!
-//! `SNDROWS1`, then counts, then the shards (id, length), then records of 72 bytes (input, hash, shard, row), then the
+//! `SNDROWS1`, then counts, then the shards (id, length), then records of 72 bytes (input, hash, shard, row) by
+//! input, then the
 //! reasons of skipped rows, then a checksum. The file is named by that checksum.
+
+use std::cmp::Ordering;
 
 use crate::codec::{Reader, push_short_bytes, seal, unseal};
 use crate::shard::EXTENSION;
@@ -19,6 +22,14 @@ pub(crate) struct Entry {
     pub(crate) hash: Digest,
     pub(crate) shard: u32,
     pub(crate) row: u32,
+}
+
+impl Entry {
+    /// Orders by input; among equal inputs rows come before skips, then any fixed order.
+    pub(crate) fn order(&self, other: &Entry) -> Ordering {
+        let rest = |entry: &Entry| (entry.shard == SKIPPED, entry.hash, entry.shard, entry.row);
+        self.input.cmp(&other.input).then_with(|| rest(self).cmp(&rest(other)))
+    }
 }
 
 /// One commit.

@@ -118,9 +118,8 @@ impl RowMap {
             }
         }
         // Equal inputs: rows before skips, then any fixed order.
-        state.entries.sort_unstable_by_key(|entry| {
-            (entry.input, entry.shard == SKIPPED, entry.hash, entry.shard, entry.row)
-        });
+        // The sort is stable because that one merges the runs that the files are.
+        state.entries.sort_by(Entry::order);
         state.entries.dedup();
         state.look_again(&self.store, generation);
         Ok(())
@@ -254,6 +253,7 @@ impl RowMap {
             file.entries.push(Entry { input, hash: Digest([0; 32]), shard: SKIPPED, row: number });
             file.reasons.push(reason);
         }
+        file.entries.sort_by(Entry::order);
         let (bytes, id) = file.encode();
         let path = self.folder.join(format!("{id}.rows"));
         self.store.write_file(&path, &[&bytes], Durability::Directory)?;
