@@ -1,8 +1,13 @@
 //! Two-dimensional convolution over NHWC images with PyTorch's weight order (output, input, row, column).
 //!
-//! Any size goes through im2col tiles and the `gemm` crate.
+//! Any size goes through im2col tiles and the `gemm` crate; stride-1 convolutions on AVX-512 take `direct`.
 
+#[cfg(target_arch = "x86_64")]
+mod direct;
 mod im2col;
+
+#[cfg(target_arch = "x86_64")]
+use super::simd::{Level, level};
 
 /// Sizes of a convolution; all of them at least 1, the padded image at least as large as the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,20 +51,59 @@ impl Geometry {
     fn group(&self) -> usize {
         self.samples.div_ceil(8).max(1)
     }
+
+    #[cfg(target_arch = "x86_64")]
+    /// The convolution that gives the gradient of the input from that of the output, where the stride is 1.
+    fn transposed(&self) -> Option<Geometry> {
+        let padding = (
+            (self.kernel.0 - 1).checked_sub(self.padding.0)?,
+            (self.kernel.1 - 1).checked_sub(self.padding.1)?,
+        );
+        let (height, width) = self.output();
+        (self.stride == (1, 1)).then_some(Geometry {
+            height,
+            width,
+            inputs: self.outputs,
+            outputs: self.inputs,
+            padding,
+            ..*self
+        })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+/// Whether the direct kernels may be used: they exist for AVX-512 only.
+fn direct_allowed() -> bool {
+    level() == Level::Avx512
 }
 
 /// `y = x * w`.
 pub(crate) fn forward(x: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
+    #[cfg(target_arch = "x86_64")]
+    if direct_allowed() && direct::fits(g) {
+        return direct::forward(x, weight, g, false);
+    }
     im2col::forward(x, weight, g)
 }
 
 /// The gradient of the input.
 pub(crate) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(t) = g.transposed()
+        && direct_allowed()
+        && direct::fits(&t)
+    {
+        return direct::forward(dy, weight, &t, true);
+    }
     im2col::input_gradient(dy, weight, g)
 }
 
 /// The gradient of the weight.
 pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
+    #[cfg(target_arch = "x86_64")]
+    if direct_allowed() && direct::fits(g) {
+        return direct::weight_gradient(x, dy, g);
+    }
     im2col::weight_gradient(x, dy, g)
 }
 
