@@ -290,3 +290,71 @@ fn precision(footer: &arrow_ipc::Footer<'_>) -> Option<Precision> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Float32Type, UInt32Type};
+    use arrow_ipc::reader::FileReader;
+
+    use super::*;
+
+    fn rows() -> Vec<Row> {
+        let row = |frames, values| Row { frames, values: Values::F32(values) };
+        vec![row(2, vec![1.0, 2.0]), row(0, vec![]), row(3, vec![4.0, 5.0, 6.0])]
+    }
+
+    #[test]
+    fn any_arrow_reader_reads_a_shard() {
+        let bytes = encode(rows(), Precision::F32).unwrap();
+        let mut reader = FileReader::try_new(io::Cursor::new(bytes), None).unwrap();
+        let batch = reader.next().unwrap().unwrap();
+        assert!(reader.next().is_none());
+        assert_eq!(batch.column(0).as_primitive::<UInt32Type>().values(), &[2, 0, 3]);
+        let lists = batch.column(1).as_list::<i32>();
+        for (i, row) in rows().into_iter().enumerate() {
+            let Values::F32(values) = row.values else { panic!("not single precision") };
+            assert_eq!(lists.value(i).as_primitive::<Float32Type>().values(), &values);
+        }
+    }
+
+    #[test]
+    fn arrays_are_found_where_they_are() {
+        let bytes = encode(rows(), Precision::F32).unwrap();
+        let Layout { rows, precision, frames, offsets, values } = layout(&bytes).unwrap();
+        assert_eq!((rows, precision), (3, Precision::F32));
+        assert_eq!(bytes[frames], [2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0]);
+        assert_eq!(bytes[offsets], [0, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0]);
+        assert_eq!(values.len(), 20);
+        assert_eq!(values.start % 64, 0);
+    }
+
+    /// Hostile bytes are refused or lead to places inside the file.
+    #[test]
+    fn no_bytes_lead_outside_the_file() {
+        let good = encode(rows(), Precision::F32).unwrap();
+        let mut state = 1u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        let (mut refused, mut kept) = (0, 0);
+        for _ in 0..50_000 {
+            let mut bad = good.clone();
+            for _ in 0..1 + random(4) {
+                let at = 6 + random(good.len() - 12);
+                bad[at] = [0, 1, 0x7f, 0x80, 0xff, random(256) as u8][random(6)];
+            }
+            match layout(&bad) {
+                Ok(Layout { frames, offsets, values, .. }) => {
+                    kept += 1;
+                    for range in [frames, offsets, values] {
+                        assert!(range.start <= range.end && range.end <= bad.len(), "{range:?}");
+                    }
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > 1000 && kept > 1000, "{refused} {kept}");
+    }
+}
