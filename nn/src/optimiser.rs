@@ -367,3 +367,77 @@ impl UpdateKernel for Cpu {
         Ok(cpu::elementwise::sum_of_squares(gradient))
     }
 }
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+    use crate::parameter::Init;
+
+    /// Three steps on one parameter with gradients 1, -2, 0.5 at rate 0.1, from 1.
+    #[track_caller]
+    fn check(spec: OptimiserSpec, expected: [f64; 3]) {
+        let mut parameters = Parameters::new(Cpu::default(), 0);
+        let id = parameters.add("w".to_owned(), &[1], Init::Constant(1.0), true).unwrap();
+        let mut optimiser = Optimiser::new(&spec, &parameters).unwrap();
+        for (gradient, expected) in [1.0, -2.0, 0.5].into_iter().zip(expected) {
+            let mut gradients = Gradients::<f32, Cpu>::leaky();
+            gradients.get_or_alloc_mut(parameters.value(id)).unwrap()[0] = gradient;
+            optimiser.step(&mut parameters, &mut gradients, 0.1, 1.0).unwrap();
+            let found = f64::from(parameters.value(id).as_vec()[0]);
+            assert!((found - expected).abs() < 1e-6, "{found} instead of {expected}");
+        }
+    }
+
+    /// Adam as in its paper, in f64; decay in the gradient or beside it.
+    fn adam(decay: f64, decoupled: bool) -> [f64; 3] {
+        let (mut w, mut m, mut v) = (1.0f64, 0.0, 0.0);
+        let mut step = 0;
+        [1.0, -2.0, 0.5].map(|g| {
+            step += 1;
+            let g = if decoupled { g } else { g + decay * w };
+            if decoupled {
+                w -= 0.1 * decay * w;
+            }
+            m = 0.9 * m + 0.1 * g;
+            v = 0.999 * v + 0.001 * g * g;
+            let (m_hat, v_hat) = (m / (1.0 - 0.9f64.powi(step)), v / (1.0 - 0.999f64.powi(step)));
+            w -= 0.1 * m_hat / (v_hat.sqrt() + 1e-8);
+            w
+        })
+    }
+
+    #[test]
+    fn adam_and_adamw_follow_their_papers() {
+        for weight_decay in [0.0, 0.3] {
+            let (betas, epsilon) = (betas(), epsilon());
+            let spec = OptimiserSpec::Adam { betas, epsilon, weight_decay };
+            check(spec, adam(weight_decay, false));
+            let spec = OptimiserSpec::Adamw { betas, epsilon, weight_decay };
+            check(spec, adam(weight_decay, true));
+        }
+        // The first step is the rate, whatever the gradient.
+        assert!((adam(0.0, false)[0] - 0.9).abs() < 1e-8);
+    }
+
+    #[test]
+    fn sgd_has_the_values_worked_out_by_hand() {
+        let sgd = |momentum, weight_decay, nesterov| OptimiserSpec::Sgd { momentum, weight_decay, nesterov };
+        check(sgd(0.0, 0.0, false), [0.9, 1.1, 1.05]);
+        // Gradients 1 + 0.5, -2 + 0.425, 0.5 + 0.50375.
+        check(sgd(0.0, 0.5, false), [0.85, 1.0075, 0.907_125]);
+        // Buffers 1, -1.1, -0.49.
+        check(sgd(0.9, 0.0, false), [0.9, 1.01, 1.059]);
+        // Steps 1.9, -2.99, 0.059.
+        check(sgd(0.9, 0.0, true), [0.81, 1.109, 1.1031]);
+    }
+
+    #[test]
+    fn ranges_are_checked() {
+        let spec: OptimiserSpec = serde_json::from_str(r#"{"name": "adam", "betas": [1.0, 0.9]}"#).unwrap();
+        assert_eq!(spec.check().unwrap_err().to_string(), "`betas` is 1, must be in [0, 1)");
+        let spec: OptimiserSpec = serde_json::from_str(r#"{"name": "sgd", "nesterov": true}"#).unwrap();
+        assert!(spec.check().unwrap_err().to_string().contains("`momentum` is 0"));
+        assert!(serde_json::from_str::<OptimiserSpec>(r#"{"name": "sgd", "betas": [0, 0]}"#).is_err());
+    }
+}

@@ -201,3 +201,70 @@ fn wrong_shapes_and_ranges_are_errors() {
     let wide = serde_json::from_str::<NetworkSpec>(r#"{"name": "vgg41_plain", "widht": 2}"#);
     assert!(wide.unwrap_err().to_string().contains("widht"));
 }
+
+/// The weights of a trainer, all in one row.
+fn flat(trainer: &Trainer) -> Vec<f32> {
+    let bytes = trainer.save_weights(&json!(null)).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let numbers = bytes[8 + header..].chunks_exact(4);
+    numbers.map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+/// The same trainer with other weights.
+fn with_weights(trainer: &mut Trainer, values: &[f32]) {
+    let bytes = trainer.save_weights(&json!(null)).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut new = bytes[..8 + header].to_vec();
+    new.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+    trainer.load_weights(&new).unwrap();
+}
+
+#[test]
+fn the_gradient_of_a_whole_network_is_its_difference() {
+    for mut spec in [vgg(), mlp()] {
+        // A step of plain gradient descent at rate 1 moves the weights by minus the gradient.
+        spec.optimiser = OptimiserSpec::Sgd { momentum: 0.0, weight_decay: 0.0, nesterov: false };
+        let (x, t) = batch(spec.input, 8, 3);
+        let start = flat(&Trainer::new(spec.clone()).unwrap());
+        let step = |weights: &[f32], rate: f64| {
+            let mut trainer = Trainer::new(spec.clone()).unwrap();
+            with_weights(&mut trainer, weights);
+            let report = trainer.step(&x, &t, rate).unwrap();
+            (report, flat(&trainer))
+        };
+        let (report, moved) = step(&start, 1.0);
+        let norm = report.grad_norm as f32;
+        // Against the gradient, the loss falls by the norm times the distance. Running statistics also move, but have
+        // no influence on the loss in training.
+        let along = |distance: f32| {
+            let weights: Vec<f32> =
+                start.iter().zip(&moved).map(|(s, m)| s + (m - s) / norm * distance).collect();
+            f64::from(step(&weights, 0.0).0.loss)
+        };
+        let h = 2e-3;
+        let slope = (along(-h) - along(h)) / (2.0 * f64::from(h));
+        assert!(
+            (slope / report.grad_norm - 1.0).abs() < 0.02,
+            "slope {slope}, gradient norm {}",
+            report.grad_norm
+        );
+    }
+}
+
+#[test]
+fn clipping_limits_the_step() {
+    let plain = OptimiserSpec::Sgd { momentum: 0.0, weight_decay: 0.0, nesterov: false };
+    let (x, t) = batch(mlp().input, 8, 3);
+    let step = |clip_norm: Option<f64>| {
+        let spec = TrainerSpec { optimiser: plain.clone(), clip_norm, ..mlp() };
+        let mut trainer = Trainer::new(spec).unwrap();
+        let before = flat(&trainer);
+        let report = trainer.step(&x, &t, 1.0).unwrap();
+        let moved = before.iter().zip(flat(&trainer)).map(|(b, a)| f64::from(a - b).powi(2));
+        (report.grad_norm, moved.sum::<f64>().sqrt())
+    };
+    let (norm, moved) = step(None);
+    assert!((moved / norm - 1.0).abs() < 1e-4, "{moved} instead of {norm}");
+    assert!((step(Some(norm / 4.0)).1 / (norm / 4.0) - 1.0).abs() < 1e-3);
+    assert!((step(Some(norm * 4.0)).1 / norm - 1.0).abs() < 1e-4);
+}
