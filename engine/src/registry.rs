@@ -1,0 +1,284 @@
+//! The stage kinds that a pipeline file can name, with their types erased.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::io::StageIo;
+use crate::map;
+use crate::scan::SourceScan;
+use crate::stage::{MapStage, Output, ParamError, Port, Stage, StageError};
+
+/// Every stage kind by name.
+#[derive(Default, Clone)]
+pub struct Registry {
+    kinds: BTreeMap<&'static str, Arc<dyn StageKind>>,
+}
+
+impl Registry {
+    /// An empty registry.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a stage kind.
+    #[must_use]
+    pub fn with<S: Stage>(mut self) -> Self {
+        self.kinds.insert(S::NAME, Arc::new(PlainKind::<S>(PhantomData)));
+        self
+    }
+
+    /// Adds a stage kind that maps clips to rows.
+    #[must_use]
+    pub fn with_map<M: MapStage>(mut self) -> Self {
+        self.kinds.insert(M::NAME, Arc::new(MapKind::<M>(PhantomData)));
+        self
+    }
+
+    /// The kind of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn StageKind>> {
+        self.kinds.get(name)
+    }
+
+    /// Every kind, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn StageKind>> {
+        self.kinds.values()
+    }
+}
+
+/// A stage kind without its types.
+pub trait StageKind: Send + Sync {
+    /// What `uses:` says.
+    fn name(&self) -> &'static str;
+    /// See [`Stage::VERSION`].
+    fn version(&self) -> u32;
+    /// See [`Stage::SOURCE`].
+    fn source(&self) -> &'static str;
+    /// JSON schema of the parameters; its description is the documentation of the stage.
+    fn schema(&self) -> Schema;
+    /// Checks parameters (references already replaced) and binds them.
+    ///
+    /// # Errors
+    /// Every mistake, each with the path of its parameter.
+    fn bind(&self, with: Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>>;
+}
+
+/// A stage kind with checked parameters: everything the planner and the scheduler need.
+pub trait BoundStage: Send + Sync {
+    /// What `uses:` says.
+    fn name(&self) -> &'static str;
+    /// See [`Stage::VERSION`].
+    fn version(&self) -> u32;
+    /// The parameters with their defaults, without paths: what is hashed.
+    fn params(&self) -> &Value;
+    /// The inputs.
+    fn inputs(&self) -> &[Port];
+    /// The outputs; the first is the default.
+    fn outputs(&self) -> &[Output];
+    /// See [`Stage::wants_accelerator`].
+    fn wants_accelerator(&self) -> bool;
+    /// See [`Stage::sources`].
+    ///
+    /// # Errors
+    /// As there.
+    fn sources(&self, scan: &mut SourceScan<'_>) -> Result<(), StageError>;
+    /// See [`Stage::run`].
+    ///
+    /// # Errors
+    /// As there.
+    fn run(&self, io: &mut StageIo<'_>) -> Result<(), StageError>;
+}
+
+struct Bound<P> {
+    typed: P,
+    params: Value,
+    inputs: Vec<Port>,
+    outputs: Vec<Output>,
+}
+
+struct PlainKind<S>(PhantomData<fn() -> S>);
+struct PlainStage<S: Stage>(Bound<S::Params>);
+struct MapKind<M>(PhantomData<fn() -> M>);
+struct MappedStage<M: MapStage>(Bound<M::Params>);
+
+impl<S: Stage> StageKind for PlainKind<S> {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+    fn version(&self) -> u32 {
+        S::VERSION
+    }
+    fn source(&self) -> &'static str {
+        S::SOURCE
+    }
+    fn schema(&self) -> Schema {
+        schema_for!(S::Params)
+    }
+    fn bind(&self, with: Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>> {
+        let (typed, params) = parse::<S::Params>(with, S::check)?;
+        let (inputs, outputs) = (S::inputs(&typed), S::outputs(&typed));
+        Ok(Arc::new(PlainStage::<S>(Bound { typed, params, inputs, outputs })))
+    }
+}
+
+impl<M: MapStage> StageKind for MapKind<M> {
+    fn name(&self) -> &'static str {
+        M::NAME
+    }
+    fn version(&self) -> u32 {
+        M::VERSION
+    }
+    fn source(&self) -> &'static str {
+        M::SOURCE
+    }
+    fn schema(&self) -> Schema {
+        schema_for!(M::Params)
+    }
+    fn bind(&self, with: Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>> {
+        let (typed, params) = parse::<M::Params>(with, M::check)?;
+        let mut inputs = vec![M::input(&typed)];
+        inputs.extend(M::others(&typed));
+        inputs.extend(M::selector(&typed).map(|selector| selector.port));
+        let outputs = vec![M::output(&typed)];
+        Ok(Arc::new(MappedStage::<M>(Bound { typed, params, inputs, outputs })))
+    }
+}
+
+impl<S: Stage> BoundStage for PlainStage<S> {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+    fn version(&self) -> u32 {
+        S::VERSION
+    }
+    fn params(&self) -> &Value {
+        &self.0.params
+    }
+    fn inputs(&self) -> &[Port] {
+        &self.0.inputs
+    }
+    fn outputs(&self) -> &[Output] {
+        &self.0.outputs
+    }
+    fn wants_accelerator(&self) -> bool {
+        S::wants_accelerator(&self.0.typed)
+    }
+    fn sources(&self, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
+        S::sources(&self.0.typed, scan)
+    }
+    fn run(&self, io: &mut StageIo<'_>) -> Result<(), StageError> {
+        S::run(&self.0.typed, io)
+    }
+}
+
+impl<M: MapStage> BoundStage for MappedStage<M> {
+    fn name(&self) -> &'static str {
+        M::NAME
+    }
+    fn version(&self) -> u32 {
+        M::VERSION
+    }
+    fn params(&self) -> &Value {
+        &self.0.params
+    }
+    fn inputs(&self) -> &[Port] {
+        &self.0.inputs
+    }
+    fn outputs(&self) -> &[Output] {
+        &self.0.outputs
+    }
+    fn wants_accelerator(&self) -> bool {
+        M::wants_accelerator(&self.0.typed)
+    }
+    fn sources(&self, _: &mut SourceScan<'_>) -> Result<(), StageError> {
+        Ok(())
+    }
+    fn run(&self, io: &mut StageIo<'_>) -> Result<(), StageError> {
+        map::run::<M>(&self.0.typed, &self.0.params, io)
+    }
+}
+
+/// Parses parameters and gathers every mistake: after one was found its parameter is set aside and the rest is tried again.
+fn parse<P>(mut with: Value, check: fn(&P) -> Vec<ParamError>) -> Result<(P, Value), Vec<ParamError>>
+where
+    P: Serialize + DeserializeOwned + JsonSchema,
+{
+    let mut errors: Vec<ParamError> = Vec::new();
+    loop {
+        match serde_path_to_error::deserialize::<_, P>(with.clone()) {
+            Ok(typed) if errors.is_empty() => {
+                errors = check(&typed);
+                if !errors.is_empty() {
+                    return Err(errors);
+                }
+                let params = serde_json::to_value(&typed).map_err(|error| vec![ParamError::new("", error.to_string())])?;
+                return Ok((typed, params));
+            }
+            Ok(typed) => {
+                errors.extend(check(&typed));
+                return Err(errors);
+            }
+            Err(error) => {
+                let path = error.path().to_string();
+                let path = if path == "." { String::new() } else { path };
+                let message = error.inner().to_string();
+                let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+                let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+                let at = match unknown.or(missing) {
+                    Some(field) if !path.ends_with(field) && !path.is_empty() => format!("{path}.{field}"),
+                    Some(field) if path.is_empty() => field.to_owned(),
+                    _ => path,
+                };
+                if let Some(field) = missing {
+                    // A field that was set aside above is missing for that reason only; either way nothing more can be parsed.
+                    if errors.iter().all(|earlier| earlier.path != at) {
+                        errors.push(ParamError::new(parent(&at), format!("`{field}` is missing")));
+                    }
+                    return Err(errors);
+                }
+                let removed = remove(&mut with, &at);
+                errors.push(ParamError::new(at, message));
+                if !removed {
+                    return Err(errors);
+                }
+            }
+        }
+    }
+}
+
+fn parent(path: &str) -> String {
+    path.rsplit_once('.').map_or(String::new(), |(head, _)| head.to_owned())
+}
+
+/// Removes what a path like `augment[1].width` leads to.
+fn remove(value: &mut Value, path: &str) -> bool {
+    let steps: Vec<&str> = path.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|s| !s.is_empty()).collect();
+    let Some((last, head)) = steps.split_last() else { return false };
+    let mut at = value;
+    for step in head {
+        let next = match at {
+            Value::Object(map) => map.get_mut(*step),
+            Value::Array(list) => step.parse::<usize>().ok().and_then(|index| list.get_mut(index)),
+            _ => None,
+        };
+        let Some(next) = next else { return false };
+        at = next;
+    }
+    match at {
+        Value::Object(map) => map.remove(*last).is_some(),
+        Value::Array(list) => match last.parse::<usize>() {
+            Ok(index) if index < list.len() => {
+                list.remove(index);
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}

@@ -1,0 +1,70 @@
+//! The files outside the cache that a stage declares.
+
+use std::path::{Path, PathBuf};
+
+use sndpipe_cache::{FileDigest, Store};
+
+use crate::stage::StageError;
+
+/// A declared file: the label by which the stage knows it (a clip id, `manifest`), and what it holds.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// What the key says: never a path of this machine.
+    pub label: String,
+    /// The file and the digest of its content.
+    pub file: FileDigest,
+}
+
+/// Gathers the files that a stage reads; handed to [`crate::Stage::sources`].
+pub struct SourceScan<'a> {
+    store: &'a Store,
+    files: Vec<SourceFile>,
+}
+
+impl<'a> SourceScan<'a> {
+    /// An empty scan.
+    #[must_use]
+    pub fn new(store: &'a Store) -> Self {
+        Self { store, files: Vec::new() }
+    }
+
+    /// Declares a file.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if it cannot be read.
+    pub fn file(&mut self, label: &str, path: &Path) -> Result<(), StageError> {
+        self.files(vec![(label.to_owned(), path.to_owned())])
+    }
+
+    /// Declares many files at once; their digests are looked up together.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] naming the files that cannot be read (the first few of many).
+    pub fn files(&mut self, labelled: Vec<(String, PathBuf)>) -> Result<(), StageError> {
+        let (labels, paths): (Vec<String>, Vec<PathBuf>) = labelled.into_iter().unzip();
+        let mut unreadable = Vec::new();
+        for (label, digest) in labels.into_iter().zip(self.store.digests(&paths)) {
+            match digest {
+                Ok(file) => self.files.push(SourceFile { label, file }),
+                Err(error) => unreadable.push(format!("{label}: {error}")),
+            }
+        }
+        if unreadable.is_empty() {
+            return Ok(());
+        }
+        let more = unreadable.len().saturating_sub(5);
+        unreadable.truncate(5);
+        let mut message = format!("cannot read {}", unreadable.join("\n  "));
+        if more > 0 {
+            message.push_str(&format!("\n  and {more} more"));
+        }
+        Err(StageError::failed(message).help("correct the path or restore the files"))
+    }
+
+    /// The declared files, sorted by label.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<SourceFile> {
+        self.files.sort_by(|a, b| a.label.cmp(&b.label));
+        self.files
+    }
+}

@@ -1,0 +1,303 @@
+//! What a stage is: typed parameters, ports, and a function from inputs to outputs.
+
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use sndpipe_cache::{CacheError, Meta, Row};
+
+use crate::io::StageIo;
+use crate::kind::Kind;
+use crate::scan::SourceScan;
+
+/// An input of a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// The name under `in:`.
+    pub name: String,
+    /// The kinds that fit; never empty.
+    pub accepts: Vec<Kind>,
+    /// Whether the pipeline may leave it out.
+    pub optional: bool,
+    /// Whether the port gathers a repeated stage (`collect:`).
+    pub collects: bool,
+    /// The columns of a table that the stage reads; only they enter the key and only they are handed out. `None`: all.
+    /// A column ending in `?` may be absent.
+    pub reads: Option<Vec<String>>,
+}
+
+impl Port {
+    /// A required input of one kind, read whole.
+    #[must_use]
+    pub fn new(name: &str, kind: Kind) -> Self {
+        Self::any(name, &[kind])
+    }
+
+    /// A required input that accepts several kinds.
+    #[must_use]
+    pub fn any(name: &str, accepts: &[Kind]) -> Self {
+        Self { name: name.to_owned(), accepts: accepts.to_vec(), optional: false, collects: false, reads: None }
+    }
+
+    /// The same, and the pipeline may leave it out.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    /// The same, and it gathers all cells of a repeated stage.
+    #[must_use]
+    pub fn collecting(mut self) -> Self {
+        self.collects = true;
+        self
+    }
+
+    /// The same, reading only the named columns of a table.
+    #[must_use]
+    pub fn reading(mut self, columns: &[&str]) -> Self {
+        self.reads = Some(columns.iter().map(|&column| column.to_owned()).collect());
+        self
+    }
+}
+
+/// An output of a stage; the first one is the default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The name after the dot: `model.history`.
+    pub name: String,
+    /// What it holds.
+    pub kind: Kind,
+}
+
+impl Output {
+    /// An output of a kind.
+    #[must_use]
+    pub fn new(name: &str, kind: Kind) -> Self {
+        Self { name: name.to_owned(), kind }
+    }
+}
+
+/// A parameter that is out of range or does not fit another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamError {
+    /// The parameter, with dots and indices for nested ones: `augment[1].width`. Empty: all of `with:`.
+    pub path: String,
+    /// What is wrong, with value and range: `0 is outside 1..=1024`.
+    pub message: String,
+    /// A way out.
+    pub help: Option<String>,
+}
+
+impl ParamError {
+    /// An error at a parameter.
+    #[must_use]
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), help: None }
+    }
+
+    /// The same, with a way out.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Why a stage did not produce its outputs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StageError {
+    /// The data, the setting or the program of the stage is at fault.
+    #[error("{message}")]
+    Failed {
+        /// What happened, with place and value.
+        message: String,
+        /// A way out.
+        help: Option<String>,
+    },
+    /// The run was asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// The cache could not be read or written.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+impl StageError {
+    /// A failure with its message.
+    #[must_use]
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed { message: message.into(), help: None }
+    }
+
+    /// The same, with a way out.
+    #[must_use]
+    pub fn help(self, text: impl Into<String>) -> Self {
+        match self {
+            Self::Failed { message, .. } => Self::Failed { message, help: Some(text.into()) },
+            other => other,
+        }
+    }
+}
+
+impl From<std::io::Error> for StageError {
+    fn from(error: std::io::Error) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+/// A stage kind: what `uses:` names. Its output is a pure function of parameters, inputs and declared files.
+///
+/// The documentation of the parameter struct is what `sndpipe stages NAME` prints.
+pub trait Stage: Send + Sync + 'static {
+    /// What `uses:` says.
+    const NAME: &'static str;
+    /// Raised when the same inputs give other bytes.
+    const VERSION: u32;
+    /// The paper or standard that the stage follows, where there is one.
+    const SOURCE: &'static str = "";
+    /// What `with:` says. Fields that are paths carry `#[serde(skip_serializing)]`: not the path is hashed but what it leads to.
+    /// A field added later carries `skip_serializing_if` for its default, so that old keys stay valid.
+    type Params: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static;
+
+    /// Checks ranges and combinations; returns every mistake.
+    fn check(params: &Self::Params) -> Vec<ParamError> {
+        let _ = params;
+        Vec::new()
+    }
+
+    /// The inputs under these parameters.
+    fn inputs(params: &Self::Params) -> Vec<Port>;
+
+    /// The outputs under these parameters; the first is the default.
+    fn outputs(params: &Self::Params) -> Vec<Output>;
+
+    /// Whether a run of it wants the accelerator when one was asked for.
+    fn wants_accelerator(params: &Self::Params) -> bool {
+        let _ = params;
+        false
+    }
+
+    /// Declares the files outside the cache that the stage reads. Runs at every plan, before anything else: what is wrong with
+    /// the data set is found here.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] where the data set is unusable.
+    fn sources(params: &Self::Params, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
+        let _ = (params, scan);
+        Ok(())
+    }
+
+    /// Computes every output.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] with what is wrong; [`StageError::Interrupted`] from [`StageIo::tick`].
+    fn run(params: &Self::Params, io: &mut StageIo<'_>) -> Result<(), StageError>;
+}
+
+/// One clip as a [`MapStage`] sees it.
+pub struct MapInput<'a> {
+    /// What the row holds.
+    pub content: MapContent<'a>,
+    /// Metadata of the mapped artefact.
+    pub meta: &'a Meta,
+}
+
+/// The content of one clip.
+pub enum MapContent<'a> {
+    /// A source file: the bytes, verified against the clip's digest.
+    File(&'a [u8]),
+    /// A row of an artefact.
+    Row(sndpipe_cache::RowRef<'a>),
+}
+
+/// Why a clip has no output row.
+#[derive(Debug)]
+pub enum MapError {
+    /// The content of the clip is at fault: remembered with its reason. Whether it fails the stage is the stage's `skips`.
+    Unusable(String),
+    /// Anything else: fails the stage and is never remembered.
+    Failed(StageError),
+}
+
+impl From<StageError> for MapError {
+    fn from(error: StageError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A stage that maps each clip to at most one row, independently of all others. The engine keeps which input row has which
+/// output row, so that ten clips added to a million compute ten.
+pub trait MapStage: Send + Sync + 'static {
+    /// What `uses:` says.
+    const NAME: &'static str;
+    /// Raised when the same inputs give other bytes.
+    const VERSION: u32;
+    /// The paper or standard that the stage follows, where there is one.
+    const SOURCE: &'static str = "";
+    /// What rows are called in the progress line.
+    const UNIT: &'static str = "clips";
+    /// What `with:` says; see [`Stage::Params`].
+    type Params: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static;
+    /// What one run shares between its rows: plans, filters, a network.
+    type Worker: Send + Sync;
+
+    /// Checks ranges and combinations; returns every mistake.
+    fn check(params: &Self::Params) -> Vec<ParamError> {
+        let _ = params;
+        Vec::new()
+    }
+
+    /// The mapped input: `clips` (the digest of each file is what counts) or a kind stored as rows.
+    fn input(params: &Self::Params) -> Port;
+
+    /// The other inputs, read whole; they are part of what a row is remembered under.
+    fn others(params: &Self::Params) -> Vec<Port> {
+        let _ = params;
+        Vec::new()
+    }
+
+    /// An optional input that selects the clips to map; it decides which rows there are, never what they hold.
+    /// Gives the port and, from its table, whether a row of it selects its clip.
+    fn selector(params: &Self::Params) -> Option<Selector> {
+        let _ = params;
+        None
+    }
+
+    /// The one output.
+    fn output(params: &Self::Params) -> Output;
+
+    /// Whether an unusable clip is left out (with its reason in the artefact) rather than failing the stage.
+    fn skips(params: &Self::Params) -> bool {
+        let _ = params;
+        false
+    }
+
+    /// Whether a run of it wants the accelerator when one was asked for.
+    fn wants_accelerator(params: &Self::Params) -> bool {
+        let _ = params;
+        false
+    }
+
+    /// Prepares a run and gives the metadata of the output, which may depend on the parameters and the metadata of inputs only.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] where an input does not fit.
+    fn prepare(params: &Self::Params, io: &StageIo<'_>) -> Result<(Self::Worker, Meta), StageError>;
+
+    /// Maps one clip. Called from several threads.
+    ///
+    /// # Errors
+    /// [`MapError::Unusable`] if and only if the content of the clip determines the failure.
+    fn map(worker: &Self::Worker, input: &MapInput<'_>) -> Result<Row, MapError>;
+}
+
+/// An input that chooses which clips a [`MapStage`] maps.
+#[derive(Debug, Clone)]
+pub struct Selector {
+    /// The port; a table with `clip_id` and `column`.
+    pub port: Port,
+    /// The column that is compared.
+    pub column: String,
+    /// The values that select a clip.
+    pub values: Vec<String>,
+}
