@@ -1,0 +1,404 @@
+//! Keys: what a stage's result is stored under, and why it changed.
+//!
+//! | part | hashed | why |
+//! | --- | --- | --- |
+//! | stage kind and `VERSION` | yes | another program gives other bytes |
+//! | parameters, with defaults, sorted | yes | |
+//! | parameters that are paths | no | what they lead to is hashed |
+//! | kind and metadata of each input | yes | classes, sample rate, recipe |
+//! | columns of an input that the stage reads | yes | a changed licence retrains nothing |
+//! | other columns of an input | no | |
+//! | axis names and labels of a collected input | yes | a table prints them |
+//! | labels and digests of declared files | yes | |
+//! | device, threads, host, time, place of the files | no | kept beside the result as provenance |
+//! | the stage's name, comments, order of keys in the file | no | |
+//!
+//! The same [`KeyParts`] that are hashed are stored with the result; [`KeyParts::difference`] compares two of them, so an
+//! explanation cannot disagree with the key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sndpipe_cache::{Digest, Hasher, Manifest, Meta};
+
+use crate::graph::Axes;
+use crate::io::columns_read;
+use crate::registry::BoundStage;
+use crate::scan::SourceFile;
+use crate::stage::Port;
+
+/// Everything that a key is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyParts {
+    /// The stage kind.
+    pub kind: String,
+    /// Its version.
+    pub version: u32,
+    /// Its parameters, flattened: `optimiser.rate` -> canonical JSON.
+    pub params: BTreeMap<String, String>,
+    /// Its inputs in port order.
+    pub inputs: Vec<PortPart>,
+    /// Its declared files.
+    pub sources: Option<SourcesPart>,
+}
+
+/// One input port of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortPart {
+    /// The port.
+    pub port: String,
+    /// What it reads; several where it collects.
+    pub items: Vec<InputPart>,
+}
+
+/// One artefact of a key: the part of it that the stage reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputPart {
+    /// The cell, where the port collects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub axes: Axes,
+    /// The artefact's kind.
+    pub kind: String,
+    /// Hash of its metadata.
+    pub meta: Digest,
+    /// The columns that are read, each with the hash of its values.
+    pub columns: Vec<(String, Digest)>,
+}
+
+/// The declared files of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcesPart {
+    /// How many there are.
+    pub files: u64,
+    /// Hash of their labels and digests; the list itself is a document of this name.
+    pub digest: Digest,
+}
+
+/// What an artefact shows of itself to the keys of its readers: enough to compute them without opening it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Face {
+    /// Content id.
+    pub id: Digest,
+    /// Kind.
+    pub kind: String,
+    /// Hash of the metadata.
+    pub meta: Digest,
+    /// Columns with the hash of their values.
+    pub columns: Vec<(String, Digest)>,
+    /// Rows.
+    pub rows: u64,
+    /// Clips left out.
+    #[serde(default)]
+    pub skipped: u64,
+}
+
+impl Face {
+    /// The face of an artefact.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
+        Self {
+            id: manifest.id,
+            kind: manifest.kind.clone(),
+            meta: meta_digest(&manifest.meta),
+            columns: manifest.columns.iter().map(|column| (column.name.clone(), column.id)).collect(),
+            rows: manifest.rows,
+            skipped: manifest.skipped,
+        }
+    }
+}
+
+impl InputPart {
+    /// The part of an artefact that a port reads.
+    ///
+    /// # Errors
+    /// The name of a column that the artefact lacks.
+    pub fn of_face(port: &Port, axes: Axes, face: &Face) -> Result<Self, String> {
+        let mut columns = Vec::new();
+        match &port.reads {
+            None => columns.clone_from(&face.columns),
+            Some(reads) => {
+                for name in reads {
+                    let (name, optional) = name.strip_suffix('?').map_or((name.as_str(), false), |name| (name, true));
+                    match face.columns.iter().find(|(column, _)| column == name) {
+                        Some(column) => columns.push(column.clone()),
+                        None if optional => {}
+                        None => return Err(name.to_owned()),
+                    }
+                }
+            }
+        }
+        Ok(Self { axes, kind: face.kind.clone(), meta: face.meta, columns })
+    }
+
+    /// The same from a manifest.
+    ///
+    /// # Errors
+    /// As [`InputPart::of_face`].
+    pub fn of_manifest(port: &Port, axes: Axes, manifest: &Manifest) -> Result<Self, String> {
+        columns_read(port, manifest)?;
+        Self::of_face(port, axes, &Face::of(manifest))
+    }
+
+    pub(crate) fn hash(&self, hasher: &mut Hasher) {
+        hasher.u64(self.axes.len() as u64);
+        for (axis, label) in &self.axes {
+            hasher.str(axis).str(label);
+        }
+        hasher.str(&self.kind).digest(&self.meta).u64(self.columns.len() as u64);
+        for (name, id) in &self.columns {
+            hasher.str(name).digest(id);
+        }
+    }
+}
+
+impl KeyParts {
+    /// The parts of an instance whose inputs are known.
+    #[must_use]
+    pub fn new(bound: &dyn BoundStage, inputs: Vec<PortPart>, sources: Option<&[SourceFile]>) -> Self {
+        let mut params = BTreeMap::new();
+        flatten("", bound.params(), &mut params);
+        let sources = sources.map(|files| SourcesPart { files: files.len() as u64, digest: sources_digest(files) });
+        Self { kind: bound.name().to_owned(), version: bound.version(), params, inputs, sources }
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> Digest {
+        let mut hasher = Hasher::new("key");
+        hasher.str(&self.kind).u64(u64::from(self.version)).u64(self.params.len() as u64);
+        for (name, value) in &self.params {
+            hasher.str(name).str(value);
+        }
+        hasher.u64(self.inputs.len() as u64);
+        for port in &self.inputs {
+            hasher.str(&port.port).u64(port.items.len() as u64);
+            for item in &port.items {
+                item.hash(&mut hasher);
+            }
+        }
+        match &self.sources {
+            None => hasher.u64(0),
+            Some(sources) => hasher.u64(1).u64(sources.files).digest(&sources.digest),
+        };
+        hasher.finish()
+    }
+
+    /// Everything in which `self` (now) differs from `old` (then). Empty if and only if the keys are equal.
+    #[must_use]
+    pub fn difference(&self, old: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if self.kind != old.kind {
+            changes.push(Change::Kind { old: old.kind.clone(), new: self.kind.clone() });
+        }
+        if self.version != old.version {
+            changes.push(Change::Version { old: old.version, new: self.version });
+        }
+        for (name, new) in &self.params {
+            if old.params.get(name) != Some(new) {
+                changes.push(Change::Param { name: name.clone(), old: old.params.get(name).cloned(), new: Some(new.clone()) });
+            }
+        }
+        for (name, value) in &old.params {
+            if !self.params.contains_key(name) {
+                changes.push(Change::Param { name: name.clone(), old: Some(value.clone()), new: None });
+            }
+        }
+        for port in &self.inputs {
+            match old.inputs.iter().find(|before| before.port == port.port) {
+                Some(before) if before == port => {}
+                Some(before) => changes.push(port.change(before)),
+                None => changes.push(Change::Input { port: port.port.clone(), what: "newly connected".to_owned() }),
+            }
+        }
+        for before in &old.inputs {
+            if !self.inputs.iter().any(|port| port.port == before.port) {
+                changes.push(Change::Input { port: before.port.clone(), what: "no longer connected".to_owned() });
+            }
+        }
+        if self.sources != old.sources {
+            changes.push(Change::Files {
+                old: old.sources.as_ref().map(|sources| sources.digest),
+                new: self.sources.as_ref().map(|sources| sources.digest),
+            });
+        }
+        if changes.is_empty() && self != old {
+            changes.push(Change::Input { port: "in".to_owned(), what: "another order of inputs".to_owned() });
+        }
+        changes
+    }
+}
+
+impl PortPart {
+    fn change(&self, old: &Self) -> Change {
+        let what = match (&self.items[..], &old.items[..]) {
+            ([], _) => "no longer connected".to_owned(),
+            (_, []) => "newly connected".to_owned(),
+            ([new], [old]) if new.axes == old.axes => new.change(old),
+            (new, old) => {
+                let cells = |items: &[InputPart]| items.iter().map(|item| item.axes.clone()).collect::<Vec<_>>();
+                let changed = new.iter().filter(|item| !old.contains(item)).count();
+                if cells(new) == cells(old) {
+                    format!("{changed} of {} collected items changed", new.len())
+                } else {
+                    format!("{} collected items instead of {}, {changed} of them new or changed", new.len(), old.len())
+                }
+            }
+        };
+        Change::Input { port: self.port.clone(), what }
+    }
+}
+
+impl InputPart {
+    fn change(&self, old: &Self) -> String {
+        if self.kind != old.kind {
+            return format!("{} instead of {}", self.kind, old.kind);
+        }
+        let changed: Vec<&str> =
+            self.columns.iter().filter(|column| !old.columns.contains(column)).map(|(name, _)| name.as_str()).collect();
+        let gone: Vec<&str> = old
+            .columns
+            .iter()
+            .filter(|(name, _)| !self.columns.iter().any(|(column, _)| column == name))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let mut parts = Vec::new();
+        if !changed.is_empty() {
+            parts.push(format!("{} changed", changed.join(", ")));
+        }
+        if !gone.is_empty() {
+            parts.push(format!("{} gone", gone.join(", ")));
+        }
+        if self.meta != old.meta {
+            parts.push("metadata changed".to_owned());
+        }
+        if parts.is_empty() { "another order of columns".to_owned() } else { parts.join(", ") }
+    }
+}
+
+/// One reason why a key is another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum Change {
+    /// Another stage kind.
+    Kind {
+        /// Then.
+        old: String,
+        /// Now.
+        new: String,
+    },
+    /// Another version of the stage's code.
+    Version {
+        /// Then.
+        old: u32,
+        /// Now.
+        new: u32,
+    },
+    /// Another value of a parameter.
+    Param {
+        /// The parameter.
+        name: String,
+        /// Then; `None` if it was not there.
+        old: Option<String>,
+        /// Now; `None` if it is no longer there.
+        new: Option<String>,
+    },
+    /// Another input.
+    Input {
+        /// The port.
+        port: String,
+        /// In what it differs.
+        what: String,
+    },
+    /// Other declared files.
+    Files {
+        /// The list then.
+        old: Option<Digest>,
+        /// The list now.
+        new: Option<Digest>,
+    },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind { old, new } => write!(f, "stage kind: {old} -> {new}"),
+            Self::Version { old, new } => write!(f, "code version: {old} -> {new}"),
+            Self::Param { name, old, new } => {
+                let show = |value: &Option<String>| value.clone().unwrap_or_else(|| "unset".to_owned());
+                write!(f, "{name}: {} -> {}", show(old), show(new))
+            }
+            Self::Input { port, what } => write!(f, "input {port}: {what}"),
+            Self::Files { .. } => f.write_str("source files changed"),
+        }
+    }
+}
+
+/// JSON with sorted keys and no white space.
+#[must_use]
+pub fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    write_canonical(value, &mut text);
+    text
+}
+
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            out.push('{');
+            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
+            for (index, (key, value)) in sorted.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::String(key.clone()).to_string());
+                out.push(':');
+                write_canonical(value, out);
+            }
+            out.push('}');
+        }
+        Value::Array(list) => {
+            out.push('[');
+            for (index, value) in list.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_canonical(value, out);
+            }
+            out.push(']');
+        }
+        plain => out.push_str(&plain.to_string()),
+    }
+}
+
+fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flatten(&name, value, into);
+            }
+        }
+        Value::Object(_) if prefix.is_empty() => {}
+        other => drop(into.insert(prefix.to_owned(), canonical(other))),
+    }
+}
+
+/// Hash of an artefact's metadata.
+#[must_use]
+pub fn meta_digest(meta: &Meta) -> Digest {
+    let mut hasher = Hasher::new("meta");
+    for (name, value) in meta {
+        hasher.str(name).str(&canonical(value));
+    }
+    hasher.finish()
+}
+
+fn sources_digest(files: &[SourceFile]) -> Digest {
+    let mut hasher = Hasher::new("sources");
+    for source in files {
+        hasher.str(&source.label).digest(&source.file.digest);
+    }
+    hasher.finish()
+}
