@@ -127,3 +127,17 @@ pub struct Silent;
 impl Observer for Silent {
     fn event(&self, _: &Event<'_>) {}
 }
+
+impl Outcome {
+    /// The word in summaries and JSON.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ran { .. } => "ran",
+            Self::Cached { .. } => "cached",
+            Self::Failed { .. } => "failed",
+            Self::Skipped { .. } => "skipped",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}

@@ -1,1 +1,34 @@
-//! Pipeline files, plans, keys and the scheduler of sndpipe.
+//! The engine of sndpipe: from a pipeline file to a checked graph, keys, plans and runs. It knows no audio and no tensors.
+#![forbid(unsafe_code)]
+
+mod device;
+mod event;
+mod graph;
+mod io;
+mod job;
+mod key;
+mod kind;
+mod map;
+mod plan;
+mod record;
+mod registry;
+mod resolve;
+mod run;
+mod scan;
+mod spec;
+mod stage;
+
+pub use device::Device;
+pub use event::{Event, Observer, Outcome, Progress, RowCounts, Silent};
+pub use graph::{Axes, Graph, Input, Instance, InstanceId, Item};
+pub use io::{IoItem, IoPort, StageIo, Surroundings, Written};
+pub use key::{Change, Face, InputPart, KeyParts, PortPart, SourcesPart, canonical, meta_digest};
+pub use kind::{FormKind, Kind};
+pub use plan::{Plan, PlanItem, PlanStatus};
+pub use record::{History, Provenance, Record, RunRecord, RunStage, read_sources};
+pub use registry::{BoundStage, Registry, StageKind};
+pub use resolve::{ScanError, Sources};
+pub use run::{RunOptions, RunReport, run};
+pub use scan::{SourceFile, SourceScan};
+pub use spec::{Source, Span, SpecError, SpecErrors, did_you_mean, load, schema};
+pub use stage::{MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, Stage, StageError};

@@ -1,0 +1,155 @@
+//! From declared files and known inputs to the key of an instance: the part that planning and running share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sndpipe_cache::{Digest, Store};
+
+use crate::graph::{Graph, InstanceId};
+use crate::key::{Face, InputPart, KeyParts, PortPart};
+use crate::record::{History, Record, read_sources};
+use crate::registry::BoundStage;
+use crate::scan::{SourceFile, SourceScan};
+use crate::spec::{SpecError, SpecErrors};
+use crate::stage::StageError;
+
+/// The files outside the cache that a pipeline reads.
+#[derive(Default)]
+pub struct Sources {
+    by_instance: BTreeMap<InstanceId, Arc<Vec<SourceFile>>>,
+    /// Where each content lies.
+    pub files: BTreeMap<Digest, PathBuf>,
+}
+
+/// Why the declared files could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The data set or a path in the pipeline is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecErrors),
+    /// The cache could not be used.
+    #[error(transparent)]
+    Cache(#[from] sndpipe_cache::CacheError),
+}
+
+impl Sources {
+    /// Looks at the files of every instance; stages with equal parameters are asked once.
+    ///
+    /// # Errors
+    /// [`ScanError::Spec`] with every data set that is wrong, at its place in the pipeline file.
+    pub fn scan(graph: &Graph, store: &Store) -> Result<Self, ScanError> {
+        let mut seen: BTreeMap<usize, Arc<Vec<SourceFile>>> = BTreeMap::new();
+        let mut sources = Self::default();
+        let mut errors: Vec<SpecError> = Vec::new();
+        for (id, instance) in graph.instances.iter().enumerate() {
+            let address = Arc::as_ptr(&instance.bound).cast::<()>() as usize;
+            let files = match seen.get(&address) {
+                Some(files) => Arc::clone(files),
+                None => {
+                    let mut scan = SourceScan::new(store);
+                    let files = match instance.bound.sources(&mut scan) {
+                        Ok(()) => Arc::new(scan.finish()),
+                        Err(StageError::Cache(error)) => return Err(error.into()),
+                        Err(StageError::Failed { message, help }) => {
+                            let message = format!("stage `{}`: {message}", instance.stage);
+                            errors.push(graph.source.error("sndpipe::data", instance.span, message, help));
+                            Arc::default()
+                        }
+                        Err(StageError::Interrupted) => Arc::default(),
+                    };
+                    for source in files.iter() {
+                        sources.files.entry(source.file.digest).or_insert_with(|| source.file.path.clone());
+                    }
+                    seen.insert(address, Arc::clone(&files));
+                    files
+                }
+            };
+            if !files.is_empty() {
+                sources.by_instance.insert(id, files);
+            }
+        }
+        if errors.is_empty() { Ok(sources) } else { Err(SpecErrors(errors).into()) }
+    }
+
+    /// The declared files of an instance.
+    #[must_use]
+    pub fn of(&self, id: InstanceId) -> Option<&Arc<Vec<SourceFile>>> {
+        self.by_instance.get(&id)
+    }
+}
+
+/// The parts of an instance's key, once every input is known.
+///
+/// # Errors
+/// A message if an input lacks a column that the stage reads.
+pub fn key_parts(
+    graph: &Graph,
+    id: InstanceId,
+    faces: &[Option<Vec<Face>>],
+    sources: &Sources,
+) -> Result<Option<KeyParts>, String> {
+    let instance = &graph.instances[id];
+    let bound: &dyn BoundStage = &*instance.bound;
+    let mut inputs = Vec::with_capacity(instance.inputs.len());
+    for (port, input) in bound.inputs().iter().zip(&instance.inputs) {
+        let mut items = Vec::with_capacity(input.items.len());
+        for item in &input.items {
+            let Some(face) = faces[item.from].as_ref().and_then(|faces| faces.get(item.output)) else { return Ok(None) };
+            let part = InputPart::of_face(port, item.axes.clone(), face).map_err(|column| {
+                let producer = &graph.instances[item.from];
+                format!("`{}` has no column `{column}`, which the input `{}` of `{}` reads", producer.stage, port.name, instance.stage)
+            })?;
+            items.push(part);
+        }
+        inputs.push(PortPart { port: port.name.clone(), items });
+    }
+    Ok(Some(KeyParts::new(bound, inputs, sources.of(id).map(|files| &files[..]))))
+}
+
+/// What changed since the last run of an instance: lines for people, the most telling first.
+#[must_use]
+pub fn changes(store: &Store, history: &History, name: &str, key: &Digest, now: &KeyParts, sources: Option<&[SourceFile]>) -> Vec<String> {
+    let Some(last) = history.keys.get(name) else { return vec!["never ran".to_owned()] };
+    if last == key {
+        return vec!["its result is no longer in the cache".to_owned()];
+    }
+    let Some(record) = Record::read(store, last) else {
+        return vec!["the record of its last run is no longer in the cache".to_owned()];
+    };
+    let mut lines = Vec::new();
+    for change in now.difference(&record.parts) {
+        match &change {
+            crate::key::Change::Files { old: Some(old), .. } => match (read_sources(store, old), sources) {
+                (Some(old), Some(new)) => lines.extend(file_changes(&old, new)),
+                _ => lines.push(change.to_string()),
+            },
+            _ => lines.push(change.to_string()),
+        }
+    }
+    lines
+}
+
+fn file_changes(old: &BTreeMap<String, Digest>, new: &[SourceFile]) -> Vec<String> {
+    const SHOWN: usize = 5;
+    let mut lines = Vec::new();
+    let short = |digest: &Digest| digest.to_string()[..8].to_owned();
+    let mut named: BTreeMap<&str, Digest> = BTreeMap::new();
+    for source in new {
+        named.insert(&source.label, source.file.digest);
+        match old.get(&source.label) {
+            None => lines.push(format!("file {}: added", source.label)),
+            Some(before) if *before != source.file.digest => {
+                lines.push(format!("file {}: {} -> {}", source.label, short(before), short(&source.file.digest)));
+            }
+            Some(_) => {}
+        }
+    }
+    lines.extend(old.keys().filter(|label| !named.contains_key(label.as_str())).map(|label| format!("file {label}: removed")));
+    let more = lines.len().saturating_sub(SHOWN);
+    if more > 0 {
+        lines.truncate(SHOWN);
+        lines.push(format!("and {more} more files"));
+    }
+    lines
+}

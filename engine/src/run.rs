@@ -1,0 +1,546 @@
+//! The scheduler: runs what is missing, in parallel, each key once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use sndpipe_cache::{CacheError, Digest, KeyLock, Store};
+
+use crate::device::Device;
+use crate::event::{Event, Observer, Outcome, RowCounts};
+use crate::graph::{Graph, InstanceId};
+use crate::io::Surroundings;
+use crate::job::{Done, Finished, Job, host, now_ms};
+use crate::key::{Face, KeyParts};
+use crate::plan::{is_present, needed};
+use crate::record::{History, Record, RunRecord, RunStage};
+use crate::resolve::{Sources, changes, key_parts};
+use crate::stage::StageError;
+
+/// How often a stage is tried again after an input turned out to be damaged.
+const REPAIRS: u32 = 3;
+
+/// How to run.
+pub struct RunOptions<'a> {
+    /// What to bring up to date; empty: everything.
+    pub targets: Vec<InstanceId>,
+    /// Instances that run even if their result is there.
+    pub force: Vec<InstanceId>,
+    /// CPU slots.
+    pub jobs: usize,
+    /// Where stages that want an accelerator run.
+    pub device: Device,
+    /// Whether the first failure stops the run.
+    pub fail_fast: bool,
+    /// `--set`, for the record of the run.
+    pub overrides: Vec<(String, String)>,
+    /// Set from outside to stop the run.
+    pub cancel: &'a AtomicBool,
+}
+
+/// How a run ended.
+pub struct RunReport {
+    /// The run's id.
+    pub id: String,
+    /// One outcome for each instance that was looked at.
+    pub outcomes: BTreeMap<InstanceId, Outcome>,
+    /// The outputs of each instance that is up to date now.
+    pub faces: Vec<Option<Vec<Face>>>,
+    /// Keys, where inputs were known.
+    pub keys: Vec<Option<Digest>>,
+    /// Wall time.
+    pub wall: Duration,
+}
+
+impl RunReport {
+    /// How many instances ended so.
+    #[must_use]
+    pub fn count(&self, matches: fn(&Outcome) -> bool) -> usize {
+        self.outcomes.values().filter(|outcome| matches(outcome)).count()
+    }
+
+    /// Whether everything that was asked for is up to date.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.outcomes.values().all(|outcome| matches!(outcome, Outcome::Ran { .. } | Outcome::Cached { .. }))
+    }
+}
+
+/// Runs what is missing.
+///
+/// # Errors
+/// [`CacheError`] where the cache became unusable or full; everything that had been recorded stays.
+pub fn run(graph: &Graph, store: &Store, sources: &Sources, options: &RunOptions<'_>, observer: &dyn Observer) -> Result<RunReport, CacheError> {
+    let around = Surroundings {
+        store,
+        files: &sources.files,
+        cancel: options.cancel,
+        observer,
+        device: options.device,
+        threads: options.jobs,
+    };
+    let started = (Instant::now(), now_ms());
+    let mut run = Run::new(graph, store, sources, options, observer);
+    observer.event(&Event::Begin { stages: run.needed.iter().filter(|&&needed| needed).count() });
+    let result = std::thread::scope(|scope| run.drive(scope, &around));
+    run.finish(started, result)
+}
+
+struct Run<'a> {
+    graph: &'a Graph,
+    store: &'a Store,
+    sources: &'a Sources,
+    options: &'a RunOptions<'a>,
+    observer: &'a dyn Observer,
+    history: History,
+    needed: Vec<bool>,
+    readers: Vec<Vec<InstanceId>>,
+    /// Inputs that are not settled yet.
+    unsettled: Vec<usize>,
+    faces: Vec<Option<Vec<Face>>>,
+    keys: Vec<Option<Digest>>,
+    outcomes: BTreeMap<InstanceId, Outcome>,
+    /// Must run, inputs present, waiting for a slot.
+    ready: BTreeSet<InstanceId>,
+    /// Being computed by another process.
+    locked: BTreeSet<InstanceId>,
+    /// What each ready instance would run with.
+    pending: BTreeMap<InstanceId, (KeyParts, String)>,
+    /// Key -> the instance that computes it and those that wait for it.
+    in_flight: BTreeMap<Digest, Vec<InstanceId>>,
+    /// Instance whose output is gone -> instances that wait until it is there again.
+    rebuilding: BTreeMap<InstanceId, Vec<InstanceId>>,
+    waiting_for_rebuild: BTreeMap<InstanceId, usize>,
+    repairs: BTreeMap<InstanceId, u32>,
+    forced: BTreeSet<InstanceId>,
+    running: usize,
+    accelerator_busy: bool,
+    stop: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(graph: &'a Graph, store: &'a Store, sources: &'a Sources, options: &'a RunOptions<'a>, observer: &'a dyn Observer) -> Self {
+        let count = graph.instances.len();
+        let unsettled = graph
+            .instances
+            .iter()
+            .map(|instance| instance.inputs.iter().flat_map(|input| &input.items).map(|item| item.from).collect::<BTreeSet<_>>().len())
+            .collect();
+        Self {
+            graph,
+            store,
+            sources,
+            options,
+            observer,
+            history: History::read(store, graph),
+            needed: needed(graph, &options.targets),
+            readers: graph.readers(),
+            unsettled,
+            faces: vec![None; count],
+            keys: vec![None; count],
+            outcomes: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            locked: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            rebuilding: BTreeMap::new(),
+            waiting_for_rebuild: BTreeMap::new(),
+            repairs: BTreeMap::new(),
+            forced: options.force.iter().copied().collect(),
+            running: 0,
+            accelerator_busy: false,
+            stop: false,
+        }
+    }
+
+    fn drive<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, around: &'scope Surroundings<'scope>) -> Result<(), CacheError>
+    where
+        'a: 'scope,
+    {
+        let (send, receive) = mpsc::channel::<(Done, KeyLock)>();
+        for id in 0..self.graph.instances.len() {
+            if self.needed[id] && self.unsettled[id] == 0 && !self.outcomes.contains_key(&id) && !self.pending.contains_key(&id) {
+                self.consider(id);
+            }
+        }
+        let mut broken = None;
+        loop {
+            if broken.is_none() && !self.stop && !self.is_cancelled() {
+                if let Err(error) = self.dispatch(scope, around, &send) {
+                    self.options.cancel.store(true, Ordering::Relaxed);
+                    broken = Some(error);
+                }
+            }
+            let idle = self.ready.is_empty() && self.locked.is_empty();
+            let stopping = broken.is_some() || self.stop || self.is_cancelled();
+            if self.running == 0 && (idle || stopping) {
+                break;
+            }
+            let wait = if self.locked.is_empty() { Duration::from_secs(1) } else { Duration::from_millis(50) };
+            match receive.recv_timeout(wait) {
+                Ok((done, lock)) => {
+                    self.running -= 1;
+                    if self.uses_accelerator(done.id) {
+                        self.accelerator_busy = false;
+                    }
+                    if let Err(error) = self.done(done) {
+                        self.options.cancel.store(true, Ordering::Relaxed);
+                        broken.get_or_insert(error);
+                    }
+                    drop(lock);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let again = std::mem::take(&mut self.locked);
+                    self.ready.extend(again);
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        broken.map_or(Ok(()), Err)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.options.cancel.load(Ordering::Relaxed)
+    }
+
+    fn uses_accelerator(&self, id: InstanceId) -> bool {
+        self.options.device != Device::Cpu && self.graph.instances[id].bound.wants_accelerator()
+    }
+
+    /// All inputs of the instance are known: is its result there?
+    fn consider(&mut self, id: InstanceId) {
+        let parts = match key_parts(self.graph, id, &self.faces, self.sources) {
+            Ok(Some(parts)) => parts,
+            Ok(None) => return,
+            Err(message) => return self.fail(id, message, None),
+        };
+        let key = parts.key();
+        self.keys[id] = Some(key);
+        if !self.forced.contains(&id) {
+            if let Some(record) = Record::read(self.store, &key) {
+                let asked = self.options.targets.contains(&id) || self.readers[id].iter().all(|&reader| !self.needed[reader]);
+                if !asked || record.outputs.iter().all(|face| is_present(self.store, face)) {
+                    return self.cached(id, record.outputs);
+                }
+            }
+        }
+        let files = self.sources.of(id).map(|files| &files[..]);
+        let reason = if self.forced.contains(&id) {
+            "forced".to_owned()
+        } else {
+            changes(self.store, &self.history, &self.graph.instances[id].to_string(), &key, &parts, files).join("; ")
+        };
+        self.must_run(id, parts, reason);
+    }
+
+    /// Queues an instance, after those of its inputs that are recorded but gone.
+    fn must_run(&mut self, id: InstanceId, parts: KeyParts, reason: String) {
+        let mut gone = BTreeSet::new();
+        for item in self.graph.instances[id].inputs.iter().flat_map(|input| &input.items) {
+            let face = self.faces[item.from].as_ref().and_then(|faces| faces.get(item.output));
+            if face.is_none_or(|face| !is_present(self.store, face)) {
+                gone.insert(item.from);
+            }
+        }
+        if gone.is_empty() {
+            self.pending.insert(id, (parts, reason));
+            self.ready.insert(id);
+            return;
+        }
+        self.waiting_for_rebuild.insert(id, gone.len());
+        for producer in gone {
+            let first = !self.rebuilding.contains_key(&producer);
+            self.rebuilding.entry(producer).or_default().push(id);
+            if first {
+                if let Ok(Some(parts)) = key_parts(self.graph, producer, &self.faces, self.sources) {
+                    let reason = format!("its output is gone from the cache and `{}` needs it", self.graph.instances[id].stage);
+                    self.must_run(producer, parts, reason);
+                }
+            }
+        }
+    }
+
+    fn dispatch<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        around: &'scope Surroundings<'scope>,
+        send: &Sender<(Done, KeyLock)>,
+    ) -> Result<(), CacheError>
+    where
+        'a: 'scope,
+    {
+        for id in std::mem::take(&mut self.ready) {
+            let accelerated = self.uses_accelerator(id);
+            if self.running >= self.options.jobs.max(1) || (accelerated && self.accelerator_busy) {
+                self.ready.insert(id);
+                continue;
+            }
+            let Some(key) = self.keys[id] else { continue };
+            if let Some(waiters) = self.in_flight.get_mut(&key) {
+                waiters.push(id);
+                continue;
+            }
+            let Some(lock) = self.store.try_lock(&key)? else {
+                if self.repairs.insert(id, 0).is_none() {
+                    self.observer.event(&Event::Waiting { id });
+                }
+                self.locked.insert(id);
+                continue;
+            };
+            // Another process may have finished it between our look and our lock.
+            if !self.forced.contains(&id) {
+                if let Some(record) = Record::read(self.store, &key) {
+                    if record.outputs.iter().all(|face| is_present(self.store, face)) {
+                        drop(lock);
+                        self.pending.remove(&id);
+                        self.cached(id, record.outputs);
+                        continue;
+                    }
+                }
+            }
+            let Some((parts, reason)) = self.pending.get(&id).cloned() else { continue };
+            let inputs = self.graph.instances[id]
+                .inputs
+                .iter()
+                .map(|input| input.items.iter().filter_map(|item| Some(self.faces[item.from].as_ref()?.get(item.output)?.id)).collect())
+                .collect();
+            let job = Job { id, key, parts, inputs, sources: self.sources.of(id).map(Arc::clone) };
+            self.in_flight.insert(key, Vec::new());
+            self.running += 1;
+            self.accelerator_busy |= accelerated;
+            self.observer.event(&Event::Started { id, reason: &reason });
+            let (send, graph) = (send.clone(), self.graph);
+            scope.spawn(move || {
+                let done = job.run(graph, around);
+                // The receiver outlives every job.
+                let _ = send.send((done, lock));
+            });
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, done: Done) -> Result<(), CacheError> {
+        let Done { id, key, wall, result } = done;
+        let waiters = self.in_flight.remove(&key).unwrap_or_default();
+        let pending = self.pending.remove(&id);
+        let reason = pending.as_ref().map_or_else(String::new, |(_, reason)| reason.clone());
+        match result {
+            Ok(Finished { faces, rows, remarks }) => {
+                self.forced.remove(&id);
+                self.warn_if_different(id, &faces);
+                self.settle(id, faces.clone(), Outcome::Ran { wall, rows, reason, remarks });
+                for waiter in waiters {
+                    self.pending.remove(&waiter);
+                    self.forced.remove(&waiter);
+                    self.cached(waiter, faces.clone());
+                }
+                Ok(())
+            }
+            Err(StageError::Interrupted) => {
+                self.end(id, Outcome::Interrupted);
+                Ok(())
+            }
+            Err(StageError::Cache(error)) if error.is_damage() => {
+                self.repair(id, &error, waiters);
+                Ok(())
+            }
+            Err(StageError::Cache(error)) => {
+                self.end(id, Outcome::Failed { message: error.to_string(), help: None });
+                Err(error)
+            }
+            Err(StageError::Failed { message, help }) => {
+                for waiter in waiters {
+                    self.fail(waiter, message.clone(), help.clone());
+                }
+                self.fail(id, message, help);
+                Ok(())
+            }
+        }
+    }
+
+    /// An input was damaged: it is dropped, computed again, and the stage is tried once more.
+    fn repair(&mut self, id: InstanceId, error: &CacheError, waiters: Vec<InstanceId>) {
+        self.observer.event(&Event::Warning { text: &format!("{error}; computing it again") });
+        if let Some(manifest) = error.damaged_artefact().and_then(|id| self.store.manifest(&id)) {
+            self.store.drop_artefact(&manifest);
+        }
+        for id in waiters.into_iter().chain([id]) {
+            let tries = self.repairs.entry(id).or_default();
+            *tries += 1;
+            if *tries > REPAIRS {
+                let help = "the disk or the memory of this machine may be faulty; `sndpipe cache verify` looks at every file";
+                self.fail(id, format!("{error}, for the {REPAIRS}th time"), Some(help.to_owned()));
+            } else {
+                self.pending.remove(&id);
+                self.consider(id);
+            }
+        }
+    }
+
+    fn warn_if_different(&self, id: InstanceId, faces: &[Face]) {
+        let Some(before) = &self.faces[id] else { return };
+        if before.iter().map(|face| face.id).ne(faces.iter().map(|face| face.id)) {
+            let text = format!("`{}` gave another result than before from the same inputs: it is not deterministic", self.graph.instances[id]);
+            self.observer.event(&Event::Warning { text: &text });
+        }
+    }
+
+    fn cached(&mut self, id: InstanceId, faces: Vec<Face>) {
+        let skipped = faces.first().map_or(0, |face| face.skipped);
+        self.settle(id, faces, Outcome::Cached { skipped });
+    }
+
+    /// The outputs of the instance are known; its readers may follow.
+    fn settle(&mut self, id: InstanceId, faces: Vec<Face>, outcome: Outcome) {
+        let again = self.faces[id].is_some();
+        self.faces[id] = Some(faces);
+        self.end(id, outcome);
+        if let Some(waiting) = self.rebuilding.remove(&id) {
+            for reader in waiting {
+                if let Some(left) = self.waiting_for_rebuild.get_mut(&reader) {
+                    *left -= 1;
+                    if *left == 0 {
+                        self.waiting_for_rebuild.remove(&reader);
+                        self.consider(reader);
+                    }
+                }
+            }
+        }
+        if !again {
+            for reader in self.readers[id].clone() {
+                self.unsettled[reader] -= 1;
+                if self.needed[reader] && self.unsettled[reader] == 0 && !self.outcomes.contains_key(&reader) {
+                    self.consider(reader);
+                }
+            }
+        }
+        self.drop_unkept(id);
+    }
+
+    /// `keep: false`: drops outputs of the instance and of its inputs that nothing waits for any more.
+    fn drop_unkept(&self, id: InstanceId) {
+        let inputs = self.graph.instances[id].inputs.iter().flat_map(|input| &input.items).map(|item| item.from);
+        for producer in inputs.collect::<BTreeSet<_>>() {
+            if self.graph.instances[producer].keep || self.options.targets.contains(&producer) {
+                continue;
+            }
+            let waiting = self.readers[producer].iter().any(|reader| self.needed[*reader] && !self.outcomes.contains_key(reader));
+            if !waiting {
+                for face in self.faces[producer].iter().flatten() {
+                    if let Some(manifest) = self.store.manifest(&face.id) {
+                        self.store.drop_artefact(&manifest);
+                    }
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, id: InstanceId, message: String, help: Option<String>) {
+        self.pending.remove(&id);
+        self.end(id, Outcome::Failed { message, help });
+        if self.options.fail_fast {
+            self.stop = true;
+            self.options.cancel.store(true, Ordering::Relaxed);
+        }
+        let because = self.graph.instances[id].to_string();
+        let mut stack = self.readers[id].clone();
+        stack.extend(self.rebuilding.remove(&id).unwrap_or_default());
+        while let Some(reader) = stack.pop() {
+            if self.needed[reader] && !self.outcomes.contains_key(&reader) {
+                self.end(reader, Outcome::Skipped { because: because.clone() });
+                stack.extend(self.readers[reader].iter().copied());
+            }
+        }
+    }
+
+    fn end(&mut self, id: InstanceId, outcome: Outcome) {
+        self.observer.event(&Event::Finished { id, outcome: &outcome, key: self.keys[id] });
+        self.outcomes.insert(id, outcome);
+    }
+
+    fn finish(mut self, started: (Instant, u64), result: Result<(), CacheError>) -> Result<RunReport, CacheError> {
+        let wall = started.0.elapsed();
+        for id in 0..self.graph.instances.len() {
+            if self.needed[id] && !self.outcomes.contains_key(&id) {
+                self.outcomes.insert(id, Outcome::Interrupted);
+            }
+        }
+        let run_id = self.record_run(started.1, wall);
+        result?;
+        let run_id = run_id?;
+        Ok(RunReport { id: run_id, outcomes: self.outcomes, faces: self.faces, keys: self.keys, wall })
+    }
+
+    fn record_run(&mut self, started_ms: u64, wall: Duration) -> Result<String, CacheError> {
+        let mut history = self.history.clone();
+        let names: BTreeMap<String, InstanceId> =
+            self.graph.instances.iter().enumerate().map(|(id, instance)| (instance.to_string(), id)).collect();
+        history.keys.retain(|name, _| names.contains_key(name));
+        let mut stages = Vec::with_capacity(self.outcomes.len());
+        for (&id, outcome) in &self.outcomes {
+            let instance = &self.graph.instances[id];
+            let mut stage = RunStage {
+                stage: instance.stage.clone(),
+                axes: instance.axes.clone(),
+                status: outcome.name().to_owned(),
+                key: self.keys[id],
+                seconds: 0.0,
+                rows: RowCounts::default(),
+                reason: String::new(),
+                error: None,
+            };
+            match outcome {
+                Outcome::Ran { wall, rows, reason, .. } => {
+                    stage.seconds = wall.as_secs_f64();
+                    stage.rows = *rows;
+                    stage.reason.clone_from(reason);
+                }
+                Outcome::Failed { message, .. } => stage.error = Some(message.clone()),
+                Outcome::Skipped { because } => stage.error = Some(format!("needs `{because}`")),
+                Outcome::Cached { .. } | Outcome::Interrupted => {}
+            }
+            if let (Outcome::Ran { .. } | Outcome::Cached { .. }, Some(key)) = (outcome, self.keys[id]) {
+                history.keys.insert(instance.to_string(), key);
+            }
+            stages.push(stage);
+        }
+        if history != self.history {
+            history.write(self.store, self.graph)?;
+        }
+        let failed = self.outcomes.values().any(|outcome| matches!(outcome, Outcome::Failed { .. }));
+        let interrupted = self.outcomes.values().any(|outcome| matches!(outcome, Outcome::Interrupted));
+        let record = RunRecord {
+            id: run_id(started_ms),
+            pipeline: self.graph.name.clone(),
+            file: self.graph.source.path().to_owned(),
+            overrides: self.options.overrides.clone(),
+            started_ms,
+            seconds: wall.as_secs_f64(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host(),
+            status: if failed { "failed" } else if interrupted { "interrupted" } else { "done" }.to_owned(),
+            stages,
+        };
+        record.write(self.store)?;
+        Ok(record.id)
+    }
+}
+
+/// `20261121-214703-123-4f2a`: UTC time to the millisecond and the process, so that ids sort by time.
+fn run_id(started_ms: u64) -> String {
+    let (days, ms) = (started_ms / 86_400_000, started_ms % 86_400_000);
+    // Civil date from days since 1970: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
+    let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{:03}-{:04x}", ms % 1_000, std::process::id() & 0xffff)
+}
