@@ -107,6 +107,8 @@ struct Run<'a> {
     ready: BTreeSet<InstanceId>,
     /// Being computed by another process.
     locked: BTreeSet<InstanceId>,
+    /// Said to be waited for.
+    announced: BTreeSet<InstanceId>,
     /// What each ready instance would run with.
     pending: BTreeMap<InstanceId, (KeyParts, String)>,
     /// Key -> the instance that computes it and those that wait for it.
@@ -144,6 +146,7 @@ impl<'a> Run<'a> {
             outcomes: BTreeMap::new(),
             ready: BTreeSet::new(),
             locked: BTreeSet::new(),
+            announced: BTreeSet::new(),
             pending: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             rebuilding: BTreeMap::new(),
@@ -284,7 +287,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             let Some(lock) = self.store.try_lock(&key)? else {
-                if self.repairs.insert(id, 0).is_none() {
+                if self.announced.insert(id) {
                     self.observer.event(&Event::Waiting { id });
                 }
                 self.locked.insert(id);

@@ -1,4 +1,8 @@
-//! The stages of sndpipe.
+//! The stages of sndpipe: everything that a pipeline file can name.
+#![deny(unsafe_code)]
 
 pub mod audio;
+pub mod columns;
+pub mod labels;
 pub mod spectrogram;
+pub mod split;

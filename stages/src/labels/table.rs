@@ -1,0 +1,115 @@
+//! The table of labels: sparse, with the ordered vocabulary in its metadata.
+
+use std::collections::BTreeMap;
+
+use arrow_array::RecordBatch;
+use sndpipe_cache::Meta;
+use sndpipe_engine::StageError;
+
+use crate::columns::{self, Values};
+
+/// What a row of the table says about a clip and a class. A pair without a row is an implicit negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// The clip has the class.
+    Present,
+    /// Somebody checked: the clip does not have it.
+    ExplicitNegative,
+    /// Neither counts: for training and for evaluation the pair is left out.
+    Ignored,
+}
+
+impl State {
+    /// The word in the table.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::ExplicitNegative => "explicit_negative",
+            Self::Ignored => "ignored",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, StageError> {
+        [Self::Present, Self::ExplicitNegative, Self::Ignored]
+            .into_iter()
+            .find(|state| state.name() == text)
+            .ok_or_else(|| {
+                StageError::failed(format!(
+                    "`{text}` is no state of a label; the states are present, explicit_negative, ignored"
+                ))
+            })
+    }
+}
+
+/// The labels of a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Labels {
+    /// The vocabulary in its order: class index -> name.
+    pub classes: Vec<String>,
+    /// Clip -> class index -> state.
+    pub clips: BTreeMap<String, BTreeMap<usize, State>>,
+}
+
+impl Labels {
+    /// Columns that a stage which trains or evaluates reads.
+    pub const COLUMNS: [&'static str; 3] = ["clip_id", "class", "state"];
+
+    /// Reads the table and the vocabulary.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if a column is missing or a class is not in the vocabulary.
+    pub fn read(table: &RecordBatch, meta: &Meta) -> Result<Self, StageError> {
+        let classes: Vec<String> =
+            meta.get("classes").and_then(|value| serde_json::from_value(value.clone()).ok()).ok_or_else(
+                || StageError::failed("the labels have no vocabulary (`classes` in their metadata)"),
+            )?;
+        let index: BTreeMap<&str, usize> =
+            classes.iter().enumerate().map(|(index, class)| (class.as_str(), index)).collect();
+        let mut clips: BTreeMap<String, BTreeMap<usize, State>> = BTreeMap::new();
+        let (ids, names, states) = (
+            columns::text(table, "clip_id")?,
+            columns::text(table, "class")?,
+            columns::text(table, "state")?,
+        );
+        for ((id, class), state) in ids.into_iter().zip(names).zip(states) {
+            let class = *index.get(class.as_str()).ok_or_else(|| {
+                StageError::failed(format!(
+                    "clip `{id}` has the class `{class}`, which is not in the vocabulary"
+                ))
+            })?;
+            clips.entry(id).or_default().insert(class, State::parse(&state)?);
+        }
+        Ok(Self { classes, clips })
+    }
+
+    /// The table, sorted by clip and class.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if a class index is outside the vocabulary.
+    pub fn to_table(&self) -> Result<(Meta, RecordBatch), StageError> {
+        let (mut ids, mut classes, mut states) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, labels) in &self.clips {
+            for (&class, state) in labels {
+                let name = self.classes.get(class).ok_or_else(|| {
+                    StageError::failed(format!("clip `{id}` has class {class} of {}", self.classes.len()))
+                })?;
+                ids.push(id.clone());
+                classes.push(name.clone());
+                states.push(state.name().to_owned());
+            }
+        }
+        let columns = vec![
+            ("clip_id", Values::Text(ids)),
+            ("class", Values::Text(classes)),
+            ("state", Values::Text(states)),
+        ];
+        Ok((Meta::from([("classes".to_owned(), self.classes.clone().into())]), columns::table(columns)?))
+    }
+
+    /// The classes that a clip has, in the order of the vocabulary.
+    pub fn present(&self, clip_id: &str) -> impl Iterator<Item = usize> + '_ {
+        let labels = self.clips.get(clip_id);
+        labels.into_iter().flatten().filter(|(_, state)| **state == State::Present).map(|(&class, _)| class)
+    }
+}
