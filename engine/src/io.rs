@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::RecordBatch;
-use sndpipe_cache::{Digest, IndexRow, Manifest, Meta, Row, Rows, Store};
+use sndpipe_cache::{Digest, IndexRow, Manifest, Meta, Row, Rows, Store, Values};
 
 use crate::device::Device;
 use crate::event::{Event, Observer, Progress, RowCounts};
@@ -294,7 +294,7 @@ impl<'a> StageIo<'a> {
         for row in rows {
             self.tick()?;
             let (id, row) = row?;
-            bytes += row.values.byte_len();
+            bytes += row_bytes(&row);
             pending.push((Digest::of(id.as_bytes()), row));
             ids.push(id);
             if bytes >= SHARD_BYTES {
@@ -380,6 +380,14 @@ impl<'a> StageIo<'a> {
             .collect::<Result<_, _>>()?;
         let provenance = self.provenance.into_inner().unwrap_or_default();
         Ok(Written { outputs, rows: self.rows, remarks: self.remarks, provenance })
+    }
+}
+
+/// The size of a row in bytes.
+pub(crate) fn row_bytes(row: &Row) -> usize {
+    match &row.values {
+        Values::F32(values) => 4 * values.len(),
+        Values::F16(values) => 2 * values.len(),
     }
 }
 

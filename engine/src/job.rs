@@ -63,7 +63,7 @@ impl Job {
         for ((port, input), ids) in bound.inputs().iter().zip(&instance.inputs).zip(&self.inputs) {
             let mut items = Vec::with_capacity(ids.len());
             for (item, id) in input.items.iter().zip(ids) {
-                let manifest = store.manifest(id).ok_or_else(|| CacheError::missing(id))?;
+                let manifest = store.manifest(id).ok_or_else(|| missing(around, *id))?;
                 items.push(IoItem { axes: item.axes.clone(), manifest });
             }
             ports.push(IoPort { port: port.clone(), items });
@@ -98,6 +98,11 @@ impl Job {
         store.remove_work_dir(&self.key);
         Ok(Finished { faces, rows: written.rows, remarks: written.remarks })
     }
+}
+
+/// An artefact that was there a moment ago.
+fn missing(around: &Surroundings<'_>, artefact: Digest) -> CacheError {
+    CacheError::Damaged { path: around.store.dir().to_owned(), artefact, what: "it is missing".to_owned() }
 }
 
 /// A file that changed while the stage read it makes the result worthless.

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use sndpipe_cache::{Digest, Hasher, IndexRow, Row, RowMap, RowOutcome, Rows};
 
 use crate::event::RowCounts;
-use crate::io::StageIo;
+use crate::io::{StageIo, row_bytes};
 use crate::key::{InputPart, canonical};
 use crate::kind::FormKind;
 use crate::stage::{MapContent, MapError, MapInput, MapStage, Selector, StageError};
@@ -182,7 +182,7 @@ fn compute<M: MapStage>(
                 let input = wanted.clips[position].1;
                 match result {
                     Ok(Ok(row)) => {
-                        bytes += row.values.byte_len();
+                        bytes += row_bytes(&row);
                         batch.0.push((input, row));
                     }
                     Ok(Err(reason)) => batch.1.push((input, reason)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sndpipe_cache::{Bucket, CacheError, Digest, Durability, Store};
+use sndpipe_cache::{Bucket, CacheError, Digest, Store};
 
 use crate::event::RowCounts;
 use crate::graph::{Axes, Graph};
@@ -19,6 +19,10 @@ pub struct Record {
     pub outputs: Vec<Face>,
     /// Facts about the run that change no content.
     pub provenance: Provenance,
+}
+
+fn invalid(what: &str, error: &serde_json::Error) -> CacheError {
+    CacheError::Invalid { what: format!("{what} cannot be written as JSON: {error}") }
 }
 
 /// Facts about the run that made a result.
@@ -55,8 +59,8 @@ impl Record {
     /// # Errors
     /// [`CacheError`] if the cache cannot be written.
     pub fn write(&self, store: &Store, key: &Digest) -> Result<(), CacheError> {
-        let bytes = serde_json::to_vec(self).map_err(|error| CacheError::invalid("a record", &error.to_string()))?;
-        store.put_document(Bucket::Records, &key.to_string(), &bytes, Durability::Synced)
+        let bytes = serde_json::to_vec(self).map_err(|error| invalid("a record", &error))?;
+        store.put_document(Bucket::Records, &key.to_string(), &bytes)
     }
 }
 
@@ -66,8 +70,8 @@ impl Record {
 /// [`CacheError`] if the cache cannot be written.
 pub fn write_sources(store: &Store, digest: &Digest, files: &[SourceFile]) -> Result<(), CacheError> {
     let list: Vec<(&str, Digest)> = files.iter().map(|source| (source.label.as_str(), source.file.digest)).collect();
-    let bytes = serde_json::to_vec(&list).map_err(|error| CacheError::invalid("a list of files", &error.to_string()))?;
-    store.put_document(Bucket::Sources, &digest.to_string(), &bytes, Durability::Written)
+    let bytes = serde_json::to_vec(&list).map_err(|error| invalid("a list of files", &error))?;
+    store.put_document(Bucket::Sources, &digest.to_string(), &bytes)
 }
 
 /// Reads a list of declared files.
@@ -102,8 +106,8 @@ impl History {
     /// # Errors
     /// [`CacheError`] if the cache cannot be written.
     pub fn write(&self, store: &Store, graph: &Graph) -> Result<(), CacheError> {
-        let bytes = serde_json::to_vec(self).map_err(|error| CacheError::invalid("a history", &error.to_string()))?;
-        store.put_document(Bucket::Pipelines, &Self::name(graph), &bytes, Durability::Written)
+        let bytes = serde_json::to_vec(self).map_err(|error| invalid("a history", &error))?;
+        store.put_document(Bucket::Pipelines, &Self::name(graph), &bytes)
     }
 }
 
@@ -161,8 +165,8 @@ impl RunRecord {
     /// # Errors
     /// [`CacheError`] if the cache cannot be written.
     pub fn write(&self, store: &Store) -> Result<(), CacheError> {
-        let bytes = serde_json::to_vec(self).map_err(|error| CacheError::invalid("a run", &error.to_string()))?;
-        store.put_document(Bucket::Runs, &self.id, &bytes, Durability::Written)
+        let bytes = serde_json::to_vec(self).map_err(|error| invalid("a run", &error))?;
+        store.put_document(Bucket::Runs, &self.id, &bytes)
     }
 
     /// All runs, the latest first; damaged ones are left out.

@@ -346,8 +346,8 @@ impl<'a> Run<'a> {
                 self.end(id, Outcome::Interrupted);
                 Ok(())
             }
-            Err(StageError::Cache(error)) if error.is_damage() => {
-                self.repair(id, &error, waiters);
+            Err(StageError::Cache(error @ CacheError::Damaged { artefact, .. })) => {
+                self.repair(id, &error, artefact, waiters);
                 Ok(())
             }
             Err(StageError::Cache(error)) => {
@@ -365,9 +365,9 @@ impl<'a> Run<'a> {
     }
 
     /// An input was damaged: it is dropped, computed again, and the stage is tried once more.
-    fn repair(&mut self, id: InstanceId, error: &CacheError, waiters: Vec<InstanceId>) {
+    fn repair(&mut self, id: InstanceId, error: &CacheError, artefact: Digest, waiters: Vec<InstanceId>) {
         self.observer.event(&Event::Warning { text: &format!("{error}; computing it again") });
-        if let Some(manifest) = error.damaged_artefact().and_then(|id| self.store.manifest(&id)) {
+        if let Some(manifest) = self.store.manifest(&artefact) {
             self.store.drop_artefact(&manifest);
         }
         for id in waiters.into_iter().chain([id]) {
