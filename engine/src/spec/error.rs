@@ -1,0 +1,173 @@
+//! What is wrong with a pipeline file.
+
+use std::fmt;
+use std::sync::Arc;
+
+use miette::{Diagnostic, LabeledSpan, SourceCode};
+
+use super::source::{Source, Span};
+
+/// A mistake as the compiler finds it; it becomes a [`SpecError`] once all files are known.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    pub code: &'static str,
+    pub message: String,
+    pub span: Option<Span>,
+    pub label: String,
+    pub also: Vec<(Span, String)>,
+    pub help: Option<String>,
+}
+
+impl Problem {
+    pub fn new(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self { span: Some(span), ..Self::nowhere(code, message) }
+    }
+
+    /// A mistake that has no place in a file.
+    pub fn nowhere(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), span: None, label: String::new(), also: Vec::new(), help: None }
+    }
+
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    pub fn also(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.also.push((span, label.into()));
+        self
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help = help.or(self.help);
+        self
+    }
+
+    pub fn with_source(self, source: &Arc<Source>) -> SpecError {
+        let Self { code, message, span, label, also, help } = self;
+        let mut help = help;
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            also.into_iter().partition(|(other, _)| span.is_some_and(|span| span.file() == other.file()));
+        for (other, label) in elsewhere {
+            let line = format!("{}: {label}", source.place(other));
+            help = Some(help.map_or_else(|| line.clone(), |help| format!("{help}\n{line}")));
+        }
+        SpecError { code, message, span, label, also: here, help, source: Arc::clone(source) }
+    }
+}
+
+/// A mistake in a pipeline file, with its place.
+#[derive(Debug, Clone)]
+pub struct SpecError {
+    /// What sort of mistake: the last part of `sndpipe::spec::…`.
+    pub code: &'static str,
+    /// What is wrong, with names and values.
+    pub message: String,
+    /// Where; `None` where the file could not be read.
+    pub span: Option<Span>,
+    /// What stands below the marked text; may be empty.
+    pub label: String,
+    /// Other places of the same file that matter, each with what to say below it.
+    pub also: Vec<(Span, String)>,
+    /// A way out.
+    pub help: Option<String>,
+    /// The files.
+    pub source: Arc<Source>,
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for SpecError {}
+
+impl Diagnostic for SpecError {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(format!("sndpipe::spec::{}", self.code)))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.named(self.span?.file()).map(|file| file as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = self.span?;
+        let text = |label: &str| (!label.is_empty()).then(|| label.to_owned());
+        let first = LabeledSpan::new_primary_with_span(text(&self.label), (span.start(), span.len()));
+        let others = self.also.iter().map(move |(span, label)| {
+            LabeledSpan::new_with_span(text(label), (span.start(), span.len()))
+        });
+        Some(Box::new(std::iter::once(first).chain(others)))
+    }
+}
+
+/// Every mistake of a pipeline file, in the order of the file.
+#[derive(Debug, Clone)]
+pub struct SpecErrors(pub Vec<SpecError>);
+
+impl SpecErrors {
+    /// Sorts mistakes by place and drops repetitions.
+    pub(super) fn new(mut problems: Vec<Problem>, source: &Arc<Source>) -> Self {
+        problems.sort_by(|a, b| a.span.cmp(&b.span).then_with(|| a.message.cmp(&b.message)));
+        problems.dedup_by(|a, b| a.span == b.span && a.code == b.code && a.message == b.message);
+        Self(problems.into_iter().map(|problem| problem.with_source(source)).collect())
+    }
+
+    /// The mistakes.
+    pub fn iter(&self) -> std::slice::Iter<'_, SpecError> {
+        self.0.iter()
+    }
+}
+
+impl From<SpecError> for SpecErrors {
+    fn from(error: SpecError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl IntoIterator for SpecErrors {
+    type Item = SpecError;
+    type IntoIter = std::vec::IntoIter<SpecError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a SpecErrors {
+    type Item = &'a SpecError;
+    type IntoIter = std::slice::Iter<'a, SpecError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for SpecErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.0.first().map_or("", |error| error.source.name());
+        match self.0.len() {
+            1 => write!(f, "1 mistake in {file}"),
+            count => write!(f, "{count} mistakes in {file}"),
+        }
+    }
+}
+
+impl std::error::Error for SpecErrors {}
+
+impl Diagnostic for SpecErrors {
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        Some(Box::new(self.0.iter().map(|error| error as &dyn Diagnostic)))
+    }
+}

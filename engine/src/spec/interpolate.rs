@@ -1,0 +1,360 @@
+//! `${name}` in values: a whole string keeps the type, inside a longer string it becomes text, `$${` is a plain `${`.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json};
+
+use super::error::Problem;
+use super::matrix::Matrix;
+use super::node::{Node, Value};
+use super::params::Params;
+use super::source::Span;
+use super::suggest::{closest, hint};
+
+/// A value with its references resolved: parameters are replaced, axes wait for a cell.
+#[derive(Debug, Clone)]
+pub(super) enum Template {
+    Const(Json),
+    /// The value in each position of an axis.
+    Axis(usize, Vec<Json>),
+    Text(Vec<TextPart>),
+    Seq(Vec<Self>),
+    Map(Vec<(String, Self)>),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum TextPart {
+    Plain(String),
+    Axis(usize, Vec<String>),
+}
+
+/// The names that a value may refer to.
+#[derive(Clone, Copy)]
+pub(super) struct Env<'e> {
+    pub params: &'e Params<'e>,
+    /// `None` where a value is the same in all cells; then what such a place is called.
+    pub matrix: Result<&'e Matrix<'e>, (&'static str, &'e BTreeSet<&'e str>)>,
+}
+
+/// A part of a text.
+pub(super) enum Piece {
+    Plain(String),
+    Ref(Ref),
+}
+
+/// `${name.field}` and its place.
+#[derive(Debug, Clone)]
+pub(super) struct Ref {
+    pub name: String,
+    pub path: Vec<String>,
+    pub span: Span,
+}
+
+enum Found {
+    Value(Json),
+    Axis(usize, Vec<Json>),
+}
+
+/// Splits a text at its references.
+pub(super) fn pieces(node: &Node, text: &str) -> Result<Vec<Piece>, Box<Problem>> {
+    let mut pieces = Vec::new();
+    let mut plain = String::new();
+    let mut at = 0;
+    while let Some(found) = text[at..].find("${") {
+        let open = at + found;
+        if text[at..open].ends_with('$') {
+            plain.push_str(&text[at..open - 1]);
+            plain.push_str("${");
+            at = open + 2;
+            continue;
+        }
+        plain.push_str(&text[at..open]);
+        let Some(len) = text[open..].find('}') else {
+            return Err(Box::new(
+                Problem::new("unterminated", node.part(open, text.len()), "`${` is not closed")
+                    .label("no `}` behind this")
+                    .help("write `${name}`, or `$${` for the characters themselves"),
+            ));
+        };
+        let end = open + len + 1;
+        let span = node.part(open, end);
+        let inner = text[open + 2..end - 1].trim();
+        let mut steps = inner.split('.').map(str::trim);
+        let name = steps.next().unwrap_or("").to_owned();
+        let path: Vec<String> = steps.map(str::to_owned).collect();
+        if !super::file::is_name(&name) || path.iter().any(|step| step.is_empty() || step.contains(['$', '{'])) {
+            return Err(Box::new(
+                Problem::new("bad_reference", span, format!("`${{{inner}}}` names nothing"))
+                    .help("write `${name}` or `${name.field}` with the name of a parameter or an axis"),
+            ));
+        }
+        if !plain.is_empty() {
+            pieces.push(Piece::Plain(std::mem::take(&mut plain)));
+        }
+        pieces.push(Piece::Ref(Ref { name, path, span }));
+        at = end;
+    }
+    plain.push_str(&text[at..]);
+    if !plain.is_empty() || pieces.is_empty() {
+        pieces.push(Piece::Plain(plain));
+    }
+    Ok(pieces)
+}
+
+/// Every reference in a tree; mistakes in them are left to [`compile`].
+pub(super) fn references(node: &Node, all: &mut Vec<Ref>) {
+    match &node.value {
+        Value::Str(text) if text.contains("${") => {
+            for piece in pieces(node, text).into_iter().flatten() {
+                if let Piece::Ref(reference) = piece {
+                    all.push(reference);
+                }
+            }
+        }
+        Value::Seq(items) => items.iter().for_each(|item| references(item, all)),
+        Value::Map(entries) => entries.iter().for_each(|(_, node)| references(node, all)),
+        _ => {}
+    }
+}
+
+/// Resolves the references of a tree. `None`: something in it is wrong and was reported, here or where it is defined.
+pub(super) fn compile(node: &Node, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<Template> {
+    let value = match &node.value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => Json::Bool(*value),
+        Value::Number(number) => Json::Number(number.clone()),
+        Value::BadNumber(text) => {
+            problems.push(
+                Problem::new("bad_number", node.span, format!("`{text}` is not a finite number that can be kept exactly"))
+                    .help("write a finite number, or quote it if it is text"),
+            );
+            return None;
+        }
+        Value::Str(text) if text.contains("${") => return string(node, text, env, problems),
+        Value::Str(text) => Json::String(text.clone()),
+        Value::Seq(items) => {
+            let parts: Vec<Option<Template>> = items.iter().map(|item| compile(item, env, problems)).collect();
+            let parts: Vec<Template> = parts.into_iter().collect::<Option<_>>()?;
+            if parts.iter().any(|part| !matches!(part, Template::Const(_))) {
+                return Some(Template::Seq(parts));
+            }
+            Json::Array(parts.iter().map(|part| part.eval(&|_| 0)).collect())
+        }
+        Value::Map(entries) => {
+            let parts: Vec<Option<(String, Template)>> = entries
+                .iter()
+                .map(|(key, node)| Some((key.text.clone(), compile(node, env, problems)?)))
+                .collect();
+            let parts: Vec<(String, Template)> = parts.into_iter().collect::<Option<_>>()?;
+            if parts.iter().any(|(_, part)| !matches!(part, Template::Const(_))) {
+                return Some(Template::Map(parts));
+            }
+            let constant = |(key, part): (String, Template)| match part {
+                Template::Const(value) => (key, value),
+                _ => (key, Json::Null),
+            };
+            Json::Object(parts.into_iter().map(constant).collect())
+        }
+    };
+    Some(Template::Const(value))
+}
+
+fn string(node: &Node, text: &str, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<Template> {
+    let pieces = match pieces(node, text) {
+        Ok(pieces) => pieces,
+        Err(problem) => {
+            problems.push(*problem);
+            return None;
+        }
+    };
+    if let [Piece::Ref(reference)] = pieces.as_slice() {
+        return Some(match lookup(reference, env, problems)? {
+            Found::Value(value) => Template::Const(value),
+            Found::Axis(axis, values) => Template::Axis(axis, values),
+        });
+    }
+    let mut parts: Vec<Option<TextPart>> = Vec::new();
+    for piece in pieces {
+        let reference = match piece {
+            Piece::Plain(text) => {
+                parts.push(Some(TextPart::Plain(text)));
+                continue;
+            }
+            Piece::Ref(reference) => reference,
+        };
+        let mut text_of = |value: &Json| {
+            let text = scalar_text(value);
+            if text.is_none() {
+                problems.push(
+                    Problem::new("not_text", reference.span, format!("`${{{}}}` is {}", reference.name, describe(value)))
+                        .label("does not fit into a text")
+                        .help("inside a longer text only strings, numbers, `true` and `false` can stand"),
+                );
+            }
+            text
+        };
+        parts.push(match lookup_silent(&reference, env) {
+            Some(Found::Value(value)) => text_of(&value).map(TextPart::Plain),
+            Some(Found::Axis(axis, values)) => {
+                values.iter().map(text_of).collect::<Option<Vec<_>>>().map(|texts| TextPart::Axis(axis, texts))
+            }
+            None => {
+                lookup(&reference, env, problems);
+                None
+            }
+        });
+    }
+    let parts: Vec<TextPart> = parts.into_iter().collect::<Option<_>>()?;
+    let template = Template::Text(parts);
+    let mut axes = BTreeSet::new();
+    template.axes(&mut axes);
+    Some(if axes.is_empty() { Template::Const(template.eval(&|_| 0)) } else { template })
+}
+
+fn lookup_silent(reference: &Ref, env: Env<'_>) -> Option<Found> {
+    lookup(reference, env, &mut Vec::new())
+}
+
+fn lookup(reference: &Ref, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<Found> {
+    let Ref { name, path, span } = reference;
+    if let Some(param) = env.params.get(name) {
+        param.used.set(true);
+        let value = param.value.as_ref()?;
+        return match walk(value, path) {
+            Ok(value) => Some(Found::Value(value.clone())),
+            Err((step, fields)) => {
+                problems.push(no_field(*span, &format!("parameter `{name}`"), step, &fields));
+                None
+            }
+        };
+    }
+    let axis_names: Vec<&str> = match env.matrix {
+        Ok(matrix) => {
+            if let Some(axis) = matrix.find(name) {
+                return axis_values(reference, axis, matrix, problems);
+            }
+            matrix.axes.iter().map(|axis| axis.name.as_str()).collect()
+        }
+        Err((place, axes)) if axes.contains(name.as_str()) => {
+            problems.push(
+                Problem::new("axis_here", *span, format!("`{name}` is an axis, and {place} cannot depend on a cell"))
+                    .help("use the axis in the `with:` of a stage"),
+            );
+            return None;
+        }
+        Err(_) => Vec::new(),
+    };
+    let names: Vec<&str> = env.params.names().chain(axis_names).collect();
+    problems.push(
+        Problem::new("unknown_name", *span, format!("`{name}` is no parameter and no axis"))
+            .label("not defined")
+            .maybe_help(hint(name, "defined are", names.into_iter()).or_else(|| Some(format!("add `{name}:` to `params:`")))),
+    );
+    None
+}
+
+fn axis_values(reference: &Ref, axis: usize, matrix: &Matrix<'_>, problems: &mut Vec<Problem>) -> Option<Found> {
+    let Ref { name, path, span } = reference;
+    let def = &matrix.axes[axis];
+    def.used.set(true);
+    if def.broken {
+        return None;
+    }
+    let mut values = Vec::with_capacity(def.values.len());
+    for value in &def.values {
+        match walk(&value.value, path) {
+            Ok(found) => values.push(found.clone()),
+            Err((step, fields)) => {
+                problems.push(no_field(*span, &format!("`{}` of axis `{name}`", value.label), step, &fields));
+                return None;
+            }
+        }
+    }
+    Some(Found::Axis(axis, values))
+}
+
+fn no_field(span: Span, what: &str, step: &str, fields: &[String]) -> Problem {
+    let problem = Problem::new("unknown_field", span, format!("{what} has no field `{step}`")).label("no such field");
+    match (fields.is_empty(), closest(step, fields.iter().map(String::as_str))) {
+        (true, _) => problem.help(format!("{what} is not a map")),
+        (_, Some(found)) => problem.help(format!("did you mean `{found}`?")),
+        (_, None) => problem.help(format!("its fields: {}", fields.join(", "))),
+    }
+}
+
+/// Follows field names and list positions.
+fn walk<'v>(value: &'v Json, path: &'v [String]) -> Result<&'v Json, (&'v str, Vec<String>)> {
+    let mut at = value;
+    for step in path {
+        let next = match at {
+            Json::Object(map) => map.get(step),
+            Json::Array(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
+            _ => None,
+        };
+        at = next.ok_or_else(|| {
+            let fields = at.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
+            (step.as_str(), fields)
+        })?;
+    }
+    Ok(at)
+}
+
+/// The text of a string, number or truth value.
+pub(super) fn scalar_text(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Bool(value) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+/// What a value is, for messages.
+pub(super) fn describe(value: &Json) -> String {
+    match value {
+        Json::Null => "nothing".to_owned(),
+        Json::Bool(value) => format!("`{value}`"),
+        Json::Number(number) => format!("the number `{number}`"),
+        Json::String(text) => format!("the string `{}`", super::node::shorten(text)),
+        Json::Array(_) => "a list".to_owned(),
+        Json::Object(_) => "a map".to_owned(),
+    }
+}
+
+impl Template {
+    /// Adds the axes that the value depends on.
+    pub fn axes(&self, all: &mut BTreeSet<usize>) {
+        match self {
+            Self::Const(_) => {}
+            Self::Axis(axis, _) => drop(all.insert(*axis)),
+            Self::Text(parts) => all.extend(parts.iter().filter_map(|part| match part {
+                TextPart::Axis(axis, _) => Some(*axis),
+                TextPart::Plain(_) => None,
+            })),
+            Self::Seq(items) => items.iter().for_each(|item| item.axes(all)),
+            Self::Map(entries) => entries.iter().for_each(|(_, item)| item.axes(all)),
+        }
+    }
+
+    /// The value in a cell; `at` gives the position on an axis.
+    pub fn eval(&self, at: &dyn Fn(usize) -> usize) -> Json {
+        match self {
+            Self::Const(value) => value.clone(),
+            Self::Axis(axis, values) => values.get(at(*axis)).cloned().unwrap_or_default(),
+            Self::Text(parts) => {
+                let mut text = String::new();
+                for part in parts {
+                    match part {
+                        TextPart::Plain(plain) => text.push_str(plain),
+                        TextPart::Axis(axis, texts) => text.push_str(texts.get(at(*axis)).map_or("", String::as_str)),
+                    }
+                }
+                Json::String(text)
+            }
+            Self::Seq(items) => Json::Array(items.iter().map(|item| item.eval(at)).collect()),
+            Self::Map(entries) => {
+                Json::Object(entries.iter().map(|(key, item)| (key.clone(), item.eval(at))).collect::<Map<_, _>>())
+            }
+        }
+    }
+}

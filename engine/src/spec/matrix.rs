@@ -1,0 +1,313 @@
+//! `matrix:`, `zip:` and `exclude:`: the axes along which stages are repeated.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value as Json;
+
+use super::error::Problem;
+use super::file::{File, Name};
+use super::interpolate::{Env, Template, compile, describe, scalar_text};
+use super::node::{Key, Node, Value};
+use super::params::Params;
+use super::scalar;
+use super::source::Span;
+use super::suggest::hint;
+
+/// The axes in the order of the file. Axes that advance together share a dimension; every other axis is one of its own.
+pub(super) struct Matrix<'a> {
+    pub axes: Vec<Axis<'a>>,
+    /// The number of positions of each dimension; dimensions are ordered by their first axis.
+    pub dims: Vec<usize>,
+    /// Cells that do not exist: positions on some dimensions.
+    pub exclude: Vec<Vec<(usize, usize)>>,
+    index: BTreeMap<&'a str, usize>,
+}
+
+pub(super) struct Axis<'a> {
+    pub name: String,
+    pub span: Span,
+    pub values: Vec<AxisValue<'a>>,
+    pub dim: usize,
+    pub used: Cell<bool>,
+    /// Its definition is wrong, which was reported.
+    pub broken: bool,
+    labels: BTreeMap<String, usize>,
+}
+
+pub(super) struct AxisValue<'a> {
+    pub label: String,
+    pub value: Json,
+    /// Where it is defined, unless a parameter brings it.
+    pub node: Option<&'a Node>,
+}
+
+impl<'a> Matrix<'a> {
+    pub fn new(file: &File<'a>, params: &Params<'a>, names: &BTreeSet<&str>, problems: &mut Vec<Problem>) -> Self {
+        let env = Env { params, matrix: Err(("an axis", names)) };
+        let axes: Vec<Axis<'a>> = file.matrix.iter().map(|(key, node)| axis(key, node, env, problems)).collect();
+        let index = file.matrix.iter().enumerate().map(|(at, (key, _))| (key.text.as_str(), at)).collect();
+        let mut matrix = Self { axes, dims: Vec::new(), exclude: Vec::new(), index };
+        for (key, _) in &file.matrix {
+            if let Some(param) = params.get(&key.text) {
+                param.used.set(true);
+                problems.push(
+                    Problem::new("duplicate_name", key.span, format!("`{}` is a parameter and an axis", key.text))
+                        .label("an axis here")
+                        .also(param.key.span, "a parameter here")
+                        .help("rename one of them"),
+                );
+            }
+        }
+        matrix.zip(&file.zip, problems);
+        for (span, cell) in &file.exclude {
+            if let Some(rule) = matrix.rule(*span, cell, problems) {
+                matrix.exclude.push(rule);
+            }
+        }
+        matrix
+    }
+
+    /// The axis of a name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied()
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.axes.iter().map(|axis| axis.name.as_str())
+    }
+
+    /// Reports axes that no stage uses.
+    pub fn report_unused(&self, problems: &mut Vec<Problem>) {
+        for axis in self.axes.iter().filter(|axis| !axis.used.get()) {
+            let name = &axis.name;
+            problems.push(
+                Problem::new("unused_axis", axis.span, format!("no stage uses the axis `{name}`"))
+                    .label("repeats nothing")
+                    .help(format!("use it with `${{{name}}}` in the `with:` of a stage, or remove it")),
+            );
+        }
+    }
+
+    /// Gives each axis its dimension.
+    fn zip(&mut self, groups: &[Vec<Name>], problems: &mut Vec<Problem>) {
+        let mut partner: BTreeMap<usize, usize> = BTreeMap::new();
+        for group in groups {
+            let mut members: Vec<(usize, Span)> = Vec::new();
+            for name in group {
+                match self.find(&name.text) {
+                    None => problems.push(unknown_axis(name, self.names())),
+                    Some(axis) if partner.contains_key(&axis) => problems.push(Problem::new(
+                        "duplicate_axis",
+                        name.span,
+                        format!("the axis `{}` is zipped twice", name.text),
+                    )),
+                    Some(axis) => members.push((axis, name.span)),
+                }
+            }
+            if group.len() < 2 {
+                let span = group.first().map_or(Span::default(), |name| name.span);
+                problems.push(Problem::new("bad_zip", span, "`zip` pairs at least two axes").help("write `zip: [a, b]`"));
+            }
+            let Some(&(first, _)) = members.iter().min() else { continue };
+            for &(axis, span) in &members {
+                let (one, other) = (&self.axes[first], &self.axes[axis]);
+                if one.values.len() != other.values.len() && !one.broken && !other.broken {
+                    problems.push(
+                        Problem::new(
+                            "bad_zip",
+                            span,
+                            format!(
+                                "zipped axes have one length: `{}` has {} values and `{}` has {}",
+                                one.name,
+                                one.values.len(),
+                                other.name,
+                                other.values.len()
+                            ),
+                        )
+                        .also(one.span, format!("{} values", one.values.len()))
+                        .also(other.span, format!("{} values", other.values.len())),
+                    );
+                    continue;
+                }
+                partner.insert(axis, first);
+            }
+        }
+        let mut dim_of: BTreeMap<usize, usize> = BTreeMap::new();
+        for axis in 0..self.axes.len() {
+            let first = partner.get(&axis).copied().unwrap_or(axis);
+            let dim = *dim_of.entry(first).or_insert_with(|| {
+                self.dims.push(self.axes[axis].values.len());
+                self.dims.len() - 1
+            });
+            self.axes[axis].dim = dim;
+        }
+    }
+
+    fn rule(&self, span: Span, cell: &[(&Key, &Node)], problems: &mut Vec<Problem>) -> Option<Vec<(usize, usize)>> {
+        let mut rule: Vec<(usize, usize)> = Vec::new();
+        let before = problems.len();
+        for (key, node) in cell {
+            let name = Name { text: key.text.clone(), span: key.span };
+            let Some(axis) = self.find(&key.text) else {
+                problems.push(unknown_axis(&name, self.names()));
+                continue;
+            };
+            let Some(label) = node_label(node) else {
+                problems.push(Problem::new(
+                    "wrong_type",
+                    node.span,
+                    format!("`exclude` names a label of `{}`, found {}", key.text, node.describe()),
+                ));
+                continue;
+            };
+            if let Some(position) = self.position(axis, &label, node.span, problems) {
+                rule.push((self.axes[axis].dim, position));
+            }
+        }
+        rule.sort_unstable();
+        let contradicts = rule.windows(2).any(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1);
+        if contradicts && problems.len() == before {
+            problems.push(
+                Problem::new("bad_exclude", span, "no cell is like this: the axes are zipped and never have these labels together"),
+            );
+        }
+        rule.dedup();
+        (problems.len() == before).then_some(rule)
+    }
+
+    /// The position of a label on an axis.
+    pub fn position(&self, axis: usize, label: &str, span: Span, problems: &mut Vec<Problem>) -> Option<usize> {
+        let axis = &self.axes[axis];
+        if axis.broken {
+            return None;
+        }
+        if let Some(&position) = axis.labels.get(label).or_else(|| axis.labels.get(&plain_label(label)?)) {
+            return Some(position);
+        }
+        problems.push(
+            Problem::new("unknown_label", span, format!("the axis `{}` has no label `{label}`", axis.name))
+                .label("no such label")
+                .maybe_help(hint(label, "its labels", axis.values.iter().map(|value| value.label.as_str()))),
+        );
+        None
+    }
+}
+
+pub(super) fn unknown_axis<'n>(name: &Name, axes: impl Iterator<Item = &'n str> + Clone) -> Problem {
+    Problem::new("unknown_axis", name.span, format!("there is no axis `{}`", name.text))
+        .label("not in `matrix`")
+        .maybe_help(hint(&name.text, "the axes are", axes))
+}
+
+/// The label of a plain text such as `0.50`, as the axis writes it.
+fn plain_label(text: &str) -> Option<String> {
+    match scalar::resolve(text) {
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(value) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+fn node_label(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Str(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn axis<'a>(key: &'a Key, node: &'a Node, env: Env<'_>, problems: &mut Vec<Problem>) -> Axis<'a> {
+    let before = problems.len();
+    let mut axis = Axis {
+        name: key.text.clone(),
+        span: key.span,
+        values: Vec::new(),
+        dim: 0,
+        used: Cell::new(false),
+        broken: false,
+        labels: BTreeMap::new(),
+    };
+    match &node.value {
+        Value::Seq(items) => {
+            for item in items {
+                match compile(item, env, problems) {
+                    Some(Template::Const(value)) => axis.add_scalar(value, Some(item), item.span, problems),
+                    _ => axis.broken = true,
+                }
+            }
+        }
+        Value::Map(entries) => {
+            for (key, node) in entries {
+                match compile(node, env, problems) {
+                    Some(Template::Const(value)) => axis.add(key.text.clone(), value, Some(node), key.span, problems),
+                    _ => axis.broken = true,
+                }
+            }
+        }
+        Value::Str(text) if text.starts_with("${") => match compile(node, env, problems) {
+            Some(Template::Const(Json::Array(items))) => {
+                items.into_iter().for_each(|item| axis.add_scalar(item, None, node.span, problems));
+            }
+            Some(Template::Const(Json::Object(map))) => {
+                map.into_iter().for_each(|(label, value)| axis.add(label, value, None, node.span, problems));
+            }
+            Some(Template::Const(value)) => problems.push(not_values(&axis.name, node.span, &describe(&value))),
+            _ => axis.broken = true,
+        },
+        _ => problems.push(not_values(&axis.name, node.span, &node.describe())),
+    }
+    if axis.values.is_empty() && problems.len() == before && !axis.broken {
+        problems.push(
+            Problem::new("empty_axis", key.span, format!("the axis `{}` has no values", axis.name))
+                .label("empty")
+                .help("give it at least one value, or remove it and what uses it"),
+        );
+    }
+    axis.broken |= problems.len() > before;
+    axis
+}
+
+fn not_values(name: &str, span: Span, found: &str) -> Problem {
+    Problem::new("wrong_type", span, format!("the axis `{name}` expects a list of values or a map of bundles, found {found}"))
+        .help(format!("write `{name}: [1, 2]` or `{name}: {{ label: {{ … }} }}`"))
+}
+
+impl<'a> Axis<'a> {
+    fn add_scalar(&mut self, value: Json, node: Option<&'a Node>, span: Span, problems: &mut Vec<Problem>) {
+        match scalar_text(&value) {
+            Some(label) => self.add(label, value, node, span, problems),
+            None => problems.push(
+                Problem::new(
+                    "wrong_type",
+                    span,
+                    format!("a value in the list of axis `{}` is a string, a number or a truth value, found {}", self.name, describe(&value)),
+                )
+                .help(format!("give bundles a label: `{}: {{ label: {{ … }} }}`", self.name)),
+            ),
+        }
+    }
+
+    fn add(&mut self, label: String, value: Json, node: Option<&'a Node>, span: Span, problems: &mut Vec<Problem>) {
+        let odd = label.is_empty()
+            || label.trim() != label
+            || label.chars().any(|c| c.is_control() || matches!(c, '[' | ']' | ',' | '='));
+        if odd {
+            problems.push(
+                Problem::new("bad_name", span, format!("`{label}` cannot be a label of axis `{}`", self.name))
+                    .help("labels have no `[`, `]`, `,` or `=`; name the value: `{ label: value }`"),
+            );
+            return;
+        }
+        if self.labels.contains_key(&label) {
+            problems.push(
+                Problem::new("duplicate_label", span, format!("the axis `{}` has the label `{label}` twice", self.name))
+                    .label("again here"),
+            );
+            return;
+        }
+        self.labels.insert(label.clone(), self.values.len());
+        self.values.push(AxisValue { label, value, node });
+    }
+}

@@ -1,0 +1,28 @@
+//! The pipeline file: YAML text to a checked [`crate::graph::Graph`], with every mistake reported at its place.
+
+mod bind;
+mod error;
+mod extend;
+mod file;
+mod interpolate;
+mod layout;
+mod load;
+mod matrix;
+mod node;
+mod overrides;
+mod params;
+mod plan;
+mod reference;
+mod scalar;
+mod schema;
+mod source;
+mod suggest;
+mod wire;
+mod wording;
+mod yaml;
+
+pub use error::{SpecError, SpecErrors};
+pub use load::load;
+pub use schema::schema;
+pub use source::{Source, Span};
+pub use suggest::did_you_mean;

@@ -1,0 +1,86 @@
+//! `--set key=value`: other values for the parameters of a file.
+
+use super::error::Problem;
+use super::node::{Node, Value};
+use super::source::{Source, Span};
+use super::suggest::hint;
+use super::yaml;
+
+/// Puts overrides into the tree. They stand in a file of their own, so that later mistakes can point at them.
+pub(super) fn apply(
+    tree: &mut Node,
+    overrides: &[(String, String)],
+    source: &mut Source,
+    problems: &mut Vec<Problem>,
+) {
+    if overrides.is_empty() {
+        return;
+    }
+    let mut text = String::new();
+    let mut places = Vec::new();
+    for (key, value) in overrides {
+        let start = text.len();
+        text.push_str(key);
+        text.push('=');
+        places.push((start, text.len()));
+        text.push_str(value);
+        text.push('\n');
+    }
+    let file = source.add("--set", text);
+    for ((key, value), (start, at)) in overrides.iter().zip(places) {
+        let span = Span::new(file, start, start + key.len());
+        let before = problems.len();
+        let parsed = yaml::parse(value, file, at, problems);
+        if problems.len() > before {
+            continue;
+        }
+        let value = parsed.unwrap_or(Node { span: Span::new(file, at, at), verbatim: 0, value: Value::Null });
+        if let Err(problem) = set(tree, key, span, value) {
+            problems.push(*problem);
+        }
+    }
+}
+
+fn set(tree: &mut Node, key: &str, span: Span, value: Node) -> Result<(), Box<Problem>> {
+    let axes: Vec<String> = tree
+        .get("matrix")
+        .and_then(Node::as_map)
+        .map(|entries| entries.iter().map(|(key, _)| key.text.clone()).collect())
+        .unwrap_or_default();
+    let mut at = match &mut tree.value {
+        Value::Map(entries) => entries.iter_mut().find(|(key, _)| key.text == "params").map(|(_, node)| node),
+        _ => None,
+    };
+    let mut walked = String::new();
+    for step in key.split('.') {
+        let inside = if walked.is_empty() { "the pipeline".to_owned() } else { format!("`{walked}`") };
+        let unknown = |names: &[&str]| {
+            let problem = Problem::new("unknown_param", span, format!("{inside} has no parameter `{step}`"))
+                .label("set here")
+                .maybe_help(hint(step, "parameters", names.iter().copied()));
+            if walked.is_empty() && axes.iter().any(|axis| axis == step) {
+                return problem.help(format!(
+                    "`{step}` is an axis: write `matrix: {{ {step}: \"${{values}}\" }}` and `params: {{ values: […] }}` to set it"
+                ));
+            }
+            problem
+        };
+        let Some(node) = at else { return Err(Box::new(unknown(&[]))) };
+        let Value::Map(entries) = &mut node.value else {
+            return Err(Box::new(Problem::new("unknown_param", span, format!("{inside} is no map, so it has no `{step}`"))));
+        };
+        let Some(index) = entries.iter().position(|(key, _)| key.text == step) else {
+            let names: Vec<&str> = entries.iter().map(|(key, _)| key.text.as_str()).collect();
+            return Err(Box::new(unknown(&names)));
+        };
+        at = Some(&mut entries[index].1);
+        if !walked.is_empty() {
+            walked.push('.');
+        }
+        walked.push_str(step);
+    }
+    if let Some(node) = at {
+        *node = value;
+    }
+    Ok(())
+}
