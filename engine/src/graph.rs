@@ -71,22 +71,30 @@ impl Graph {
     pub fn select(&self, reference: &str) -> Result<Vec<InstanceId>, String> {
         let (stage, cell) = match reference.split_once('[') {
             Some((stage, rest)) => {
-                let inner = rest.strip_suffix(']').ok_or_else(|| format!("`{reference}` lacks the closing `]`"))?;
+                let inner =
+                    rest.strip_suffix(']').ok_or_else(|| format!("`{reference}` lacks the closing `]`"))?;
                 (stage, inner)
             }
             None => (reference, ""),
         };
         let Some((_, all)) = self.stages.iter().find(|(name, _)| name == stage) else {
             let names: Vec<&str> = self.stages.iter().map(|(name, _)| name.as_str()).collect();
-            return Err(format!("there is no stage `{stage}`{}", crate::spec::did_you_mean(stage, names.iter().copied())));
+            return Err(format!(
+                "there is no stage `{stage}`{}",
+                crate::spec::did_you_mean(stage, names.iter().copied())
+            ));
         };
         let mut wanted = Vec::new();
         for pair in cell.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-            let (axis, label) = pair.split_once('=').ok_or_else(|| format!("`{pair}` is not of the form axis=label"))?;
+            let (axis, label) =
+                pair.split_once('=').ok_or_else(|| format!("`{pair}` is not of the form axis=label"))?;
             wanted.push((axis.trim().to_owned(), label.trim().to_owned()));
         }
-        let found: Vec<InstanceId> =
-            all.iter().copied().filter(|&id| wanted.iter().all(|pair| self.instances[id].axes.contains(pair))).collect();
+        let found: Vec<InstanceId> = all
+            .iter()
+            .copied()
+            .filter(|&id| wanted.iter().all(|pair| self.instances[id].axes.contains(pair)))
+            .collect();
         if found.is_empty() {
             let cells: Vec<String> = all.iter().take(8).map(|&id| self.instances[id].to_string()).collect();
             return Err(format!("`{reference}` names no cell; there are {}", cells.join(", ")));

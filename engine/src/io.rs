@@ -144,15 +144,17 @@ impl<'a> StageIo<'a> {
     }
 
     fn port(&self, name: &str) -> Result<&IoPort, StageError> {
-        self.ports
-            .iter()
-            .find(|port| port.port.name == name)
-            .ok_or_else(|| StageError::failed(format!("the stage asked for its input `{name}`, which it does not declare")))
+        self.ports.iter().find(|port| port.port.name == name).ok_or_else(|| {
+            StageError::failed(format!("the stage asked for its input `{name}`, which it does not declare"))
+        })
     }
 
     fn item(&self, name: &str) -> Result<(&IoPort, &IoItem), StageError> {
         let port = self.port(name)?;
-        let item = port.items.first().ok_or_else(|| StageError::failed(format!("the input `{name}` is not connected")))?;
+        let item = port
+            .items
+            .first()
+            .ok_or_else(|| StageError::failed(format!("the input `{name}` is not connected")))?;
         Ok((port, item))
     }
 
@@ -205,8 +207,9 @@ impl<'a> StageIo<'a> {
     }
 
     fn read(&self, port: &Port, item: &IoItem) -> Result<RecordBatch, StageError> {
-        let columns = columns_read(port, &item.manifest)
-            .map_err(|column| StageError::failed(format!("the input `{}` has no column `{column}`", port.name)))?;
+        let columns = columns_read(port, &item.manifest).map_err(|column| {
+            StageError::failed(format!("the input `{}` has no column `{column}`", port.name))
+        })?;
         Ok(self.around.store.read_table(&item.manifest, Some(&columns))?)
     }
 
@@ -227,9 +230,11 @@ impl<'a> StageIo<'a> {
     }
 
     fn slot(&mut self, output: &str, form: FormKind) -> Result<(usize, &'static str), StageError> {
-        let found = self.outputs.iter().position(|declared| declared.name == output && declared.kind.form() == form);
-        let index = found
-            .ok_or_else(|| StageError::failed(format!("the stage wrote `{output}`, which it does not declare in that form")))?;
+        let found =
+            self.outputs.iter().position(|declared| declared.name == output && declared.kind.form() == form);
+        let index = found.ok_or_else(|| {
+            StageError::failed(format!("the stage wrote `{output}`, which it does not declare in that form"))
+        })?;
         Ok((index, self.outputs[index].kind.name()))
     }
 
@@ -247,7 +252,13 @@ impl<'a> StageIo<'a> {
     ///
     /// # Errors
     /// [`StageError::Cache`] if the cache cannot be written.
-    pub fn write_blob(&mut self, output: &str, meta: Meta, bytes: &[u8], extension: &str) -> Result<(), StageError> {
+    pub fn write_blob(
+        &mut self,
+        output: &str,
+        meta: Meta,
+        bytes: &[u8],
+        extension: &str,
+    ) -> Result<(), StageError> {
         let (index, kind) = self.slot(output, FormKind::Blob)?;
         self.written[index] = Some(self.around.store.put_blob(kind, meta, bytes, extension)?);
         Ok(())
@@ -282,15 +293,19 @@ impl<'a> StageIo<'a> {
         const SHARD_BYTES: usize = 32 << 20;
         let map = self.around.store.row_map(&self.key)?;
         let (mut index, mut ids, mut pending, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        let mut commit = |ids: &mut Vec<String>, pending: &mut Vec<(Digest, Row)>| -> Result<(), StageError> {
-            let at: BTreeMap<Digest, _> = map.commit(std::mem::take(pending), Vec::new())?.into_iter().collect();
-            for id in ids.drain(..) {
-                let input = Digest::of(id.as_bytes());
-                let row = at.get(&input).ok_or_else(|| StageError::failed(format!("the row of `{id}` was not kept")))?;
-                index.push(IndexRow { clip_id: id, row: *row });
-            }
-            Ok(())
-        };
+        let mut commit =
+            |ids: &mut Vec<String>, pending: &mut Vec<(Digest, Row)>| -> Result<(), StageError> {
+                let at: BTreeMap<Digest, _> =
+                    map.commit(std::mem::take(pending), Vec::new())?.into_iter().collect();
+                for id in ids.drain(..) {
+                    let input = Digest::of(id.as_bytes());
+                    let row = at
+                        .get(&input)
+                        .ok_or_else(|| StageError::failed(format!("the row of `{id}` was not kept")))?;
+                    index.push(IndexRow { clip_id: id, row: *row });
+                }
+                Ok(())
+            };
         for row in rows {
             self.tick()?;
             let (id, row) = row?;
@@ -375,7 +390,9 @@ impl<'a> StageIo<'a> {
             .into_iter()
             .zip(&self.outputs)
             .map(|(manifest, output)| {
-                manifest.ok_or_else(|| StageError::failed(format!("the stage did not write its output `{}`", output.name)))
+                manifest.ok_or_else(|| {
+                    StageError::failed(format!("the stage did not write its output `{}`", output.name))
+                })
             })
             .collect::<Result<_, _>>()?;
         let provenance = self.provenance.into_inner().unwrap_or_default();

@@ -44,18 +44,25 @@ impl Job {
     pub fn run(self, graph: &Graph, around: &Surroundings<'_>) -> Done {
         let started = Instant::now();
         let (id, key) = (self.id, self.key);
-        let result = catch_unwind(AssertUnwindSafe(|| self.stage(graph, around, started))).unwrap_or_else(|panic| {
-            let text = panic
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "no message".to_owned());
-            Err(StageError::failed(format!("the stage panicked: {text}")).help("this is a bug in the stage; nothing was recorded"))
-        });
+        let result =
+            catch_unwind(AssertUnwindSafe(|| self.stage(graph, around, started))).unwrap_or_else(|panic| {
+                let text = panic
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_else(|| "no message".to_owned());
+                Err(StageError::failed(format!("the stage panicked: {text}"))
+                    .help("this is a bug in the stage; nothing was recorded"))
+            });
         Done { id, key, wall: started.elapsed(), result }
     }
 
-    fn stage(self, graph: &Graph, around: &Surroundings<'_>, started: Instant) -> Result<Finished, StageError> {
+    fn stage(
+        self,
+        graph: &Graph,
+        around: &Surroundings<'_>,
+        started: Instant,
+    ) -> Result<Finished, StageError> {
         let instance = &graph.instances[self.id];
         let bound = &*instance.bound;
         let store = around.store;
@@ -110,14 +117,17 @@ fn check_unchanged(around: &Surroundings<'_>, sources: &[SourceFile]) -> Result<
     let files: Vec<_> = sources.iter().map(|source| source.file.clone()).collect();
     let changed = around.store.recheck(&files);
     let Some(&first) = changed.first() else { return Ok(()) };
-    let more = if changed.len() > 1 { format!(" and {} more files", changed.len() - 1) } else { String::new() };
+    let more =
+        if changed.len() > 1 { format!(" and {} more files", changed.len() - 1) } else { String::new() };
     let message = format!("{}{more} changed while the stage ran", sources[first].file.path.display());
     Err(StageError::failed(message).help("run again; nothing was recorded"))
 }
 
 /// Milliseconds since 1970; 0 if the clock stands before that.
 pub(crate) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The name of this machine.

@@ -120,7 +120,8 @@ impl InputPart {
             None => columns.clone_from(&face.columns),
             Some(reads) => {
                 for name in reads {
-                    let (name, optional) = name.strip_suffix('?').map_or((name.as_str(), false), |name| (name, true));
+                    let (name, optional) =
+                        name.strip_suffix('?').map_or((name.as_str(), false), |name| (name, true));
                     match face.columns.iter().find(|(column, _)| column == name) {
                         Some(column) => columns.push(column.clone()),
                         None if optional => {}
@@ -159,7 +160,8 @@ impl KeyParts {
     pub fn new(bound: &dyn BoundStage, inputs: Vec<PortPart>, sources: Option<&[SourceFile]>) -> Self {
         let mut params = BTreeMap::new();
         flatten("", bound.params(), &mut params);
-        let sources = sources.map(|files| SourcesPart { files: files.len() as u64, digest: sources_digest(files) });
+        let sources =
+            sources.map(|files| SourcesPart { files: files.len() as u64, digest: sources_digest(files) });
         Self { kind: bound.name().to_owned(), version: bound.version(), params, inputs, sources }
     }
 
@@ -197,7 +199,11 @@ impl KeyParts {
         }
         for (name, new) in &self.params {
             if old.params.get(name) != Some(new) {
-                changes.push(Change::Param { name: name.clone(), old: old.params.get(name).cloned(), new: Some(new.clone()) });
+                changes.push(Change::Param {
+                    name: name.clone(),
+                    old: old.params.get(name).cloned(),
+                    new: Some(new.clone()),
+                });
             }
         }
         for (name, value) in &old.params {
@@ -209,12 +215,16 @@ impl KeyParts {
             match old.inputs.iter().find(|before| before.port == port.port) {
                 Some(before) if before == port => {}
                 Some(before) => changes.push(port.change(before)),
-                None => changes.push(Change::Input { port: port.port.clone(), what: "newly connected".to_owned() }),
+                None => changes
+                    .push(Change::Input { port: port.port.clone(), what: "newly connected".to_owned() }),
             }
         }
         for before in &old.inputs {
             if !self.inputs.iter().any(|port| port.port == before.port) {
-                changes.push(Change::Input { port: before.port.clone(), what: "no longer connected".to_owned() });
+                changes.push(Change::Input {
+                    port: before.port.clone(),
+                    what: "no longer connected".to_owned(),
+                });
             }
         }
         if self.sources != old.sources {
@@ -237,12 +247,17 @@ impl PortPart {
             (_, []) => "newly connected".to_owned(),
             ([new], [old]) if new.axes == old.axes => new.change(old),
             (new, old) => {
-                let cells = |items: &[InputPart]| items.iter().map(|item| item.axes.clone()).collect::<Vec<_>>();
+                let cells =
+                    |items: &[InputPart]| items.iter().map(|item| item.axes.clone()).collect::<Vec<_>>();
                 let changed = new.iter().filter(|item| !old.contains(item)).count();
                 if cells(new) == cells(old) {
                     format!("{changed} of {} collected items changed", new.len())
                 } else {
-                    format!("{} collected items instead of {}, {changed} of them new or changed", new.len(), old.len())
+                    format!(
+                        "{} collected items instead of {}, {changed} of them new or changed",
+                        new.len(),
+                        old.len()
+                    )
                 }
             }
         };
@@ -255,8 +270,12 @@ impl InputPart {
         if self.kind != old.kind {
             return format!("{} instead of {}", self.kind, old.kind);
         }
-        let changed: Vec<&str> =
-            self.columns.iter().filter(|column| !old.columns.contains(column)).map(|(name, _)| name.as_str()).collect();
+        let changed: Vec<&str> = self
+            .columns
+            .iter()
+            .filter(|column| !old.columns.contains(column))
+            .map(|(name, _)| name.as_str())
+            .collect();
         let gone: Vec<&str> = old
             .columns
             .iter()

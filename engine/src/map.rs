@@ -20,7 +20,11 @@ const SHARD_BYTES: usize = 32 << 20;
 const SHARD_TIME: Duration = Duration::from_secs(5);
 
 /// Runs a map stage: see the module.
-pub(crate) fn run<M: MapStage>(typed: &M::Params, params: &serde_json::Value, io: &mut StageIo<'_>) -> Result<(), StageError> {
+pub(crate) fn run<M: MapStage>(
+    typed: &M::Params,
+    params: &serde_json::Value,
+    io: &mut StageIo<'_>,
+) -> Result<(), StageError> {
     let (worker, meta) = M::prepare(typed, io)?;
     let port = M::input(typed);
     let mut wanted = Wanted::read(&port.name, io)?;
@@ -67,7 +71,8 @@ struct Wanted {
 
 impl Wanted {
     fn read(port: &str, io: &StageIo<'_>) -> Result<Self, StageError> {
-        let rows_form = io.manifest(port)?.kind.parse::<crate::Kind>().is_ok_and(|kind| kind.form() == FormKind::Rows);
+        let rows_form =
+            io.manifest(port)?.kind.parse::<crate::Kind>().is_ok_and(|kind| kind.form() == FormKind::Rows);
         if rows_form {
             let rows = io.open_rows(port)?;
             let clips = rows.ids().iter().enumerate().map(|(i, id)| (id.clone(), rows.hash(i))).collect();
@@ -77,7 +82,9 @@ impl Wanted {
         let (ids, digests) = (text_column(&table, "clip_id")?, text_column(&table, "digest")?);
         let mut clips = Vec::with_capacity(ids.len());
         for (id, digest) in ids.into_iter().zip(digests) {
-            let digest = digest.parse().map_err(|_| StageError::failed(format!("`{digest}` is no digest (clip `{id}`)")))?;
+            let digest = digest
+                .parse()
+                .map_err(|_| StageError::failed(format!("`{digest}` is no digest (clip `{id}`)")))?;
             clips.push((id, digest));
         }
         Ok(Self { port: port.to_owned(), clips, rows: None })
@@ -89,11 +96,20 @@ impl Wanted {
         }
         let table = io.table(&selector.port.name)?;
         let (ids, values) = (text_column(&table, "clip_id")?, text_column(&table, &selector.column)?);
-        let chosen: BTreeSet<String> =
-            ids.into_iter().zip(values).filter(|(_, value)| selector.values.contains(value)).map(|(id, _)| id).collect();
+        let chosen: BTreeSet<String> = ids
+            .into_iter()
+            .zip(values)
+            .filter(|(_, value)| selector.values.contains(value))
+            .map(|(id, _)| id)
+            .collect();
         self.clips.retain(|(id, _)| chosen.contains(id));
         if self.clips.is_empty() {
-            let message = format!("`{}` selects no clip ({} = {})", selector.port.name, selector.column, selector.values.join(" or "));
+            let message = format!(
+                "`{}` selects no clip ({} = {})",
+                selector.port.name,
+                selector.column,
+                selector.values.join(" or ")
+            );
             return Err(StageError::failed(message).help("choose another subset or another split"));
         }
         Ok(())
@@ -102,20 +118,27 @@ impl Wanted {
 
 fn text_column(table: &arrow_array::RecordBatch, name: &str) -> Result<Vec<String>, StageError> {
     let column = table.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
-    let column = column.ok_or_else(|| StageError::failed(format!("the table has no text column `{name}`")))?;
+    let column =
+        column.ok_or_else(|| StageError::failed(format!("the table has no text column `{name}`")))?;
     Ok(column.iter().map(|value| value.unwrap_or_default().to_owned()).collect())
 }
 
 /// What rows are remembered under: the stage, its parameters, the metadata of the mapped artefact and all other inputs.
-fn map_key<M: MapStage>(typed: &M::Params, params: &serde_json::Value, io: &StageIo<'_>) -> Result<Digest, StageError> {
+fn map_key<M: MapStage>(
+    typed: &M::Params,
+    params: &serde_json::Value,
+    io: &StageIo<'_>,
+) -> Result<Digest, StageError> {
     let mut hasher = Hasher::new("map");
     hasher.str(M::NAME).u64(u64::from(M::VERSION)).str(&canonical(params));
     let mapped = io.manifest(&M::input(typed).name)?;
     hasher.str(&mapped.kind).str(&canonical(&serde_json::to_value(&mapped.meta).unwrap_or_default()));
     for port in M::others(typed) {
         for item in io.items(&port.name)? {
-            let part = InputPart::of_manifest(&port, item.axes.clone(), &item.manifest)
-                .map_err(|column| StageError::failed(format!("the input `{}` has no column `{column}`", port.name)))?;
+            let part =
+                InputPart::of_manifest(&port, item.axes.clone(), &item.manifest).map_err(|column| {
+                    StageError::failed(format!("the input `{}` has no column `{column}`", port.name))
+                })?;
             part.hash(&mut hasher);
         }
     }
@@ -143,7 +166,9 @@ fn compute<M: MapStage>(
         let bytes;
         let content = match &wanted.rows {
             Some(rows) => {
-                let at = rows.position(clip_id).ok_or_else(|| StageError::failed(format!("`{clip_id}` has no row")))?;
+                let at = rows
+                    .position(clip_id)
+                    .ok_or_else(|| StageError::failed(format!("`{clip_id}` has no row")))?;
                 MapContent::Row(rows.row(at)?)
             }
             None => {
@@ -165,19 +190,25 @@ fn compute<M: MapStage>(
         let committer = scope.spawn(move || -> Result<BTreeMap<Digest, RowOutcome>, StageError> {
             let mut done = BTreeMap::new();
             for (rows, skipped) in receive {
-                done.extend(skipped.iter().map(|(input, reason)| (*input, RowOutcome::Skipped(reason.clone()))));
-                done.extend(map.commit(rows, skipped)?.into_iter().map(|(input, at)| (input, RowOutcome::Row(at))));
+                done.extend(
+                    skipped.iter().map(|(input, reason)| (*input, RowOutcome::Skipped(reason.clone()))),
+                );
+                done.extend(
+                    map.commit(rows, skipped)?.into_iter().map(|(input, at)| (input, RowOutcome::Row(at))),
+                );
             }
             Ok(done)
         });
         let mut failure = None;
-        let (mut batch, mut bytes, mut since): (Batch, usize, Instant) = (Batch::default(), 0, Instant::now());
+        let (mut batch, mut bytes, mut since): (Batch, usize, Instant) =
+            (Batch::default(), 0, Instant::now());
         let (mut done, mut step) = (0, 4 * rayon::current_num_threads().max(1));
         io.progress(0, missing.len() as u64, M::UNIT, "");
         while done < missing.len() && failure.is_none() {
             let slice = &missing[done..(done + step).min(missing.len())];
             let begun = Instant::now();
-            let results: Vec<_> = slice.par_iter().with_max_len(1).map(|&position| (position, one(position))).collect();
+            let results: Vec<_> =
+                slice.par_iter().with_max_len(1).map(|&position| (position, one(position))).collect();
             for (position, result) in results {
                 let input = wanted.clips[position].1;
                 match result {
@@ -194,7 +225,13 @@ fn compute<M: MapStage>(
             io.progress(done as u64, missing.len() as u64, M::UNIT, "");
             // About a quarter of a second between looks: rows may take microseconds or seconds.
             let taken = begun.elapsed();
-            step = if taken < Duration::from_millis(125) { (step * 2).min(4096) } else if taken > Duration::from_millis(500) { (step / 2).max(1) } else { step };
+            step = if taken < Duration::from_millis(125) {
+                (step * 2).min(4096)
+            } else if taken > Duration::from_millis(500) {
+                (step / 2).max(1)
+            } else {
+                step
+            };
             let full = bytes >= SHARD_BYTES || since.elapsed() >= SHARD_TIME;
             if full || done == missing.len() || failure.is_some() {
                 bytes = 0;
@@ -205,7 +242,8 @@ fn compute<M: MapStage>(
             }
         }
         drop(send);
-        let committed = committer.join().map_err(|_| StageError::failed("the thread that writes rows panicked"))?;
+        let committed =
+            committer.join().map_err(|_| StageError::failed("the thread that writes rows panicked"))?;
         match (failure, committed) {
             (_, Err(error)) | (Some(error), Ok(_)) => Err(error),
             (None, Ok(done)) => {
@@ -219,7 +257,8 @@ fn compute<M: MapStage>(
 /// Reads a source file and proves that it still is what the plan saw.
 fn read_verified(clip_id: &str, digest: &Digest, io: &StageIo<'_>) -> Result<Vec<u8>, StageError> {
     let path = io.file_of(digest)?;
-    let bytes = fs_err::read(path).map_err(|error| StageError::failed(format!("clip `{clip_id}`: {error}")))?;
+    let bytes =
+        fs_err::read(path).map_err(|error| StageError::failed(format!("clip `{clip_id}`: {error}")))?;
     if Digest::of(&bytes) == *digest {
         return Ok(bytes);
     }

@@ -58,7 +58,13 @@ impl Plan {
     ///
     /// # Errors
     /// A message if an input lacks a column that a stage reads.
-    pub fn new(graph: &Graph, store: &Store, sources: &Sources, targets: &[InstanceId], force: &[InstanceId]) -> Result<Self, String> {
+    pub fn new(
+        graph: &Graph,
+        store: &Store,
+        sources: &Sources,
+        targets: &[InstanceId],
+        force: &[InstanceId],
+    ) -> Result<Self, String> {
         let needed = needed(graph, targets);
         let history = History::read(store, graph);
         let mut faces: Vec<Option<Vec<Face>>> = vec![None; graph.instances.len()];
@@ -92,7 +98,8 @@ impl Plan {
             };
             let outputs = record.filter(|_| !forced).map(|record| record.outputs);
             faces[id].clone_from(&outputs);
-            items[id] = Some(PlanItem { id, status, reasons, key: Some(key), parts: Some(parts), faces: outputs });
+            items[id] =
+                Some(PlanItem { id, status, reasons, key: Some(key), parts: Some(parts), faces: outputs });
         }
         rebuild_missing(graph, store, targets, &needed, &mut items);
         Ok(Self { items: items.into_iter().flatten().collect() })
@@ -133,7 +140,9 @@ fn upstream_reasons(graph: &Graph, id: InstanceId, items: &[Option<PlanItem>]) -
         let upstream = &graph.instances[input.from].stage;
         let new: Vec<String> = match item.status {
             PlanStatus::Cached => Vec::new(),
-            PlanStatus::WouldRun => item.reasons.iter().map(|reason| format!("{upstream}: {reason}")).collect(),
+            PlanStatus::WouldRun => {
+                item.reasons.iter().map(|reason| format!("{upstream}: {reason}")).collect()
+            }
             PlanStatus::Maybe => item.reasons.clone(),
         };
         for reason in new {
@@ -146,7 +155,13 @@ fn upstream_reasons(graph: &Graph, id: InstanceId, items: &[Option<PlanItem>]) -
 }
 
 /// A result that is recorded but whose files are gone is rebuilt if it was asked for or a stage that runs reads it.
-fn rebuild_missing(graph: &Graph, store: &Store, targets: &[InstanceId], needed: &[bool], items: &mut [Option<PlanItem>]) {
+fn rebuild_missing(
+    graph: &Graph,
+    store: &Store,
+    targets: &[InstanceId],
+    needed: &[bool],
+    items: &mut [Option<PlanItem>],
+) {
     let readers = graph.readers();
     for id in (0..graph.instances.len()).rev() {
         let Some(item) = &items[id] else { continue };
@@ -155,15 +170,25 @@ fn rebuild_missing(graph: &Graph, store: &Store, targets: &[InstanceId], needed:
         }
         let last = readers[id].iter().all(|&reader| !needed[reader]);
         let asked = last || targets.contains(&id);
-        let by = readers[id].iter().filter_map(|&reader| items[reader].as_ref()).find(|reader| reader.status != PlanStatus::Cached);
+        let by = readers[id]
+            .iter()
+            .filter_map(|&reader| items[reader].as_ref())
+            .find(|reader| reader.status != PlanStatus::Cached);
         if !asked && by.is_none() {
             continue;
         }
         let gone = item.faces.iter().flatten().any(|face| !is_present(store, face));
         if gone {
-            let status = if asked { PlanStatus::WouldRun } else { by.map_or(PlanStatus::WouldRun, |reader| reader.status) };
+            let status = if asked {
+                PlanStatus::WouldRun
+            } else {
+                by.map_or(PlanStatus::WouldRun, |reader| reader.status)
+            };
             let reason = match by {
-                Some(reader) if !asked => format!("its output is gone from the cache and `{}` needs it", graph.instances[reader.id].stage),
+                Some(reader) if !asked => format!(
+                    "its output is gone from the cache and `{}` needs it",
+                    graph.instances[reader.id].stage
+                ),
                 _ => "its output is gone from the cache".to_owned(),
             };
             if let Some(item) = &mut items[id] {

@@ -69,7 +69,8 @@ impl Record {
 /// # Errors
 /// [`CacheError`] if the cache cannot be written.
 pub fn write_sources(store: &Store, digest: &Digest, files: &[SourceFile]) -> Result<(), CacheError> {
-    let list: Vec<(&str, Digest)> = files.iter().map(|source| (source.label.as_str(), source.file.digest)).collect();
+    let list: Vec<(&str, Digest)> =
+        files.iter().map(|source| (source.label.as_str(), source.file.digest)).collect();
     let bytes = serde_json::to_vec(&list).map_err(|error| invalid("a list of files", &error))?;
     store.put_document(Bucket::Sources, &digest.to_string(), &bytes)
 }
@@ -91,7 +92,7 @@ pub struct History {
 
 impl History {
     fn name(graph: &Graph) -> String {
-        Digest::of(format!("{}\n{}", graph.name, graph.source.path()).as_bytes()).to_string()
+        Digest::of(format!("{}\n{}", graph.name, graph.source.name()).as_bytes()).to_string()
     }
 
     /// The history of a pipeline; empty if it never ran.

@@ -217,7 +217,8 @@ where
                 if !errors.is_empty() {
                     return Err(errors);
                 }
-                let params = serde_json::to_value(&typed).map_err(|error| vec![ParamError::new("", error.to_string())])?;
+                let params = serde_json::to_value(&typed)
+                    .map_err(|error| vec![ParamError::new("", error.to_string())])?;
                 return Ok((typed, params));
             }
             Ok(typed) => {
@@ -258,7 +259,8 @@ fn parent(path: &str) -> String {
 
 /// Removes what a path like `augment[1].width` leads to.
 fn remove(value: &mut Value, path: &str) -> bool {
-    let steps: Vec<&str> = path.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|s| !s.is_empty()).collect();
+    let steps: Vec<&str> =
+        path.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|s| !s.is_empty()).collect();
     let Some((last, head)) = steps.split_last() else { return false };
     let mut at = value;
     for step in head {

@@ -95,10 +95,15 @@ pub fn key_parts(
     for (port, input) in bound.inputs().iter().zip(&instance.inputs) {
         let mut items = Vec::with_capacity(input.items.len());
         for item in &input.items {
-            let Some(face) = faces[item.from].as_ref().and_then(|faces| faces.get(item.output)) else { return Ok(None) };
+            let Some(face) = faces[item.from].as_ref().and_then(|faces| faces.get(item.output)) else {
+                return Ok(None);
+            };
             let part = InputPart::of_face(port, item.axes.clone(), face).map_err(|column| {
                 let producer = &graph.instances[item.from];
-                format!("`{}` has no column `{column}`, which the input `{}` of `{}` reads", producer.stage, port.name, instance.stage)
+                format!(
+                    "`{}` has no column `{column}`, which the input `{}` of `{}` reads",
+                    producer.stage, port.name, instance.stage
+                )
             })?;
             items.push(part);
         }
@@ -109,7 +114,14 @@ pub fn key_parts(
 
 /// What changed since the last run of an instance: lines for people, the most telling first.
 #[must_use]
-pub fn changes(store: &Store, history: &History, name: &str, key: &Digest, now: &KeyParts, sources: Option<&[SourceFile]>) -> Vec<String> {
+pub fn changes(
+    store: &Store,
+    history: &History,
+    name: &str,
+    key: &Digest,
+    now: &KeyParts,
+    sources: Option<&[SourceFile]>,
+) -> Vec<String> {
     let Some(last) = history.keys.get(name) else { return vec!["never ran".to_owned()] };
     if last == key {
         return vec!["its result is no longer in the cache".to_owned()];
@@ -140,12 +152,21 @@ fn file_changes(old: &BTreeMap<String, Digest>, new: &[SourceFile]) -> Vec<Strin
         match old.get(&source.label) {
             None => lines.push(format!("file {}: added", source.label)),
             Some(before) if *before != source.file.digest => {
-                lines.push(format!("file {}: {} -> {}", source.label, short(before), short(&source.file.digest)));
+                lines.push(format!(
+                    "file {}: {} -> {}",
+                    source.label,
+                    short(before),
+                    short(&source.file.digest)
+                ));
             }
             Some(_) => {}
         }
     }
-    lines.extend(old.keys().filter(|label| !named.contains_key(label.as_str())).map(|label| format!("file {label}: removed")));
+    lines.extend(
+        old.keys()
+            .filter(|label| !named.contains_key(label.as_str()))
+            .map(|label| format!("file {label}: removed")),
+    );
     let more = lines.len().saturating_sub(SHOWN);
     if more > 0 {
         lines.truncate(SHOWN);

@@ -73,7 +73,13 @@ impl RunReport {
 ///
 /// # Errors
 /// [`CacheError`] where the cache became unusable or full; everything that had been recorded stays.
-pub fn run(graph: &Graph, store: &Store, sources: &Sources, options: &RunOptions<'_>, observer: &dyn Observer) -> Result<RunReport, CacheError> {
+pub fn run(
+    graph: &Graph,
+    store: &Store,
+    sources: &Sources,
+    options: &RunOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<RunReport, CacheError> {
     let around = Surroundings {
         store,
         files: &sources.files,
@@ -124,12 +130,26 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(graph: &'a Graph, store: &'a Store, sources: &'a Sources, options: &'a RunOptions<'a>, observer: &'a dyn Observer) -> Self {
+    fn new(
+        graph: &'a Graph,
+        store: &'a Store,
+        sources: &'a Sources,
+        options: &'a RunOptions<'a>,
+        observer: &'a dyn Observer,
+    ) -> Self {
         let count = graph.instances.len();
         let unsettled = graph
             .instances
             .iter()
-            .map(|instance| instance.inputs.iter().flat_map(|input| &input.items).map(|item| item.from).collect::<BTreeSet<_>>().len())
+            .map(|instance| {
+                instance
+                    .inputs
+                    .iter()
+                    .flat_map(|input| &input.items)
+                    .map(|item| item.from)
+                    .collect::<BTreeSet<_>>()
+                    .len()
+            })
             .collect();
         Self {
             graph,
@@ -159,13 +179,21 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn drive<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, around: &'scope Surroundings<'scope>) -> Result<(), CacheError>
+    fn drive<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        around: &'scope Surroundings<'scope>,
+    ) -> Result<(), CacheError>
     where
         'a: 'scope,
     {
         let (send, receive) = mpsc::channel::<(Done, KeyLock)>();
         for id in 0..self.graph.instances.len() {
-            if self.needed[id] && self.unsettled[id] == 0 && !self.outcomes.contains_key(&id) && !self.pending.contains_key(&id) {
+            if self.needed[id]
+                && self.unsettled[id] == 0
+                && !self.outcomes.contains_key(&id)
+                && !self.pending.contains_key(&id)
+            {
                 self.consider(id);
             }
         }
@@ -182,7 +210,8 @@ impl<'a> Run<'a> {
             if self.running == 0 && (idle || stopping) {
                 break;
             }
-            let wait = if self.locked.is_empty() { Duration::from_secs(1) } else { Duration::from_millis(50) };
+            let wait =
+                if self.locked.is_empty() { Duration::from_secs(1) } else { Duration::from_millis(50) };
             match receive.recv_timeout(wait) {
                 Ok((done, lock)) => {
                     self.running -= 1;
@@ -224,7 +253,8 @@ impl<'a> Run<'a> {
         self.keys[id] = Some(key);
         if !self.forced.contains(&id) {
             if let Some(record) = Record::read(self.store, &key) {
-                let asked = self.options.targets.contains(&id) || self.readers[id].iter().all(|&reader| !self.needed[reader]);
+                let asked = self.options.targets.contains(&id)
+                    || self.readers[id].iter().all(|&reader| !self.needed[reader]);
                 if !asked || record.outputs.iter().all(|face| is_present(self.store, face)) {
                     return self.cached(id, record.outputs);
                 }
@@ -234,7 +264,8 @@ impl<'a> Run<'a> {
         let reason = if self.forced.contains(&id) {
             "forced".to_owned()
         } else {
-            changes(self.store, &self.history, &self.graph.instances[id].to_string(), &key, &parts, files).join("; ")
+            changes(self.store, &self.history, &self.graph.instances[id].to_string(), &key, &parts, files)
+                .join("; ")
         };
         self.must_run(id, parts, reason);
     }
@@ -259,7 +290,10 @@ impl<'a> Run<'a> {
             self.rebuilding.entry(producer).or_default().push(id);
             if first {
                 if let Ok(Some(parts)) = key_parts(self.graph, producer, &self.faces, self.sources) {
-                    let reason = format!("its output is gone from the cache and `{}` needs it", self.graph.instances[id].stage);
+                    let reason = format!(
+                        "its output is gone from the cache and `{}` needs it",
+                        self.graph.instances[id].stage
+                    );
                     self.must_run(producer, parts, reason);
                 }
             }
@@ -308,7 +342,13 @@ impl<'a> Run<'a> {
             let inputs = self.graph.instances[id]
                 .inputs
                 .iter()
-                .map(|input| input.items.iter().filter_map(|item| Some(self.faces[item.from].as_ref()?.get(item.output)?.id)).collect())
+                .map(|input| {
+                    input
+                        .items
+                        .iter()
+                        .filter_map(|item| Some(self.faces[item.from].as_ref()?.get(item.output)?.id))
+                        .collect()
+                })
                 .collect();
             let job = Job { id, key, parts, inputs, sources: self.sources.of(id).map(Arc::clone) };
             self.in_flight.insert(key, Vec::new());
@@ -386,7 +426,10 @@ impl<'a> Run<'a> {
     fn warn_if_different(&self, id: InstanceId, faces: &[Face]) {
         let Some(before) = &self.faces[id] else { return };
         if before.iter().map(|face| face.id).ne(faces.iter().map(|face| face.id)) {
-            let text = format!("`{}` gave another result than before from the same inputs: it is not deterministic", self.graph.instances[id]);
+            let text = format!(
+                "`{}` gave another result than before from the same inputs: it is not deterministic",
+                self.graph.instances[id]
+            );
             self.observer.event(&Event::Warning { text: &text });
         }
     }
@@ -415,7 +458,8 @@ impl<'a> Run<'a> {
         if !again {
             for reader in self.readers[id].clone() {
                 self.unsettled[reader] -= 1;
-                if self.needed[reader] && self.unsettled[reader] == 0 && !self.outcomes.contains_key(&reader) {
+                if self.needed[reader] && self.unsettled[reader] == 0 && !self.outcomes.contains_key(&reader)
+                {
                     self.consider(reader);
                 }
             }
@@ -425,12 +469,15 @@ impl<'a> Run<'a> {
 
     /// `keep: false`: drops outputs of the instance and of its inputs that nothing waits for any more.
     fn drop_unkept(&self, id: InstanceId) {
-        let inputs = self.graph.instances[id].inputs.iter().flat_map(|input| &input.items).map(|item| item.from);
+        let inputs =
+            self.graph.instances[id].inputs.iter().flat_map(|input| &input.items).map(|item| item.from);
         for producer in inputs.collect::<BTreeSet<_>>() {
             if self.graph.instances[producer].keep || self.options.targets.contains(&producer) {
                 continue;
             }
-            let waiting = self.readers[producer].iter().any(|reader| self.needed[*reader] && !self.outcomes.contains_key(reader));
+            let waiting = self.readers[producer]
+                .iter()
+                .any(|reader| self.needed[*reader] && !self.outcomes.contains_key(reader));
             if !waiting {
                 for face in self.faces[producer].iter().flatten() {
                     if let Some(manifest) = self.store.manifest(&face.id) {
@@ -464,7 +511,11 @@ impl<'a> Run<'a> {
         self.outcomes.insert(id, outcome);
     }
 
-    fn finish(mut self, started: (Instant, u64), result: Result<(), CacheError>) -> Result<RunReport, CacheError> {
+    fn finish(
+        mut self,
+        started: (Instant, u64),
+        result: Result<(), CacheError>,
+    ) -> Result<RunReport, CacheError> {
         let wall = started.0.elapsed();
         for id in 0..self.graph.instances.len() {
             if self.needed[id] && !self.outcomes.contains_key(&id) {
@@ -479,8 +530,13 @@ impl<'a> Run<'a> {
 
     fn record_run(&mut self, started_ms: u64, wall: Duration) -> Result<String, CacheError> {
         let mut history = self.history.clone();
-        let names: BTreeMap<String, InstanceId> =
-            self.graph.instances.iter().enumerate().map(|(id, instance)| (instance.to_string(), id)).collect();
+        let names: BTreeMap<String, InstanceId> = self
+            .graph
+            .instances
+            .iter()
+            .enumerate()
+            .map(|(id, instance)| (instance.to_string(), id))
+            .collect();
         history.keys.retain(|name, _| names.contains_key(name));
         let mut stages = Vec::with_capacity(self.outcomes.len());
         for (&id, outcome) in &self.outcomes {
@@ -518,13 +574,20 @@ impl<'a> Run<'a> {
         let record = RunRecord {
             id: run_id(started_ms),
             pipeline: self.graph.name.clone(),
-            file: self.graph.source.path().to_owned(),
+            file: self.graph.source.name().to_owned(),
             overrides: self.options.overrides.clone(),
             started_ms,
             seconds: wall.as_secs_f64(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: host(),
-            status: if failed { "failed" } else if interrupted { "interrupted" } else { "done" }.to_owned(),
+            status: if failed {
+                "failed"
+            } else if interrupted {
+                "interrupted"
+            } else {
+                "done"
+            }
+            .to_owned(),
             stages,
         };
         record.write(self.store)?;
@@ -545,5 +608,9 @@ fn run_id(started_ms: u64) -> String {
     let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
-    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{:03}-{:04x}", ms % 1_000, std::process::id() & 0xffff)
+    format!(
+        "{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{:03}-{:04x}",
+        ms % 1_000,
+        std::process::id() & 0xffff
+    )
 }

@@ -34,7 +34,13 @@ impl Port {
     /// A required input that accepts several kinds.
     #[must_use]
     pub fn any(name: &str, accepts: &[Kind]) -> Self {
-        Self { name: name.to_owned(), accepts: accepts.to_vec(), optional: false, collects: false, reads: None }
+        Self {
+            name: name.to_owned(),
+            accepts: accepts.to_vec(),
+            optional: false,
+            collects: false,
+            reads: None,
+        }
     }
 
     /// The same, and the pipeline may leave it out.

@@ -49,7 +49,11 @@ pub(super) fn problem(place: &Place<'_>, error: &ParamError) -> Problem {
             "" => format!("stage kind `{kind}` has no parameter `{field}`"),
             parent => format!("`{parent}` of stage `{stage}` has no field `{field}`"),
         };
-        let names = if wording.expected.is_empty() && parent(&error.path, field).is_empty() { known() } else { wording.expected };
+        let names = if wording.expected.is_empty() && parent(&error.path, field).is_empty() {
+            known()
+        } else {
+            wording.expected
+        };
         problem = Problem::new(code, spot.key.unwrap_or(spot.value), owner)
             .label("unknown parameter")
             .maybe_help(hint(field, "it has", names.iter().map(String::as_str)));
@@ -60,7 +64,8 @@ pub(super) fn problem(place: &Place<'_>, error: &ParamError) -> Problem {
             format!("`{}` of stage `{stage}` lacks the field `{field}`", error.path)
         };
         let described = description(place.kind, field).filter(|_| error.path.is_empty());
-        let help = described.map_or_else(|| format!("add `{field}:`"), |text| format!("add `{field}:`  {text}"));
+        let help =
+            described.map_or_else(|| format!("add `{field}:`"), |text| format!("add `{field}:`  {text}"));
         problem = Problem::new("missing_param", spot.key.unwrap_or(spot.value), message)
             .label(format!("`{field}` is missing"))
             .help(help);
@@ -70,14 +75,17 @@ pub(super) fn problem(place: &Place<'_>, error: &ParamError) -> Problem {
         } else {
             format!("`{}` of stage `{stage}`", error.path)
         };
-        problem = Problem::new("bad_param", spot.value, format!("{what}: {}", wording.message)).label(match spot.whole {
-            true => "this value",
-            false => "not written here, so its default counts",
-        });
+        problem = Problem::new("bad_param", spot.value, format!("{what}: {}", wording.message)).label(
+            match spot.whole {
+                true => "this value",
+                false => "not written here, so its default counts",
+            },
+        );
         if !error.path.is_empty() && spot.whole {
             let found = wording.variant.as_ref();
             let close = found.and_then(|found| closest(found, wording.expected.iter().map(String::as_str)));
-            problem = problem.maybe_help(close.map(|close| format!("did you mean `{close}`?")).or(wording.help));
+            problem =
+                problem.maybe_help(close.map(|close| format!("did you mean `{close}`?")).or(wording.help));
         }
         if error.path.is_empty() {
             problem.label = String::new();
@@ -101,7 +109,11 @@ fn parent<'p>(path: &'p str, field: &str) -> &'p str {
 /// The names of all parameters of a kind.
 fn properties(kind: &dyn StageKind) -> Vec<String> {
     let schema = kind.schema().to_value();
-    schema.get("properties").and_then(Json::as_object).map(|map| map.keys().cloned().collect()).unwrap_or_default()
+    schema
+        .get("properties")
+        .and_then(Json::as_object)
+        .map(|map| map.keys().cloned().collect())
+        .unwrap_or_default()
 }
 
 /// The first line of what a parameter is for.
@@ -121,12 +133,15 @@ fn find(place: &Place<'_>, path: &str) -> Spot {
         spot.value = key.span;
     }
     let mut at = follow(place, with, &mut spot);
-    for step in path.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty()) {
+    for step in path.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty())
+    {
         let next = match &at.value {
             Value::Map(entries) => {
                 entries.iter().find(|(key, _)| key.text == step).map(|(key, node)| (Some(key.span), node))
             }
-            Value::Seq(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)).map(|node| (None, node)),
+            Value::Seq(items) => {
+                step.parse::<usize>().ok().and_then(|index| items.get(index)).map(|node| (None, node))
+            }
             _ => None,
         };
         let Some((key, node)) = next else {

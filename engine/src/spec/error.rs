@@ -105,9 +105,10 @@ impl Diagnostic for SpecError {
         let span = self.span?;
         let text = |label: &str| (!label.is_empty()).then(|| label.to_owned());
         let first = LabeledSpan::new_primary_with_span(text(&self.label), (span.start(), span.len()));
-        let others = self.also.iter().map(move |(span, label)| {
-            LabeledSpan::new_with_span(text(label), (span.start(), span.len()))
-        });
+        let others = self
+            .also
+            .iter()
+            .map(move |(span, label)| LabeledSpan::new_with_span(text(label), (span.start(), span.len())));
         Some(Box::new(std::iter::once(first).chain(others)))
     }
 }

@@ -35,9 +35,13 @@ pub(super) fn read(path: &Path, source: &mut Source, problems: &mut Vec<Problem>
             let names: Vec<&str> = source.files().map(|(name, _)| name).collect();
             let circle = format!("{} -> {}", names.join(" -> "), source::shown(&base));
             problems.push(
-                Problem::new("extends_cycle", span, format!("the files extend each other in a circle: {circle}"))
-                    .label("leads back to a file that extends this one")
-                    .help("let one of them stand on its own"),
+                Problem::new(
+                    "extends_cycle",
+                    span,
+                    format!("the files extend each other in a circle: {circle}"),
+                )
+                .label("leads back to a file that extends this one")
+                .help("let one of them stand on its own"),
             );
             return None;
         }
@@ -102,7 +106,8 @@ fn read_one(
         Ok(text) => text,
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            let wide = error.as_bytes().starts_with(&[0xff, 0xfe]) || error.as_bytes().starts_with(&[0xfe, 0xff]);
+            let wide =
+                error.as_bytes().starts_with(&[0xff, 0xfe]) || error.as_bytes().starts_with(&[0xfe, 0xff]);
             let file = source.add(name, String::from_utf8_lossy(error.as_bytes()).into_owned());
             let what = if wide { "the file is UTF-16, not UTF-8" } else { "the file is not valid UTF-8" };
             problems.push(
@@ -119,7 +124,8 @@ fn read_one(
     match tree {
         Some(tree) if tree.as_map().is_some() => Some(tree),
         Some(tree) if !matches!(tree.value, Value::Null) => {
-            let message = format!("a pipeline is a map with `version:` and `stages:`, found {}", tree.describe());
+            let message =
+                format!("a pipeline is a map with `version:` and `stages:`, found {}", tree.describe());
             problems.push(Problem::new("wrong_type", tree.span, message));
             None
         }
@@ -190,7 +196,10 @@ fn is_stage(path: &[String]) -> bool {
 
 fn replaces(base: &Entries, over: &Entries) -> bool {
     let uses = |entries: &Entries| {
-        entries.iter().find(|(key, _)| key.text == "uses").and_then(|(_, node)| node.as_str().map(str::to_owned))
+        entries
+            .iter()
+            .find(|(key, _)| key.text == "uses")
+            .and_then(|(_, node)| node.as_str().map(str::to_owned))
     };
     matches!((uses(base), uses(over)), (base, Some(over)) if base.as_deref() != Some(over.as_str()))
 }

@@ -66,17 +66,23 @@ pub(super) fn read<'a>(tree: &'a Node, problems: &mut Vec<Problem>) -> File<'a> 
             "exclude" => file.exclude = exclude(node, problems),
             "stages" => {
                 let stages = named(key, node, "stage", problems);
-                file.stages = stages.into_iter().filter_map(|(key, node)| stage(key, node, problems)).collect();
+                file.stages =
+                    stages.into_iter().filter_map(|(key, node)| stage(key, node, problems)).collect();
             }
             _ => {}
         }
     }
     match tree.entry("stages") {
         None => problems.push(
-            Problem::new("missing_key", start(tree), "`stages` is missing").help("add `stages:` with at least one stage"),
+            Problem::new("missing_key", start(tree), "`stages` is missing")
+                .help("add `stages:` with at least one stage"),
         ),
-        Some((key, node)) if node.as_map().is_some_and(Vec::is_empty) || matches!(node.value, Value::Null) => {
-            problems.push(Problem::new("missing_key", key.span, "the pipeline has no stages").label("nothing in here"));
+        Some((key, node))
+            if node.as_map().is_some_and(Vec::is_empty) || matches!(node.value, Value::Null) =>
+        {
+            problems.push(
+                Problem::new("missing_key", key.span, "the pipeline has no stages").label("nothing in here"),
+            );
         }
         _ => {}
     }
@@ -89,12 +95,16 @@ fn start(tree: &Node) -> Span {
 
 fn version(tree: &Node, problems: &mut Vec<Problem>) {
     match tree.get("version") {
-        None => problems
-            .push(Problem::new("missing_key", start(tree), "`version` is missing").help("write `version: 1` at the top of the file")),
+        None => problems.push(
+            Problem::new("missing_key", start(tree), "`version` is missing")
+                .help("write `version: 1` at the top of the file"),
+        ),
         Some(node) => {
             if !matches!(&node.value, Value::Number(number) if number.as_u64() == Some(1)) {
-                let message = format!("version {} is unknown", node.describe().trim_start_matches("the number "));
-                problems.push(Problem::new("version", node.span, message).help("this build reads `version: 1`"));
+                let message =
+                    format!("version {} is unknown", node.describe().trim_start_matches("the number "));
+                problems
+                    .push(Problem::new("version", node.span, message).help("this build reads `version: 1`"));
             }
         }
     }
@@ -226,7 +236,8 @@ fn input<'a>(port: &'a Key, node: &'a Node, problems: &mut Vec<Problem>) -> Opti
         Value::Str(_) => Some(InputSpec { port: Some(port), from: node, collect: Vec::new() }),
         Value::Map(_) => {
             check_keys(node, "an input", &["from", "collect"], problems);
-            let collect = node.get("collect").map(|node| names(node, "`collect`", "the axes to gather", problems));
+            let collect =
+                node.get("collect").map(|node| names(node, "`collect`", "the axes to gather", problems));
             match node.get("from") {
                 Some(from) if from.as_str().is_some() => {
                     Some(InputSpec { port: Some(port), from, collect: collect.unwrap_or_default() })
@@ -264,9 +275,13 @@ fn names(node: &Node, what: &str, expected: &str, problems: &mut Vec<Problem>) -
             let mut all: Vec<Name> = Vec::new();
             for item in items {
                 match one(item) {
-                    Some(name) if all.iter().any(|other| other.text == name.text) => problems.push(
-                        Problem::new("duplicate_axis", name.span, format!("`{}` stands twice in {what}", name.text)),
-                    ),
+                    Some(name) if all.iter().any(|other| other.text == name.text) => {
+                        problems.push(Problem::new(
+                            "duplicate_axis",
+                            name.span,
+                            format!("`{}` stands twice in {what}", name.text),
+                        ))
+                    }
                     Some(name) => all.push(name),
                     None => problems.push(wrong_type(what, "names of axes", item)),
                 }
@@ -307,7 +322,8 @@ fn exclude<'a>(node: &'a Node, problems: &mut Vec<Problem>) -> Vec<(Span, Vec<(&
         Value::Seq(items) => items,
         _ => {
             problems.push(
-                wrong_type("`exclude`", "a list of cells", node).help("write `exclude: [{ fold: 1, loss: lq }]`"),
+                wrong_type("`exclude`", "a list of cells", node)
+                    .help("write `exclude: [{ fold: 1, loss: lq }]`"),
             );
             return Vec::new();
         }

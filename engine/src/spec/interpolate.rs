@@ -82,7 +82,9 @@ pub(super) fn pieces(node: &Node, text: &str) -> Result<Vec<Piece>, Box<Problem>
         let mut steps = inner.split('.').map(str::trim);
         let name = steps.next().unwrap_or("").to_owned();
         let path: Vec<String> = steps.map(str::to_owned).collect();
-        if !super::file::is_name(&name) || path.iter().any(|step| step.is_empty() || step.contains(['$', '{'])) {
+        if !super::file::is_name(&name)
+            || path.iter().any(|step| step.is_empty() || step.contains(['$', '{']))
+        {
             return Err(Box::new(
                 Problem::new("bad_reference", span, format!("`${{{inner}}}` names nothing"))
                     .help("write `${name}` or `${name.field}` with the name of a parameter or an axis"),
@@ -125,15 +127,20 @@ pub(super) fn compile(node: &Node, env: Env<'_>, problems: &mut Vec<Problem>) ->
         Value::Number(number) => Json::Number(number.clone()),
         Value::BadNumber(text) => {
             problems.push(
-                Problem::new("bad_number", node.span, format!("`{text}` is not a finite number that can be kept exactly"))
-                    .help("write a finite number, or quote it if it is text"),
+                Problem::new(
+                    "bad_number",
+                    node.span,
+                    format!("`{text}` is not a finite number that can be kept exactly"),
+                )
+                .help("write a finite number, or quote it if it is text"),
             );
             return None;
         }
         Value::Str(text) if text.contains("${") => return string(node, text, env, problems),
         Value::Str(text) => Json::String(text.clone()),
         Value::Seq(items) => {
-            let parts: Vec<Option<Template>> = items.iter().map(|item| compile(item, env, problems)).collect();
+            let parts: Vec<Option<Template>> =
+                items.iter().map(|item| compile(item, env, problems)).collect();
             let parts: Vec<Template> = parts.into_iter().collect::<Option<_>>()?;
             if parts.iter().any(|part| !matches!(part, Template::Const(_))) {
                 return Some(Template::Seq(parts));
@@ -186,18 +193,24 @@ fn string(node: &Node, text: &str, env: Env<'_>, problems: &mut Vec<Problem>) ->
             let text = scalar_text(value);
             if text.is_none() {
                 problems.push(
-                    Problem::new("not_text", reference.span, format!("`${{{}}}` is {}", reference.name, describe(value)))
-                        .label("does not fit into a text")
-                        .help("inside a longer text only strings, numbers, `true` and `false` can stand"),
+                    Problem::new(
+                        "not_text",
+                        reference.span,
+                        format!("`${{{}}}` is {}", reference.name, describe(value)),
+                    )
+                    .label("does not fit into a text")
+                    .help("inside a longer text only strings, numbers, `true` and `false` can stand"),
                 );
             }
             text
         };
         parts.push(match lookup_silent(&reference, env) {
             Some(Found::Value(value)) => text_of(&value).map(TextPart::Plain),
-            Some(Found::Axis(axis, values)) => {
-                values.iter().map(text_of).collect::<Option<Vec<_>>>().map(|texts| TextPart::Axis(axis, texts))
-            }
+            Some(Found::Axis(axis, values)) => values
+                .iter()
+                .map(text_of)
+                .collect::<Option<Vec<_>>>()
+                .map(|texts| TextPart::Axis(axis, texts)),
             None => {
                 lookup(&reference, env, problems);
                 None
@@ -237,8 +250,12 @@ fn lookup(reference: &Ref, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<
         }
         Err((place, axes)) if axes.contains(name.as_str()) => {
             problems.push(
-                Problem::new("axis_here", *span, format!("`{name}` is an axis, and {place} cannot depend on a cell"))
-                    .help("use the axis in the `with:` of a stage"),
+                Problem::new(
+                    "axis_here",
+                    *span,
+                    format!("`{name}` is an axis, and {place} cannot depend on a cell"),
+                )
+                .help("use the axis in the `with:` of a stage"),
             );
             return None;
         }
@@ -248,12 +265,20 @@ fn lookup(reference: &Ref, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<
     problems.push(
         Problem::new("unknown_name", *span, format!("`{name}` is no parameter and no axis"))
             .label("not defined")
-            .maybe_help(hint(name, "defined are", names.into_iter()).or_else(|| Some(format!("add `{name}:` to `params:`")))),
+            .maybe_help(
+                hint(name, "defined are", names.into_iter())
+                    .or_else(|| Some(format!("add `{name}:` to `params:`"))),
+            ),
     );
     None
 }
 
-fn axis_values(reference: &Ref, axis: usize, matrix: &Matrix<'_>, problems: &mut Vec<Problem>) -> Option<Found> {
+fn axis_values(
+    reference: &Ref,
+    axis: usize,
+    matrix: &Matrix<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Found> {
     let Ref { name, path, span } = reference;
     let def = &matrix.axes[axis];
     def.used.set(true);
@@ -274,7 +299,8 @@ fn axis_values(reference: &Ref, axis: usize, matrix: &Matrix<'_>, problems: &mut
 }
 
 fn no_field(span: Span, what: &str, step: &str, fields: &[String]) -> Problem {
-    let problem = Problem::new("unknown_field", span, format!("{what} has no field `{step}`")).label("no such field");
+    let problem =
+        Problem::new("unknown_field", span, format!("{what} has no field `{step}`")).label("no such field");
     match (fields.is_empty(), closest(step, fields.iter().map(String::as_str))) {
         (true, _) => problem.help(format!("{what} is not a map")),
         (_, Some(found)) => problem.help(format!("did you mean `{found}`?")),
@@ -346,15 +372,17 @@ impl Template {
                 for part in parts {
                     match part {
                         TextPart::Plain(plain) => text.push_str(plain),
-                        TextPart::Axis(axis, texts) => text.push_str(texts.get(at(*axis)).map_or("", String::as_str)),
+                        TextPart::Axis(axis, texts) => {
+                            text.push_str(texts.get(at(*axis)).map_or("", String::as_str))
+                        }
                     }
                 }
                 Json::String(text)
             }
             Self::Seq(items) => Json::Array(items.iter().map(|item| item.eval(at)).collect()),
-            Self::Map(entries) => {
-                Json::Object(entries.iter().map(|(key, item)| (key.clone(), item.eval(at))).collect::<Map<_, _>>())
-            }
+            Self::Map(entries) => Json::Object(
+                entries.iter().map(|(key, item)| (key.clone(), item.eval(at))).collect::<Map<_, _>>(),
+            ),
         }
     }
 }

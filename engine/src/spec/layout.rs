@@ -109,12 +109,20 @@ pub(super) fn lay_out(
     let product = layout.lens.iter().try_fold(1usize, |product, &len| product.checked_mul(len));
     let size = product.filter(|&size| size <= LARGEST);
     let Some(size) = size.filter(|size| *total + size <= LARGEST) else {
-        let factors: Vec<String> =
-            layout.dims.iter().zip(&layout.lens).map(|(&dim, len)| format!("{} {len}", dim_name(matrix, dim))).collect();
+        let factors: Vec<String> = layout
+            .dims
+            .iter()
+            .zip(&layout.lens)
+            .map(|(&dim, len)| format!("{} {len}", dim_name(matrix, dim)))
+            .collect();
         problems.push(
-            Problem::new("too_many", plan.spec.key.span, format!("the pipeline has more than {LARGEST} stage instances"))
-                .label(format!("this stage is repeated along {}", factors.join(" x ")))
-                .help("shorten an axis, or pair axes with `zip`"),
+            Problem::new(
+                "too_many",
+                plan.spec.key.span,
+                format!("the pipeline has more than {LARGEST} stage instances"),
+            )
+            .label(format!("this stage is repeated along {}", factors.join(" x ")))
+            .help("shorten an axis, or pair axes with `zip`"),
         );
         layout.broken = true;
         layout.lens = vec![0; layout.dims.len()];
@@ -126,7 +134,9 @@ pub(super) fn lay_out(
         .exclude
         .iter()
         .filter_map(|rule| {
-            rule.iter().map(|&(dim, position)| Some((layout.dims.binary_search(&dim).ok()?, position))).collect()
+            rule.iter()
+                .map(|&(dim, position)| Some((layout.dims.binary_search(&dim).ok()?, position)))
+                .collect()
         })
         .collect();
     let mut binder = Binder::new(plan, &layout, matrix, params);
@@ -146,8 +156,12 @@ pub(super) fn lay_out(
     }
     if cells.is_empty() && !layout.lens.contains(&0) {
         problems.push(
-            Problem::new("no_cells", plan.spec.key.span, format!("`exclude` leaves no cell of stage `{}`", plan.spec.key.text))
-                .help("exclude less"),
+            Problem::new(
+                "no_cells",
+                plan.spec.key.span,
+                format!("`exclude` leaves no cell of stage `{}`", plan.spec.key.text),
+            )
+            .help("exclude less"),
         );
     }
     let bound = binder.bound;
@@ -173,19 +187,25 @@ fn axes(
     let mut axes: BTreeSet<usize> = plan.own.clone();
     for input in &plan.inputs {
         let source = &plans[input.stage];
-        let named = input.cell.iter().map(|&(axis, span, ..)| (axis, span)).chain(input.collect.iter().copied());
+        let named =
+            input.cell.iter().map(|&(axis, span, ..)| (axis, span)).chain(input.collect.iter().copied());
         for (axis, span) in named {
             if !source.layout.axes.contains(&axis) && !source.circular {
                 let (stage, axis) = (&source.spec.key.text, &matrix.axes[axis].name);
-                let there: Vec<&str> = source.layout.axes.iter().map(|&axis| matrix.axes[axis].name.as_str()).collect();
+                let there: Vec<&str> =
+                    source.layout.axes.iter().map(|&axis| matrix.axes[axis].name.as_str()).collect();
                 let help = match there.as_slice() {
                     [] => format!("`{stage}` exists once"),
                     there => format!("`{stage}` is repeated along {}", there.join(", ")),
                 };
                 problems.push(
-                    Problem::new("wrong_axis", span, format!("stage `{stage}` is not repeated along `{axis}`"))
-                        .label("no axis of that stage")
-                        .help(help),
+                    Problem::new(
+                        "wrong_axis",
+                        span,
+                        format!("stage `{stage}` is not repeated along `{axis}`"),
+                    )
+                    .label("no axis of that stage")
+                    .help(help),
                 );
             }
         }
@@ -209,8 +229,12 @@ fn axes(
             if let (Some(_), Some(&(axis, span))) = (chosen, gathered) {
                 let name = &matrix.axes[axis].name;
                 problems.push(
-                    Problem::new("wrong_axis", span, format!("the axis `{name}` is gathered, and one of its cells is chosen"))
-                        .help("do one of the two"),
+                    Problem::new(
+                        "wrong_axis",
+                        span,
+                        format!("the axis `{name}` is gathered, and one of its cells is chosen"),
+                    )
+                    .help("do one of the two"),
                 );
             }
             route.push(match chosen {
@@ -280,8 +304,13 @@ impl<'p> Binder<'p> {
                     Some(id)
                 }
                 Err(errors) => {
-                    let place =
-                        Place { stage: self.plan.spec, kind: &**kind, params: self.params, matrix: self.matrix, on_axis: &on_axis };
+                    let place = Place {
+                        stage: self.plan.spec,
+                        kind: &**kind,
+                        params: self.params,
+                        matrix: self.matrix,
+                        on_axis: &on_axis,
+                    };
                     for error in errors {
                         self.mistakes += 1;
                         problems.push(bind::problem(&place, &error));

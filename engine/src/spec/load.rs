@@ -70,7 +70,13 @@ fn build(tree: &Node, registry: &Registry, problems: &mut Vec<Problem>) -> Built
 }
 
 /// Parameters and axes that nothing refers to. What a broken stage refers to counts.
-fn report_unused(tree: &Node, file: &File<'_>, params: &Params<'_>, matrix: &Matrix<'_>, problems: &mut Vec<Problem>) {
+fn report_unused(
+    tree: &Node,
+    file: &File<'_>,
+    params: &Params<'_>,
+    matrix: &Matrix<'_>,
+    problems: &mut Vec<Problem>,
+) {
     let mut used: Vec<Ref> = Vec::new();
     for node in ["stages", "matrix"].iter().filter_map(|key| tree.get(key)) {
         references(node, &mut used);

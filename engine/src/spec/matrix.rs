@@ -43,19 +43,29 @@ pub(super) struct AxisValue<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    pub fn new(file: &File<'a>, params: &Params<'a>, names: &BTreeSet<&str>, problems: &mut Vec<Problem>) -> Self {
+    pub fn new(
+        file: &File<'a>,
+        params: &Params<'a>,
+        names: &BTreeSet<&str>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         let env = Env { params, matrix: Err(("an axis", names)) };
-        let axes: Vec<Axis<'a>> = file.matrix.iter().map(|(key, node)| axis(key, node, env, problems)).collect();
+        let axes: Vec<Axis<'a>> =
+            file.matrix.iter().map(|(key, node)| axis(key, node, env, problems)).collect();
         let index = file.matrix.iter().enumerate().map(|(at, (key, _))| (key.text.as_str(), at)).collect();
         let mut matrix = Self { axes, dims: Vec::new(), exclude: Vec::new(), index };
         for (key, _) in &file.matrix {
             if let Some(param) = params.get(&key.text) {
                 param.used.set(true);
                 problems.push(
-                    Problem::new("duplicate_name", key.span, format!("`{}` is a parameter and an axis", key.text))
-                        .label("an axis here")
-                        .also(param.key.span, "a parameter here")
-                        .help("rename one of them"),
+                    Problem::new(
+                        "duplicate_name",
+                        key.span,
+                        format!("`{}` is a parameter and an axis", key.text),
+                    )
+                    .label("an axis here")
+                    .also(param.key.span, "a parameter here")
+                    .help("rename one of them"),
                 );
             }
         }
@@ -107,7 +117,10 @@ impl<'a> Matrix<'a> {
             }
             if group.len() < 2 {
                 let span = group.first().map_or(Span::default(), |name| name.span);
-                problems.push(Problem::new("bad_zip", span, "`zip` pairs at least two axes").help("write `zip: [a, b]`"));
+                problems.push(
+                    Problem::new("bad_zip", span, "`zip` pairs at least two axes")
+                        .help("write `zip: [a, b]`"),
+                );
             }
             let Some(&(first, _)) = members.iter().min() else { continue };
             for &(axis, span) in &members {
@@ -144,7 +157,12 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    fn rule(&self, span: Span, cell: &[(&Key, &Node)], problems: &mut Vec<Problem>) -> Option<Vec<(usize, usize)>> {
+    fn rule(
+        &self,
+        span: Span,
+        cell: &[(&Key, &Node)],
+        problems: &mut Vec<Problem>,
+    ) -> Option<Vec<(usize, usize)>> {
         let mut rule: Vec<(usize, usize)> = Vec::new();
         let before = problems.len();
         for (key, node) in cell {
@@ -168,16 +186,24 @@ impl<'a> Matrix<'a> {
         rule.sort_unstable();
         let contradicts = rule.windows(2).any(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1);
         if contradicts && problems.len() == before {
-            problems.push(
-                Problem::new("bad_exclude", span, "no cell is like this: the axes are zipped and never have these labels together"),
-            );
+            problems.push(Problem::new(
+                "bad_exclude",
+                span,
+                "no cell is like this: the axes are zipped and never have these labels together",
+            ));
         }
         rule.dedup();
         (problems.len() == before).then_some(rule)
     }
 
     /// The position of a label on an axis.
-    pub fn position(&self, axis: usize, label: &str, span: Span, problems: &mut Vec<Problem>) -> Option<usize> {
+    pub fn position(
+        &self,
+        axis: usize,
+        label: &str,
+        span: Span,
+        problems: &mut Vec<Problem>,
+    ) -> Option<usize> {
         let axis = &self.axes[axis];
         if axis.broken {
             return None;
@@ -241,7 +267,9 @@ fn axis<'a>(key: &'a Key, node: &'a Node, env: Env<'_>, problems: &mut Vec<Probl
         Value::Map(entries) => {
             for (key, node) in entries {
                 match compile(node, env, problems) {
-                    Some(Template::Const(value)) => axis.add(key.text.clone(), value, Some(node), key.span, problems),
+                    Some(Template::Const(value)) => {
+                        axis.add(key.text.clone(), value, Some(node), key.span, problems)
+                    }
                     _ => axis.broken = true,
                 }
             }
@@ -253,7 +281,9 @@ fn axis<'a>(key: &'a Key, node: &'a Node, env: Env<'_>, problems: &mut Vec<Probl
             Some(Template::Const(Json::Object(map))) => {
                 map.into_iter().for_each(|(label, value)| axis.add(label, value, None, node.span, problems));
             }
-            Some(Template::Const(value)) => problems.push(not_values(&axis.name, node.span, &describe(&value))),
+            Some(Template::Const(value)) => {
+                problems.push(not_values(&axis.name, node.span, &describe(&value)))
+            }
             _ => axis.broken = true,
         },
         _ => problems.push(not_values(&axis.name, node.span, &node.describe())),
@@ -270,8 +300,12 @@ fn axis<'a>(key: &'a Key, node: &'a Node, env: Env<'_>, problems: &mut Vec<Probl
 }
 
 fn not_values(name: &str, span: Span, found: &str) -> Problem {
-    Problem::new("wrong_type", span, format!("the axis `{name}` expects a list of values or a map of bundles, found {found}"))
-        .help(format!("write `{name}: [1, 2]` or `{name}: {{ label: {{ … }} }}`"))
+    Problem::new(
+        "wrong_type",
+        span,
+        format!("the axis `{name}` expects a list of values or a map of bundles, found {found}"),
+    )
+    .help(format!("write `{name}: [1, 2]` or `{name}: {{ label: {{ … }} }}`"))
 }
 
 impl<'a> Axis<'a> {
@@ -282,28 +316,47 @@ impl<'a> Axis<'a> {
                 Problem::new(
                     "wrong_type",
                     span,
-                    format!("a value in the list of axis `{}` is a string, a number or a truth value, found {}", self.name, describe(&value)),
+                    format!(
+                        "a value in the list of axis `{}` is a string, a number or a truth value, found {}",
+                        self.name,
+                        describe(&value)
+                    ),
                 )
                 .help(format!("give bundles a label: `{}: {{ label: {{ … }} }}`", self.name)),
             ),
         }
     }
 
-    fn add(&mut self, label: String, value: Json, node: Option<&'a Node>, span: Span, problems: &mut Vec<Problem>) {
+    fn add(
+        &mut self,
+        label: String,
+        value: Json,
+        node: Option<&'a Node>,
+        span: Span,
+        problems: &mut Vec<Problem>,
+    ) {
         let odd = label.is_empty()
             || label.trim() != label
             || label.chars().any(|c| c.is_control() || matches!(c, '[' | ']' | ',' | '='));
         if odd {
             problems.push(
-                Problem::new("bad_name", span, format!("`{label}` cannot be a label of axis `{}`", self.name))
-                    .help("labels have no `[`, `]`, `,` or `=`; name the value: `{ label: value }`"),
+                Problem::new(
+                    "bad_name",
+                    span,
+                    format!("`{label}` cannot be a label of axis `{}`", self.name),
+                )
+                .help("labels have no `[`, `]`, `,` or `=`; name the value: `{ label: value }`"),
             );
             return;
         }
         if self.labels.contains_key(&label) {
             problems.push(
-                Problem::new("duplicate_label", span, format!("the axis `{}` has the label `{label}` twice", self.name))
-                    .label("again here"),
+                Problem::new(
+                    "duplicate_label",
+                    span,
+                    format!("the axis `{}` has the label `{label}` twice", self.name),
+                )
+                .label("again here"),
             );
             return;
         }

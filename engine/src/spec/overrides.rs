@@ -67,7 +67,11 @@ fn set(tree: &mut Node, key: &str, span: Span, value: Node) -> Result<(), Box<Pr
         };
         let Some(node) = at else { return Err(Box::new(unknown(&[]))) };
         let Value::Map(entries) = &mut node.value else {
-            return Err(Box::new(Problem::new("unknown_param", span, format!("{inside} is no map, so it has no `{step}`"))));
+            return Err(Box::new(Problem::new(
+                "unknown_param",
+                span,
+                format!("{inside} is no map, so it has no `{step}`"),
+            )));
         };
         let Some(index) = entries.iter().position(|(key, _)| key.text == step) else {
             let names: Vec<&str> = entries.iter().map(|(key, _)| key.text.as_str()).collect();

@@ -27,8 +27,10 @@ pub(super) struct Param<'a> {
 impl<'a> Params<'a> {
     /// Resolves parameters that refer to each other.
     pub fn new(defined: &[(&'a Key, &'a Node)], axes: &BTreeSet<&str>, problems: &mut Vec<Problem>) -> Self {
-        let entries: Vec<Param<'a>> =
-            defined.iter().map(|&(key, node)| Param { key, node, value: None, used: Cell::new(false) }).collect();
+        let entries: Vec<Param<'a>> = defined
+            .iter()
+            .map(|&(key, node)| Param { key, node, value: None, used: Cell::new(false) })
+            .collect();
         let index = entries.iter().enumerate().map(|(at, param)| (param.key.text.as_str(), at)).collect();
         let mut params = Self { entries, index };
         for at in params.order(problems) {
@@ -70,17 +72,25 @@ impl<'a> Params<'a> {
             .map(|param| {
                 let mut all = Vec::new();
                 references(param.node, &mut all);
-                all.iter().filter_map(|found| Some((*self.index.get(found.name.as_str())?, found.span))).collect()
+                all.iter()
+                    .filter_map(|found| Some((*self.index.get(found.name.as_str())?, found.span)))
+                    .collect()
             })
             .collect();
-        let mut walk = Walk { needs: &needs, state: vec![State::New; needs.len()], order: Vec::new(), path: Vec::new() };
+        let mut walk =
+            Walk { needs: &needs, state: vec![State::New; needs.len()], order: Vec::new(), path: Vec::new() };
         for at in 0..needs.len() {
             if let Err(circle) = walk.visit(at) {
-                let names: Vec<&str> = circle.iter().map(|&(at, _)| self.entries[at].key.text.as_str()).collect();
+                let names: Vec<&str> =
+                    circle.iter().map(|&(at, _)| self.entries[at].key.text.as_str()).collect();
                 let (_, span) = circle[0];
                 problems.push(
-                    Problem::new("param_cycle", span, format!("parameters refer to each other in a circle: {}", names.join(" -> ")))
-                        .label("leads back to itself"),
+                    Problem::new(
+                        "param_cycle",
+                        span,
+                        format!("parameters refer to each other in a circle: {}", names.join(" -> ")),
+                    )
+                    .label("leads back to itself"),
                 );
                 for &(at, _) in &circle {
                     self.entries[at].used.set(true);

@@ -74,9 +74,17 @@ fn plan_stage<'a>(
     if kind.is_none() && !stage.uses.text.is_empty() {
         let names: Vec<&str> = registry.iter().map(|kind| kind.name()).collect();
         problems.push(
-            Problem::new("unknown_stage", stage.uses.span, format!("there is no stage kind `{}`", stage.uses.text))
-                .label("unknown")
-                .maybe_help(hint(&stage.uses.text, "`sndpipe stages` describes them", names.into_iter())),
+            Problem::new(
+                "unknown_stage",
+                stage.uses.span,
+                format!("there is no stage kind `{}`", stage.uses.text),
+            )
+            .label("unknown")
+            .maybe_help(hint(
+                &stage.uses.text,
+                "`sndpipe stages` describes them",
+                names.into_iter(),
+            )),
         );
     }
     let with = match stage.with {

@@ -51,12 +51,17 @@ pub(super) fn parse(node: &Node) -> Result<Reference, Box<Problem>> {
             b'[' if !brackets => {
                 brackets = true;
                 let close = rest.find(']').map(|found| at + 1 + found);
-                let close = close.ok_or_else(|| refuse(at, text.len(), format!("`{text}` lacks the closing `]`")))?;
+                let close =
+                    close.ok_or_else(|| refuse(at, text.len(), format!("`{text}` lacks the closing `]`")))?;
                 let mut start = at + 1;
                 for part in text[start..close].split(',') {
                     let end = start + part.len();
                     let Some(equals) = part.find('=') else {
-                        return Err(refuse(start, end, format!("`{}` is not of the form `axis=label`", part.trim())));
+                        return Err(refuse(
+                            start,
+                            end,
+                            format!("`{}` is not of the form `axis=label`", part.trim()),
+                        ));
                     };
                     let axis = name(start, start + equals, "an axis")?;
                     if reference.cell.iter().any(|(other, _)| other.text == axis.text) {
@@ -64,9 +69,14 @@ pub(super) fn parse(node: &Node) -> Result<Reference, Box<Problem>> {
                     }
                     let (from, to) = trim(text, start + equals + 1, end);
                     if from == to {
-                        return Err(refuse(start, end, format!("the axis `{}` has no label here", axis.text)));
+                        return Err(refuse(
+                            start,
+                            end,
+                            format!("the axis `{}` has no label here", axis.text),
+                        ));
                     }
-                    let verbatim = if node.verbatim == 0 { 0 } else { node.verbatim + u32::try_from(from).unwrap_or(0) };
+                    let verbatim =
+                        if node.verbatim == 0 { 0 } else { node.verbatim + u32::try_from(from).unwrap_or(0) };
                     let value = Value::Str(text[from..to].to_owned());
                     reference.cell.push((axis, Node { span: node.part(from, to), verbatim, value }));
                     start = end + 1;

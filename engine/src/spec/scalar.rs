@@ -28,7 +28,9 @@ pub(super) fn number(text: &str) -> Option<Value> {
     }
     let radix = |digits: &str, radix: u32| {
         let fits = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
-        fits.then(|| u64::from_str_radix(digits, radix).map_or_else(|_| bad(text), |n| Value::Number(n.into())))
+        fits.then(|| {
+            u64::from_str_radix(digits, radix).map_or_else(|_| bad(text), |n| Value::Number(n.into()))
+        })
     };
     if let Some(digits) = text.strip_prefix("0o") {
         return radix(digits, 8);

@@ -24,7 +24,10 @@ pub fn schema(registry: &Registry) -> Value {
         cases.push(json!({ "if": { "properties": { "uses": { "const": name } }, "required": ["uses"] }, "then": then }));
     }
     let name = json!({ "type": "string", "pattern": NAME });
-    defs.insert("reference".to_owned(), json!({ "type": "string", "pattern": r"\$\{", "description": "A parameter or an axis: `${name}`." }));
+    defs.insert(
+        "reference".to_owned(),
+        json!({ "type": "string", "pattern": r"\$\{", "description": "A parameter or an axis: `${name}`." }),
+    );
     defs.insert("input".to_owned(), input());
     let description = json!({ "type": "string", "description": "A note for people; changes nothing." });
     let keep = json!({ "type": "boolean", "default": true, "description": "`false` drops the output once nothing waits for it." });
@@ -54,27 +57,35 @@ pub fn schema(registry: &Registry) -> Value {
             "description": { "type": ["string", "null"] },
         },
     });
-    defs.insert("inputs".to_owned(), json!({
-        "description": "What the stage reads: one stage, or a stage for each input.",
-        "anyOf": [
-            { "$ref": "#/$defs/source" },
-            { "type": "object", "additionalProperties": { "$ref": "#/$defs/input" } },
-            { "type": "null" },
-        ],
-    }));
-    defs.insert("source".to_owned(), json!({
-        "type": "string",
-        "pattern": r"^\s*[A-Za-z_][A-Za-z0-9_]*\s*([.\[].*)?$",
-        "description": "`stage`, `stage.output`, `stage[axis=label]` or both.",
-    }));
+    defs.insert(
+        "inputs".to_owned(),
+        json!({
+            "description": "What the stage reads: one stage, or a stage for each input.",
+            "anyOf": [
+                { "$ref": "#/$defs/source" },
+                { "type": "object", "additionalProperties": { "$ref": "#/$defs/input" } },
+                { "type": "null" },
+            ],
+        }),
+    );
+    defs.insert(
+        "source".to_owned(),
+        json!({
+            "type": "string",
+            "pattern": r"^\s*[A-Za-z_][A-Za-z0-9_]*\s*([.\[].*)?$",
+            "description": "`stage`, `stage.output`, `stage[axis=label]` or both.",
+        }),
+    );
     defs.insert("stage".to_owned(), stage);
     defs.insert("patch".to_owned(), patch);
-    let stages = |of: &str| json!({
-        "type": "object",
-        "description": "The stages by name.",
-        "propertyNames": name,
-        "additionalProperties": { "$ref": format!("#/$defs/{of}") },
-    });
+    let stages = |of: &str| {
+        json!({
+            "type": "object",
+            "description": "The stages by name.",
+            "propertyNames": name,
+            "additionalProperties": { "$ref": format!("#/$defs/{of}") },
+        })
+    };
     let mut whole = stages("stage");
     whole["minProperties"] = json!(1);
     json!({

@@ -9,7 +9,9 @@ pub(super) fn closest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str
         let mut distance = strsim::damerau_levenshtein(&folded, &other);
         let close = wanted.chars().count().max(candidate.chars().count()) / 3;
         // `fold` for `folds.test`, `mel` for `log_mel`.
-        if distance > close.max(1) && folded.len() >= 3 && (other.contains(&folded) || folded.contains(&other) && other.len() >= 3)
+        if distance > close.max(1)
+            && folded.len() >= 3
+            && (other.contains(&folded) || folded.contains(&other) && other.len() >= 3)
         {
             distance = close.max(1);
         }
@@ -27,7 +29,11 @@ pub fn did_you_mean<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>)
 }
 
 /// The same as a sentence of its own; without a close candidate it lists what there is.
-pub(super) fn hint<'a>(wanted: &str, what: &str, candidates: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
+pub(super) fn hint<'a>(
+    wanted: &str,
+    what: &str,
+    candidates: impl Iterator<Item = &'a str> + Clone,
+) -> Option<String> {
     if let Some(found) = closest(wanted, candidates.clone()) {
         return Some(format!("did you mean `{found}`?"));
     }
@@ -51,6 +57,9 @@ mod tests {
         assert_eq!(did_you_mean("Decode", names()), ": did you mean `decode`?");
         assert_eq!(did_you_mean("folds", names()), ": did you mean `split.folds`?");
         assert_eq!(did_you_mean("qqqq", names()), "");
-        assert_eq!(hint("qqqq", "there are", names()).as_deref(), Some("there are: `decode`, `spectrogram`, `split.folds`"));
+        assert_eq!(
+            hint("qqqq", "there are", names()).as_deref(),
+            Some("there are: `decode`, `spectrogram`, `split.folds`")
+        );
     }
 }

@@ -24,7 +24,8 @@ pub(super) fn instances(
     if plan.layout.broken || plan.layout.bound.is_empty() {
         return;
     }
-    let mut wires: Vec<Wire<'_>> = (0..plan.inputs.len()).map(|input| Wire::new(plans, at, input, first, matrix)).collect();
+    let mut wires: Vec<Wire<'_>> =
+        (0..plan.inputs.len()).map(|input| Wire::new(plans, at, input, first, matrix)).collect();
     let mut ports: Vec<(Vec<Port>, Vec<Option<usize>>)> = Vec::new();
     let mut port_set: Vec<usize> = Vec::with_capacity(plan.layout.bound.len());
     for bound in &plan.layout.bound {
@@ -43,7 +44,9 @@ pub(super) fn instances(
         let mut wired = Vec::with_capacity(inputs.len());
         for (port, input) in inputs.iter().zip(assigned) {
             let (items, span) = match input {
-                Some(input) => (wires[*input].items(group, &coords, port, problems), plan.inputs[*input].span),
+                Some(input) => {
+                    (wires[*input].items(group, &coords, port, problems), plan.inputs[*input].span)
+                }
                 None => (Vec::new(), plan.spec.key.span),
             };
             wired.push(Input { port: port.name.clone(), items, span });
@@ -72,9 +75,11 @@ fn assign(plans: &[Plan<'_>], at: usize, ports: &[Port], problems: &mut Vec<Prob
         };
         let Some(port) = port else {
             misnamed = true;
-            let (span, name) = input.spec.port.map_or((input.span, "in"), |name| (name.span, name.text.as_str()));
+            let (span, name) =
+                input.spec.port.map_or((input.span, "in"), |name| (name.span, name.text.as_str()));
             let problem = if ports.is_empty() {
-                Problem::new("unknown_port", span, format!("stage `{stage}`: `{kind}` has no inputs")).label("nothing reads this")
+                Problem::new("unknown_port", span, format!("stage `{stage}`: `{kind}` has no inputs"))
+                    .label("nothing reads this")
             } else {
                 Problem::new("unknown_port", span, format!("stage `{stage}`: `{kind}` has no input `{name}`"))
                     .label("unknown input")
@@ -86,9 +91,13 @@ fn assign(plans: &[Plan<'_>], at: usize, ports: &[Port], problems: &mut Vec<Prob
         if let (Some(&(_, span)), false) = (input.collect.first(), ports[port].collects) {
             let name = &ports[port].name;
             problems.push(
-                Problem::new("bad_collect", span, format!("the input `{name}` of `{kind}` reads one artefact and gathers none"))
-                    .label("cannot be gathered here")
-                    .help(format!("without `collect`, `{stage}` is repeated along the axes of what it reads")),
+                Problem::new(
+                    "bad_collect",
+                    span,
+                    format!("the input `{name}` of `{kind}` reads one artefact and gathers none"),
+                )
+                .label("cannot be gathered here")
+                .help(format!("without `collect`, `{stage}` is repeated along the axes of what it reads")),
             );
         }
         assigned[port] = Some(index);
@@ -98,12 +107,17 @@ fn assign(plans: &[Plan<'_>], at: usize, ports: &[Port], problems: &mut Vec<Prob
     }
     for (port, _) in ports.iter().zip(&assigned).filter(|(port, input)| !port.optional && input.is_none()) {
         let name = &port.name;
-        let problem =
-            Problem::new("missing_input", plan.spec.key.span, format!("stage `{stage}` lacks the input `{name}` of `{kind}`"))
-                .label(format!("reads no {}", accepted(port)));
+        let problem = Problem::new(
+            "missing_input",
+            plan.spec.key.span,
+            format!("stage `{stage}` lacks the input `{name}` of `{kind}`"),
+        )
+        .label(format!("reads no {}", accepted(port)));
         let help = match suppliers(plans, at, port).as_slice() {
             [] => format!("no stage of this file writes {}", accepted(port)),
-            found => format!("add `in: {{ {name}: {} }}`; {} written by {}", found[0], accepted(port), list(found)),
+            found => {
+                format!("add `in: {{ {name}: {} }}`; {} written by {}", found[0], accepted(port), list(found))
+            }
         };
         problems.push(problem.help(help));
     }
@@ -122,7 +136,9 @@ fn accepted(port: &Port) -> String {
 fn suppliers(plans: &[Plan<'_>], at: usize, port: &Port) -> Vec<String> {
     let mut found = Vec::new();
     for (other, plan) in plans.iter().enumerate() {
-        let Some(bound) = plan.layout.bound.first().filter(|_| other != at && found.len() < 4) else { continue };
+        let Some(bound) = plan.layout.bound.first().filter(|_| other != at && found.len() < 4) else {
+            continue;
+        };
         for (index, output) in bound.outputs().iter().enumerate() {
             if port.accepts.contains(&output.kind) {
                 let stage = &plan.spec.key.text;
@@ -152,7 +168,13 @@ struct Wire<'w> {
 }
 
 impl<'w> Wire<'w> {
-    fn new(plans: &'w [Plan<'w>], at: usize, input: usize, first: &[InstanceId], matrix: &'w Matrix<'w>) -> Self {
+    fn new(
+        plans: &'w [Plan<'w>],
+        at: usize,
+        input: usize,
+        first: &[InstanceId],
+        matrix: &'w Matrix<'w>,
+    ) -> Self {
         let plan = &plans[at];
         let routes = &plan.layout.routes[input];
         let input = &plan.inputs[input];
@@ -203,7 +225,11 @@ impl<'w> Wire<'w> {
                     } else {
                         let gathered = |axis: usize| {
                             let dim = self.matrix.axes[axis].dim;
-                            source.layout.dims.binary_search(&dim).is_ok_and(|slot| self.gathered.contains(&slot))
+                            source
+                                .layout
+                                .dims
+                                .binary_search(&dim)
+                                .is_ok_and(|slot| self.gathered.contains(&slot))
                         };
                         source.layout.labels(self.matrix, &at, gathered)
                     };
@@ -217,7 +243,12 @@ impl<'w> Wire<'w> {
             }
         }
         if items.is_empty() && !self.gathered.is_empty() && self.fits.values().all(Option::is_some) {
-            self.missing("nothing_collected", &at, "and all others are dropped by `exclude`: nothing is left to gather", problems);
+            self.missing(
+                "nothing_collected",
+                &at,
+                "and all others are dropped by `exclude`: nothing is left to gather",
+                problems,
+            );
         }
         items
     }
@@ -250,7 +281,13 @@ impl<'w> Wire<'w> {
     }
 
     /// The output that is read, if its kind fits the port.
-    fn output(&mut self, group: u32, written: u32, port: &Port, problems: &mut Vec<Problem>) -> Option<usize> {
+    fn output(
+        &mut self,
+        group: u32,
+        written: u32,
+        port: &Port,
+        problems: &mut Vec<Problem>,
+    ) -> Option<usize> {
         let pair = (group, written);
         if self.last.0 == pair {
             return self.last.1;
@@ -276,8 +313,11 @@ impl<'w> Wire<'w> {
             Some(name) => outputs.iter().position(|output| output.name == name.text),
         };
         let Some(index) = index else {
-            let (name, span) =
-                self.input.output.as_ref().map_or(("", self.input.span), |name| (name.text.as_str(), name.span));
+            let (name, span) = self
+                .input
+                .output
+                .as_ref()
+                .map_or(("", self.input.span), |name| (name.text.as_str(), name.span));
             problems.push(
                 Problem::new("unknown_output", span, format!("stage `{stage}` has no output `{name}`"))
                     .label("unknown output")
@@ -296,7 +336,8 @@ impl<'w> Wire<'w> {
             accepted(port),
             self.input.spec.from.as_str().unwrap_or(stage)
         );
-        let mut problem = Problem::new("wrong_kind", self.input.span, message).label(format!("this is {kind}"));
+        let mut problem =
+            Problem::new("wrong_kind", self.input.span, message).label(format!("this is {kind}"));
         let fitting = outputs.iter().find(|output| port.accepts.contains(&output.kind));
         let others = suppliers(self.plans, usize::MAX, port);
         problem = if let Some(output) = fitting {

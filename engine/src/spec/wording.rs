@@ -66,7 +66,9 @@ fn expectation(expected: &str) -> String {
         "string or map" | "variant identifier" => "the name of a choice",
         "a nonzero u32" | "a nonzero u64" | "a nonzero usize" => "a whole number, at least 1",
         other if other.starts_with("struct ") => "a map",
-        other if other.starts_with("enum ") || other.starts_with("internally tagged enum ") => "one of its forms",
+        other if other.starts_with("enum ") || other.starts_with("internally tagged enum ") => {
+            "one of its forms"
+        }
         other => return other.to_owned(),
     };
     text.to_owned()
@@ -74,7 +76,9 @@ fn expectation(expected: &str) -> String {
 
 fn finding(found: &str) -> String {
     let inside = |prefix: &str, quote: char| {
-        found.strip_prefix(prefix).map(|rest| rest.trim_matches(quote).replace("\\\"", "\"").replace("\\\\", "\\"))
+        found
+            .strip_prefix(prefix)
+            .map(|rest| rest.trim_matches(quote).replace("\\\"", "\"").replace("\\\\", "\\"))
     };
     if let Some(text) = inside("string ", '"') {
         return format!("the string `{}`", super::node::shorten(&text));
@@ -96,8 +100,12 @@ fn finding(found: &str) -> String {
 fn typed_help(expected: &str, found: &str) -> Option<String> {
     let text = found.strip_prefix("string \"")?.strip_suffix('"')?;
     match (expectation(expected).as_str(), text.to_lowercase().as_str()) {
-        ("`true` or `false`", "yes" | "on" | "y") => Some("in YAML 1.2 this is a text: write `true`".to_owned()),
-        ("`true` or `false`", "no" | "off" | "n") => Some("in YAML 1.2 this is a text: write `false`".to_owned()),
+        ("`true` or `false`", "yes" | "on" | "y") => {
+            Some("in YAML 1.2 this is a text: write `true`".to_owned())
+        }
+        ("`true` or `false`", "no" | "off" | "n") => {
+            Some("in YAML 1.2 this is a text: write `false`".to_owned())
+        }
         (expected, _) if expected.contains("number") && text.parse::<f64>().is_ok() => {
             Some(format!("write {text} without quotes"))
         }
@@ -117,11 +125,20 @@ mod tests {
     #[test]
     fn types_are_named_in_plain_words() {
         check("invalid type: string \"abc\", expected f64", "expected a number, found the string `abc`");
-        check("invalid value: integer `-1`, expected usize", "expected a whole number, at least 0, found the number `-1`");
-        check("invalid type: floating point `0.5`, expected u32", "expected a whole number, at least 0, found the number `0.5`");
+        check(
+            "invalid value: integer `-1`, expected usize",
+            "expected a whole number, at least 0, found the number `-1`",
+        );
+        check(
+            "invalid type: floating point `0.5`, expected u32",
+            "expected a whole number, at least 0, found the number `0.5`",
+        );
         check("invalid type: null, expected a string", "expected a string, found nothing");
         check("invalid type: map, expected a boolean", "expected `true` or `false`, found a map");
-        check("invalid type: string \"a, expected b\", expected u8", "expected a whole number from 0 to 255, found the string `a, expected b`");
+        check(
+            "invalid type: string \"a, expected b\", expected u8",
+            "expected a whole number from 0 to 255, found the string `a, expected b`",
+        );
         check("unknown variant `x`, expected one of `a`, `b`", "`x` is not one of `a`, `b`");
         check("0 is outside 1..=8", "0 is outside 1..=8");
     }
@@ -129,9 +146,18 @@ mod tests {
     #[test]
     fn fields_are_found_in_messages() {
         let unknown = translate("unknown field `bandz`, expected `bands` or `hop`");
-        assert_eq!((unknown.unknown.as_deref(), unknown.expected), (Some("bandz"), vec!["bands".to_owned(), "hop".to_owned()]));
+        assert_eq!(
+            (unknown.unknown.as_deref(), unknown.expected),
+            (Some("bandz"), vec!["bands".to_owned(), "hop".to_owned()])
+        );
         assert_eq!(translate("`bands` is missing").missing.as_deref(), Some("bands"));
-        assert_eq!(translate("invalid type: string \"yes\", expected a boolean").help.as_deref(), Some("in YAML 1.2 this is a text: write `true`"));
-        assert_eq!(translate("invalid type: string \"3\", expected u32").help.as_deref(), Some("write 3 without quotes"));
+        assert_eq!(
+            translate("invalid type: string \"yes\", expected a boolean").help.as_deref(),
+            Some("in YAML 1.2 this is a text: write `true`")
+        );
+        assert_eq!(
+            translate("invalid type: string \"3\", expected u32").help.as_deref(),
+            Some("write 3 without quotes")
+        );
     }
 }

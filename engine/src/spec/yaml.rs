@@ -26,10 +26,20 @@ pub(super) fn parse(text: &str, file: u16, base: usize, problems: &mut Vec<Probl
         );
         return None;
     }
-    let mut options = options! { flow_nesting_limit: DEPTH, block_nesting_limit: DEPTH, disallow_directives: true };
+    let mut options =
+        options! { flow_nesting_limit: DEPTH, block_nesting_limit: DEPTH, disallow_directives: true };
     options.set_emit_comments(false);
-    let mut builder =
-        Builder { text, file, base, problems, stack: Vec::new(), root: None, anchors: BTreeMap::new(), expanded: 0, documents: 0 };
+    let mut builder = Builder {
+        text,
+        file,
+        base,
+        problems,
+        stack: Vec::new(),
+        root: None,
+        anchors: BTreeMap::new(),
+        expanded: 0,
+        documents: 0,
+    };
     for next in Parser::new_from_str_with_options(text, options) {
         match next {
             Ok((event, place)) => {
@@ -104,11 +114,11 @@ impl Builder<'_> {
                 self.add(node, Some((&text, plain)))
             }
             Event::SequenceStart(style, anchor, _) => {
-                let span = self.opening(&place, style, 2);
+                let span = self.opening(&place, style, 1);
                 self.open(Frame { span, anchor, content: Content::Seq(Vec::new()) })
             }
             Event::MappingStart(style, anchor, _) => {
-                let span = self.opening(&place, style, 1);
+                let span = self.opening(&place, style, 0);
                 let content = Content::Map { entries: Vec::new(), key: None, merges: Vec::new() };
                 self.open(Frame { span, anchor, content })
             }
@@ -147,7 +157,8 @@ impl Builder<'_> {
                 {
                     span = key.span;
                 }
-                Value::Map(self.merge(self.unique(entries), merges))
+                let entries = self.unique(entries);
+                Value::Map(self.merge(entries, merges))
             }
         };
         let node = Node { span, verbatim: 0, value };
@@ -173,7 +184,8 @@ impl Builder<'_> {
                         (None, Value::Bool(value)) => (value.to_string(), false),
                         _ => {
                             return Err(Box::new(
-                                Problem::new("yaml", node.span, "a list or a map cannot be a key").help("quote it if it is text"),
+                                Problem::new("yaml", node.span, "a list or a map cannot be a key")
+                                    .help("quote it if it is text"),
                             ));
                         }
                     };
@@ -197,9 +209,13 @@ impl Builder<'_> {
         self.expanded += size;
         if self.expanded > EXPANSION {
             return Err(Box::new(
-                Problem::new("alias_bomb", span, format!("aliases expand the file by more than {EXPANSION} values"))
-                    .label("too much by here")
-                    .help("repeat less with `*`, or write a `matrix`"),
+                Problem::new(
+                    "alias_bomb",
+                    span,
+                    format!("aliases expand the file by more than {EXPANSION} values"),
+                )
+                .label("too much by here")
+                .help("repeat less with `*`, or write a `matrix`"),
             ));
         }
         if self.stack.len() + depth > DEPTH {
@@ -230,10 +246,14 @@ impl Builder<'_> {
             let (again, before) = (&entries[order[pair]].0, &entries[order[first]].0);
             twice[order[pair]] = true;
             self.problems.push(
-                Problem::new("duplicate_key", again.span, format!("the key `{}` stands twice in one map", again.text))
-                    .label("again here")
-                    .also(before.span, "first here")
-                    .help("keep one of them"),
+                Problem::new(
+                    "duplicate_key",
+                    again.span,
+                    format!("the key `{}` stands twice in one map", again.text),
+                )
+                .label("again here")
+                .also(before.span, "first here")
+                .help("keep one of them"),
             );
         }
         let mut index = 0;
@@ -255,7 +275,8 @@ impl Builder<'_> {
             for map in maps {
                 let Value::Map(added) = map.value else {
                     self.problems.push(
-                        Problem::new("yaml", span, "`<<` merges a map or a list of maps").label("this brings no map"),
+                        Problem::new("yaml", span, "`<<` merges a map or a list of maps")
+                            .label("this brings no map"),
                     );
                     continue;
                 };
@@ -313,12 +334,12 @@ impl Builder<'_> {
         Span::new(self.file, self.base + start, self.base + end)
     }
 
-    /// The place of a list or map that begins: its bracket; in block style nothing yet.
+    /// The place of a list or map that begins: its bracket, or in block style `block` bytes.
     fn opening(&self, place: &Place, style: StructureStyle, block: usize) -> Span {
         let (start, _) = self.range(place);
         let len = match style {
             StructureStyle::Flow => 1,
-            StructureStyle::Block => block - 1,
+            StructureStyle::Block => block,
         };
         Span::new(self.file, self.base + start, self.base + (start + len).min(self.text.len()))
     }
@@ -346,7 +367,9 @@ fn too_deep(span: Span) -> Problem {
 fn measure(node: &Node) -> (usize, usize) {
     let (size, depth) = match &node.value {
         Value::Seq(items) => items.iter().map(measure).fold((0, 0), |a, b| (a.0 + b.0, a.1.max(b.1))),
-        Value::Map(entries) => entries.iter().map(|(_, node)| measure(node)).fold((0, 0), |a, b| (a.0 + b.0, a.1.max(b.1))),
+        Value::Map(entries) => {
+            entries.iter().map(|(_, node)| measure(node)).fold((0, 0), |a, b| (a.0 + b.0, a.1.max(b.1)))
+        }
         _ => return (1, 0),
     };
     (size + 1, depth + 1)

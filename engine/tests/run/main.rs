@@ -11,7 +11,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use sndpipe_cache::{Digest, Form, Store};
 use sndpipe_engine::{
-    Device, Event, Graph, Observer, Outcome, Plan, PlanStatus, RunOptions, RunRecord, RunReport, Sources, load, run,
+    Device, Event, Graph, Observer, Outcome, Plan, PlanStatus, RunOptions, RunRecord, RunReport, Sources,
+    load, run,
 };
 use toys::{count, registry};
 
@@ -50,7 +51,12 @@ impl Bench {
         load(&self.path("toy.yaml"), &[], &registry()).unwrap_or_else(|errors| panic!("{:?}", errors.0))
     }
 
-    fn run_with(&self, stages: &str, change: impl FnOnce(&Graph, &mut RunOptions<'_>), observer: &dyn Observer) -> (Graph, RunReport) {
+    fn run_with(
+        &self,
+        stages: &str,
+        change: impl FnOnce(&Graph, &mut RunOptions<'_>),
+        observer: &dyn Observer,
+    ) -> (Graph, RunReport) {
         let (graph, store, cancel) = (self.graph(stages), self.store(), AtomicBool::new(false));
         let sources = Sources::scan(&graph, &store).unwrap();
         let mut options = RunOptions {
@@ -76,7 +82,10 @@ impl Bench {
         let (graph, store) = (self.graph(stages), self.store());
         let sources = Sources::scan(&graph, &store).unwrap();
         let plan = Plan::new(&graph, &store, &sources, &[], &[]).unwrap();
-        plan.items.into_iter().map(|item| (graph.instances[item.id].to_string(), (item.status, item.reasons))).collect()
+        plan.items
+            .into_iter()
+            .map(|item| (graph.instances[item.id].to_string(), (item.status, item.reasons)))
+            .collect()
     }
 }
 
@@ -109,7 +118,9 @@ impl Ran {
 
     fn contents(&self) -> BTreeMap<String, Vec<Digest>> {
         let name = |id: usize| self.graph.instances[id].to_string();
-        let ids = |faces: &Option<Vec<_>>| faces.iter().flatten().map(|face: &sndpipe_engine::Face| face.id).collect();
+        let ids = |faces: &Option<Vec<_>>| {
+            faces.iter().flatten().map(|face: &sndpipe_engine::Face| face.id).collect()
+        };
         self.report.faces.iter().enumerate().map(|(id, faces)| (name(id), ids(faces))).collect()
     }
 
@@ -246,7 +257,11 @@ stages:
 
 #[test]
 fn a_failure_stops_what_needs_it_and_nothing_else() {
-    for (how, message) in [("error", "the glass is empty"), ("panic", "the glass broke"), ("forget", "did not write its output")] {
+    for (how, message) in [
+        ("error", "the glass is empty"),
+        ("panic", "the glass broke"),
+        ("forget", "did not write its output"),
+    ] {
         let bench = Bench::new();
         let stages = format!(
             "
@@ -260,7 +275,10 @@ stages:
         );
         let ran = bench.run(&stages);
         assert_eq!(ran.status("other"), "ran");
-        assert_eq!((ran.status("bad"), ran.status("after"), ran.status("later")), ("failed", "skipped", "skipped"));
+        assert_eq!(
+            (ran.status("bad"), ran.status("after"), ran.status("later")),
+            ("failed", "skipped", "skipped")
+        );
         let Outcome::Failed { message: got, .. } = ran.outcome("bad") else { panic!() };
         assert!(got.contains(message), "{got}");
         assert_eq!(*ran.outcome("later"), Outcome::Skipped { because: "bad".to_owned() });
@@ -315,7 +333,10 @@ stages:
         let rows = ran.store.open_rows(&ran.manifest("again")).unwrap();
         (0..rows.len()).map(|i| (rows.ids()[i].clone(), rows.row(i).unwrap().to_f32()[0])).collect::<Vec<_>>()
     };
-    assert_eq!(values(&ran), [("a", 2.0), ("b", 4.0), ("c", 6.0), ("d", 6.0)].map(|(id, value)| (id.to_owned(), value)));
+    assert_eq!(
+        values(&ran),
+        [("a", 2.0), ("b", 4.0), ("c", 6.0), ("d", 6.0)].map(|(id, value)| (id.to_owned(), value))
+    );
 
     assert_eq!(bench.run(&stages("by")).statuses(), "clips ran, lengths cached, again cached");
 
@@ -329,7 +350,10 @@ stages:
     fs_err::remove_file(data.join("b")).unwrap();
     let ran = bench.run(&stages("by"));
     assert_eq!((count("rows"), count("rows-again")), (4, 4), "removing and renaming compute none");
-    assert_eq!(values(&ran), [("c", 6.0), ("d", 6.0), ("e", 10.0), ("z", 2.0)].map(|(id, value)| (id.to_owned(), value)));
+    assert_eq!(
+        values(&ran),
+        [("c", 6.0), ("d", 6.0), ("e", 10.0), ("z", 2.0)].map(|(id, value)| (id.to_owned(), value))
+    );
 
     // Moved and touched: the content counts.
     let moved = bench.path("elsewhere");
@@ -401,7 +425,10 @@ stages:
     assert!(help.as_ref().unwrap().contains("on_error: skip"));
     let ran = bench.run(&stages(true));
     let rows = ran.store.open_rows(&ran.manifest("lengths")).unwrap();
-    assert_eq!((rows.len(), rows.skipped()), (1, &[("evil".to_owned(), "it starts with `!`".to_owned())][..]));
+    assert_eq!(
+        (rows.len(), rows.skipped()),
+        (1, &[("evil".to_owned(), "it starts with `!`".to_owned())][..])
+    );
 }
 
 #[test]
@@ -514,15 +541,21 @@ fn explanations_name_the_files_that_changed() {
     fs_err::write(data.join("c"), "4").unwrap();
     fs_err::remove_file(data.join("a")).unwrap();
     let (two, three) = (Digest::of(b"2").to_string(), Digest::of(b"3").to_string());
-    let expected =
-        [format!("file b: {} -> {}", &two[..8], &three[..8]), "file c: added".to_owned(), "file a: removed".to_owned()];
+    let expected = [
+        format!("file b: {} -> {}", &two[..8], &three[..8]),
+        "file c: added".to_owned(),
+        "file a: removed".to_owned(),
+    ];
     assert_eq!(bench.plan(&stages)["clips"], (PlanStatus::WouldRun, expected.to_vec()));
 }
 
 #[test]
 fn a_missing_folder_is_an_error_of_the_pipeline_file() {
     let bench = Bench::new();
-    let stages = format!("\nstages:\n  clips: {{ uses: files, with: {{ root: {} }} }}\n", Path::new("/nonexistent/x").display());
+    let stages = format!(
+        "\nstages:\n  clips: {{ uses: files, with: {{ root: {} }} }}\n",
+        Path::new("/nonexistent/x").display()
+    );
     let graph = bench.graph(&stages);
     let error = Sources::scan(&graph, &bench.store()).err().unwrap();
     let sndpipe_engine::ScanError::Spec(errors) = error else { panic!("{error}") };

@@ -12,7 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::{Meta, Row, Values};
 use sndpipe_engine::{
-    Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Registry, SourceScan, Stage, StageError, StageIo,
+    Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Registry, SourceScan, Stage,
+    StageError, StageIo,
 };
 
 static COUNTS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
@@ -27,7 +28,14 @@ fn counted(tag: &str) {
 }
 
 pub fn registry() -> Registry {
-    Registry::new().with::<Number>().with::<Sum>().with::<Fail>().with::<Files>().with::<Touch>().with::<Gather>().with_map::<Lengths>()
+    Registry::new()
+        .with::<Number>()
+        .with::<Sum>()
+        .with::<Fail>()
+        .with::<Files>()
+        .with::<Touch>()
+        .with::<Gather>()
+        .with_map::<Lengths>()
 }
 
 fn table(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
@@ -60,7 +68,11 @@ impl Stage for Number {
     type Params = NumberParams;
 
     fn check(params: &NumberParams) -> Vec<ParamError> {
-        if params.value < 0 { vec![ParamError::new("value", format!("{} is outside 0..", params.value))] } else { vec![] }
+        if params.value < 0 {
+            vec![ParamError::new("value", format!("{} is outside 0..", params.value))]
+        } else {
+            vec![]
+        }
     }
     fn inputs(_: &NumberParams) -> Vec<Port> {
         vec![]
@@ -106,7 +118,10 @@ impl Stage for Sum {
     type Params = SumParams;
 
     fn inputs(_: &SumParams) -> Vec<Port> {
-        vec![Port::new("a", Kind::Table).reading(&["value"]), Port::new("b", Kind::Table).reading(&["value"]).optional()]
+        vec![
+            Port::new("a", Kind::Table).reading(&["value"]),
+            Port::new("b", Kind::Table).reading(&["value"]).optional(),
+        ]
     }
     fn outputs(_: &SumParams) -> Vec<Output> {
         vec![Output::new("sum", Kind::Table), Output::new("double", Kind::Table)]
@@ -145,11 +160,15 @@ impl Stage for Gather {
     fn run(_: &GatherParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         let (mut cells, mut numbers) = (Vec::new(), Vec::new());
         for (axes, table) in io.tables("numbers")? {
-            cells.push(axes.iter().map(|(axis, label)| format!("{axis}={label}")).collect::<Vec<_>>().join(","));
+            cells.push(
+                axes.iter().map(|(axis, label)| format!("{axis}={label}")).collect::<Vec<_>>().join(","),
+            );
             numbers.push(values(&table)[0]);
         }
-        let columns: Vec<(&str, ArrayRef)> =
-            vec![("cell", Arc::new(StringArray::from(cells))), ("value", Arc::new(Int64Array::from(numbers)))];
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("cell", Arc::new(StringArray::from(cells))),
+            ("value", Arc::new(Int64Array::from(numbers))),
+        ];
         io.write_table("table", Meta::new(), &table(columns))
     }
 }
@@ -299,12 +318,17 @@ impl MapStage for Lengths {
         params.skip
     }
     fn prepare(params: &LengthsParams, _: &StageIo<'_>) -> Result<(Self::Worker, Meta), StageError> {
-        Ok(((params.scale, params.tag.clone()), Meta::from([("scale".to_owned(), f64::from(params.scale).into())])))
+        Ok((
+            (params.scale, params.tag.clone()),
+            Meta::from([("scale".to_owned(), f64::from(params.scale).into())]),
+        ))
     }
     fn map(worker: &Self::Worker, input: &MapInput<'_>) -> Result<Row, MapError> {
         counted(&worker.1);
         let length = match &input.content {
-            MapContent::File(bytes) if bytes.starts_with(b"!") => return Err(MapError::Unusable("it starts with `!`".to_owned())),
+            MapContent::File(bytes) if bytes.starts_with(b"!") => {
+                return Err(MapError::Unusable("it starts with `!`".to_owned()));
+            }
             MapContent::File(bytes) => bytes.len() as f32,
             MapContent::Row(row) => row.to_f32()[0],
         };

@@ -1,0 +1,60 @@
+//! `extends`.
+
+use super::{EXAMPLE, describe, load_files, render};
+
+fn load(files: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    let files: Vec<(&str, &[u8])> = files.iter().map(|&(name, text)| (name, text.as_bytes())).collect();
+    load_files(&files, &[]).0.map(|graph| describe(&graph)).map_err(|errors| render(&errors))
+}
+
+#[test]
+fn maps_merge_lists_replace_and_null_removes() {
+    let over = r#"
+extends: ../esc50.yaml
+params: { sample_rate: 8000 }
+matrix: { fold: [1, 2], loss: { cce: null } }
+stages:
+  model: { with: { epochs: 2, seed: null } }
+  scores: { with: null }
+  mel: { uses: spectrogram, with: { bands: 32 } }
+"#;
+    let lines = load(&[("small/x.yaml", over), ("esc50.yaml", EXAMPLE)]).unwrap();
+    assert_eq!(lines.len(), 3 + 2 + 2 + 2 + 2 + 1, "{lines:#?}");
+    assert!(lines[1].contains("8000"));
+    assert!(lines[2].contains(r#""bands":32,"hop_ms":10.0"#), "{}", lines[2]);
+    assert!(
+        lines[5].starts_with(r#"model[fold=1,loss=lq] {"epochs":2,"loss":{"name":"lq","q":0.7},"seed":0}"#),
+        "{}",
+        lines[5]
+    );
+    assert!(lines[7].contains(r#"{"subset":null}"#), "{}", lines[7]);
+}
+
+#[test]
+fn a_stage_of_another_kind_is_replaced_whole() {
+    let over = "extends: base.yaml\nstages: { b: { uses: spectrogram, in: c, with: { bands: 1 } }, c: { uses: decode, in: a } }\n";
+    let base = "version: 1\nstages:\n  a: { uses: data, with: { root: r } }\n  b: { uses: decode, in: a, with: { sample_rate: 8000 } }\n";
+    let lines = load(&[("x.yaml", over), ("base.yaml", base)]).unwrap();
+    assert_eq!(lines[2], r#"b {"augment":[],"bands":1,"hop_ms":10.0} audio<-c.audio"#);
+}
+
+#[test]
+fn mistakes_point_into_the_file_where_they_stand() {
+    let over = "extends: mid.yaml\nstages:\n  audio: { with: { sample_rate: 5 } }\n";
+    let mid = "extends: base.yaml\nparams:\n  root: { no: text }\n";
+    let text = load(&[
+        ("x.yaml", over),
+        ("mid.yaml", mid),
+        ("base.yaml", &EXAMPLE.replace("uses: table", "uses: tabel")),
+    ])
+    .unwrap_err();
+    insta::assert_snapshot!(text, @"");
+}
+
+#[test]
+fn circles_and_missing_bases_are_refused() {
+    insta::assert_snapshot!(load(&[("x.yaml", "extends: y.yaml\n"), ("y.yaml", "version: 1\nextends: ./x.yaml\n")]).unwrap_err().replace(std::env::temp_dir().to_str().unwrap(), "TMP"), @"");
+    insta::assert_snapshot!(load(&[("x.yaml", "extends: [a]\n")]).unwrap_err(), @"");
+    let text = load(&[("x.yaml", "extends: nowhere.yaml\n")]).unwrap_err();
+    assert!(text.starts_with("x.yaml:1:10 unreadable: cannot read the pipeline"), "{text}");
+}
