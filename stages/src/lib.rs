@@ -6,3 +6,4 @@ pub mod columns;
 pub mod labels;
 pub mod spectrogram;
 pub mod split;
+pub mod synth;
