@@ -12,7 +12,7 @@ use sndpipe_cache::{Digest, IndexRow, Manifest, Meta, Row, Rows, Store, Values};
 use crate::device::Device;
 use crate::event::{Event, Observer, Progress, RowCounts};
 use crate::graph::{Axes, InstanceId};
-use crate::kind::FormKind;
+use crate::kind::{FormKind, Kind};
 use crate::scan::SourceFile;
 use crate::stage::{Output, Port, StageError};
 
@@ -408,17 +408,28 @@ pub(crate) fn row_bytes(row: &Row) -> usize {
     }
 }
 
+/// The columns that a port reads of an artefact of this kind; `None`: all. Artefacts stored as rows are always read whole.
+pub(crate) fn reads<'a>(port: &'a Port, kind: &str) -> Option<&'a [String]> {
+    let rows = kind.parse::<Kind>().is_ok_and(|kind| kind.form() == FormKind::Rows);
+    if rows { None } else { port.reads.as_deref() }
+}
+
+/// The name of a declared column, and whether it may be absent (`fold?`).
+pub(crate) fn column_name(declared: &str) -> (&str, bool) {
+    declared.strip_suffix('?').map_or((declared, false), |name| (name, true))
+}
+
 /// The columns of an artefact that a port reads, in the port's order.
 ///
 /// # Errors
 /// The name of a required column that is missing.
 pub(crate) fn columns_read(port: &Port, manifest: &Manifest) -> Result<Vec<String>, String> {
-    let Some(reads) = &port.reads else {
+    let Some(declared) = reads(port, &manifest.kind) else {
         return Ok(manifest.columns.iter().map(|column| column.name.clone()).collect());
     };
     let mut columns = Vec::new();
-    for name in reads {
-        let (name, optional) = name.strip_suffix('?').map_or((name.as_str(), false), |name| (name, true));
+    for declared in declared {
+        let (name, optional) = column_name(declared);
         if manifest.column(name).is_some() {
             columns.push(name.to_owned());
         } else if !optional {

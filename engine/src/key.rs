@@ -24,7 +24,7 @@ use serde_json::Value;
 use sndpipe_cache::{Digest, Hasher, Manifest, Meta};
 
 use crate::graph::Axes;
-use crate::io::columns_read;
+use crate::io::{column_name, columns_read, reads};
 use crate::registry::BoundStage;
 use crate::scan::SourceFile;
 use crate::stage::Port;
@@ -116,12 +116,11 @@ impl InputPart {
     /// The name of a column that the artefact lacks.
     pub fn of_face(port: &Port, axes: Axes, face: &Face) -> Result<Self, String> {
         let mut columns = Vec::new();
-        match &port.reads {
+        match reads(port, &face.kind) {
             None => columns.clone_from(&face.columns),
             Some(reads) => {
                 for name in reads {
-                    let (name, optional) =
-                        name.strip_suffix('?').map_or((name.as_str(), false), |name| (name, true));
+                    let (name, optional) = column_name(name);
                     match face.columns.iter().find(|(column, _)| column == name) {
                         Some(column) => columns.push(column.clone()),
                         None if optional => {}

@@ -207,24 +207,24 @@ fn an_intermediate_that_is_gone_is_rebuilt_only_if_it_is_needed() {
             "
 stages:
   one: {{ uses: number, with: {{ value: 1 }} }}
-  two: {{ uses: sum, in: one }}
+  two: {{ uses: sum, in: one, with: {{ plus: 5 }} }}
   three: {{ uses: sum, in: two, with: {{ plus: {plus} }} }}
 "
         )
     };
-    let ran = bench.run(&stages(0));
+    let ran = bench.run(&stages(10));
     for name in ["one", "two"] {
         for file in ran.files(name) {
             let _ = fs_err::remove_file(file);
         }
     }
-    assert_eq!(bench.run(&stages(0)).statuses(), "one cached, two cached, three cached");
+    assert_eq!(bench.run(&stages(10)).statuses(), "one cached, two cached, three cached");
     let plan = bench.plan(&stages(1));
     assert_eq!(plan["two"].0, PlanStatus::WouldRun);
     assert_eq!(plan["one"].0, PlanStatus::WouldRun);
     let ran = bench.run(&stages(1));
     assert_eq!(ran.statuses(), "one ran, two ran, three ran");
-    assert_eq!(ran.number("three"), 2);
+    assert_eq!(ran.number("three"), 7);
 }
 
 #[test]
