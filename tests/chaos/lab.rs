@@ -1,0 +1,117 @@
+//! A folder in which the real program runs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A number from the environment.
+pub fn number_from(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// A folder with pipelines, data and caches.
+pub struct Lab {
+    dir: tempfile::TempDir,
+}
+
+/// What a run counted.
+pub struct Counts {
+    pub ran: u64,
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        fs_err::write(self.path(name), text).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs_err::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub fn remove(&self, name: &str) {
+        if self.path(name).exists() {
+            fs_err::remove_dir_all(self.path(name)).unwrap();
+        }
+    }
+
+    pub fn copy(&self, from: &str, to: &str) {
+        let status = Command::new("cp").arg("-a").arg(self.path(from)).arg(self.path(to)).status().unwrap();
+        assert!(status.success());
+    }
+
+    pub fn timed<T>(&self, what: impl FnOnce() -> T) -> (T, Duration) {
+        let begun = Instant::now();
+        let result = what();
+        (result, begun.elapsed())
+    }
+
+    fn command(&self, cache: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sndpipe"));
+        command.current_dir(self.dir.path()).args(["--cache", cache]).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    fn lines(&self, cache: &str, arguments: &[&str]) -> Vec<Value> {
+        let output = self.command(cache, arguments).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Runs to the end.
+    pub fn run(&self, file: &str, cache: &str, more: &[&str]) -> Counts {
+        let mut arguments = vec!["run", file, "--format", "json"];
+        arguments.extend(more);
+        let lines = self.lines(cache, &arguments);
+        let done = lines.last().unwrap();
+        assert_eq!(done["event"], "done");
+        Counts { ran: done["ran"].as_u64().unwrap() }
+    }
+
+    /// Starts a run and kills it after a while; says whether it was still running.
+    pub fn run_and_kill(&self, file: &str, cache: &str, after: Duration, more: &[&str]) -> bool {
+        let mut command = self.command(cache, &["run", file]);
+        let mut child = command.args(more).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(after);
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        status.code().is_none()
+    }
+
+    /// Runs to the end and gives the content ids of every output of every instance.
+    pub fn contents(&self, file: &str, cache: &str) -> BTreeMap<String, Value> {
+        self.run(file, cache, &[]);
+        let lines = self.lines(cache, &["plan", file, "--all", "--format", "json"]);
+        let stages = lines.iter().filter(|line| line["event"] == "stage");
+        stages
+            .map(|line| {
+                assert_eq!(line["status"], "cached", "{line}");
+                assert!(line["outputs"].as_object().is_some_and(|outputs| !outputs.is_empty()), "{line}");
+                (format!("{}{}", line["stage"], line["axes"]), line["outputs"].clone())
+            })
+            .collect()
+    }
+
+    /// The bytes of what `show --export` writes for a stage.
+    pub fn exported(&self, file: &str, cache: &str, stage: &str) -> Vec<u8> {
+        let folder = self.path("export");
+        self.remove("export");
+        let status = self.command(cache, &["show", file, stage, "--export", "export"]).stdout(Stdio::null()).status().unwrap();
+        assert!(status.success());
+        let mut files: Vec<PathBuf> = fs_err::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        assert!(!files.is_empty());
+        files.iter().flat_map(|path| fs_err::read(path).unwrap()).collect()
+    }
+}
