@@ -5,9 +5,10 @@ mod esc50;
 mod folder;
 mod listing;
 mod sheet;
+mod synth;
 
 
 pub use self::csv::{CsvParams, DatasetCsv};
 pub use esc50::{DatasetEsc50, Esc50Params, Esc50Subset};
 pub use folder::{DatasetFolder, FolderParams};
-
+pub use synth::DatasetSynth;
