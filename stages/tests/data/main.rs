@@ -5,3 +5,4 @@ mod dataset;
 mod incremental;
 mod sandbox;
 mod split;
+mod synth;
