@@ -31,7 +31,9 @@ pub(super) fn check(
             let mut seen = BTreeSet::new();
             for item in &input.items {
                 let stage = &*instances[item.from].bound;
-                if let (true, Some(output)) = (seen.insert((address(item.from), item.output)), stage.outputs().get(item.output)) {
+                if let (true, Some(output)) =
+                    (seen.insert((address(item.from), item.output)), stage.outputs().get(item.output))
+                {
                     upstream.push(Upstream { port: &input.port, stage, output });
                 }
             }

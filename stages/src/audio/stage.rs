@@ -59,10 +59,15 @@ impl AudioMeta {
         let samples = row.to_f32();
         let frames = samples.len() / self.channels;
         if frames * self.channels != samples.len() || frames != row.frames as usize {
-            let message = format!("{} samples are not {} channels of {}", samples.len(), self.channels, row.frames);
+            let message =
+                format!("{} samples are not {} channels of {}", samples.len(), self.channels, row.frames);
             return Err(StageError::failed(message));
         }
-        let channels = if frames == 0 { vec![Vec::new(); self.channels] } else { samples.chunks(frames).map(<[f32]>::to_vec).collect() };
+        let channels = if frames == 0 {
+            vec![Vec::new(); self.channels]
+        } else {
+            samples.chunks(frames).map(<[f32]>::to_vec).collect()
+        };
         Ok(Pcm { sample_rate: self.sample_rate, channels })
     }
 }
@@ -82,7 +87,10 @@ impl MapStage for Decode {
     }
 
     fn check_wiring(_: &DecodeParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
-        let synthetic = |wired: &&Upstream<'_>| wired.output.kind == Kind::Clips && wired.stage.outputs().iter().any(|output| output.kind == Kind::Audio);
+        let synthetic = |wired: &&Upstream<'_>| {
+            wired.output.kind == Kind::Clips
+                && wired.stage.outputs().iter().any(|output| output.kind == Kind::Audio)
+        };
         match upstream.iter().find(synthetic) {
             Some(wired) => {
                 let message = format!("the clips of `{}` are no files", wired.stage.name());
@@ -93,8 +101,8 @@ impl MapStage for Decode {
     }
 
     fn input(_: &DecodeParams) -> Port {
-        // A table of clips has digests, audio has values: whichever is there counts.
-        Port::any("clips", &[Kind::Clips, Kind::Audio]).reading(&["clip_id", "digest?", "values?"])
+        // Of a table of clips only these count; audio is read whole.
+        Port::any("clips", &[Kind::Clips, Kind::Audio]).reading(&["clip_id", "digest"])
     }
 
     fn output(_: &DecodeParams) -> Output {
@@ -114,14 +122,14 @@ impl MapStage for Decode {
 
     fn map(params: &DecodeParams, input: &MapInput<'_>) -> Result<Row, MapError> {
         let pcm = match &input.content {
-            MapContent::File(bytes) => {
-                decode(bytes, None, &params.limits()).map_err(|error| MapError::Unusable(error.to_string()))?
-            }
+            MapContent::File(bytes) => decode(bytes, None, &params.limits())
+                .map_err(|error| MapError::Unusable(error.to_string()))?,
             MapContent::Row(row) => AudioMeta::read(input.meta)?.pcm(row)?,
         };
         let prepared = prepare(pcm, params);
         let frames = prepared.channels.first().map_or(0, Vec::len);
-        let frames = u32::try_from(frames).map_err(|_| MapError::Unusable(format!("{frames} samples are too many")))?;
+        let frames = u32::try_from(frames)
+            .map_err(|_| MapError::Unusable(format!("{frames} samples are too many")))?;
         Ok(Row { frames, values: Values::F32(prepared.into_planar()) })
     }
 }

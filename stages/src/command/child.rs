@@ -32,7 +32,11 @@ struct Line {
 ///
 /// # Errors
 /// [`StageError::Failed`] if it does not start, takes too long or ends with another status than 0; [`StageError::Interrupted`].
-pub(super) fn run(mut command: Command, timeout: Option<Duration>, io: &StageIo<'_>) -> Result<(), StageError> {
+pub(super) fn run(
+    mut command: Command,
+    timeout: Option<Duration>,
+    io: &StageIo<'_>,
+) -> Result<(), StageError> {
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     die_with_this_process(&mut command);
@@ -150,7 +154,11 @@ fn die_with_this_process(command: &mut Command) {
         command.pre_exec(move || {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
             // This process may have died before the signal was set.
-            if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(std::io::ErrorKind::Interrupted.into()) }
+            if rustix::process::getppid() == Some(parent) {
+                Ok(())
+            } else {
+                Err(std::io::ErrorKind::Interrupted.into())
+            }
         });
     }
 }

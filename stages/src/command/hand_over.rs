@@ -98,11 +98,16 @@ impl Batch {
         }
     }
 
-    fn finish(&mut self, schema: &Arc<Schema>, is_half: bool) -> Result<RecordBatch, arrow_schema::ArrowError> {
+    fn finish(
+        &mut self,
+        schema: &Arc<Schema>,
+        is_half: bool,
+    ) -> Result<RecordBatch, arrow_schema::ArrowError> {
         let values: ArrayRef =
             if is_half { Arc::new(self.half.finish()) } else { Arc::new(self.single.finish()) };
         self.bytes = 0;
-        let columns: Vec<ArrayRef> = vec![Arc::new(self.ids.finish()), Arc::new(self.frames.finish()), values];
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(self.ids.finish()), Arc::new(self.frames.finish()), values];
         RecordBatch::try_new(Arc::clone(schema), columns)
     }
 }
@@ -145,6 +150,10 @@ fn write_rows(path: &Path, name: &str, kind: Kind, io: &StageIo<'_>) -> Result<(
     }
     writer.finish().map_err(|error| failed(path, error))?;
     // What the program reads is on its way to the disk before it starts; nothing needs to be durable.
-    writer.into_inner().map_err(|error| failed(path, error))?.into_inner().map_err(|error| failed(path, error.error()))?;
+    writer
+        .into_inner()
+        .map_err(|error| failed(path, error))?
+        .into_inner()
+        .map_err(|error| failed(path, error.error()))?;
     Ok(())
 }

@@ -58,15 +58,22 @@ impl CommandParams {
                 errors.push(ParamError::new("program[0]", format!("`{program}` is no program")));
             }
             Some(program) if self.program.len() == 1 && program.contains(' ') && !program.contains('/') => {
-                let words: Vec<String> = program.split_whitespace().map(|word| format!("\"{word}\"")).collect();
-                let error = ParamError::new("program[0]", format!("`{program}` is not split into words: there is no shell"));
+                let words: Vec<String> =
+                    program.split_whitespace().map(|word| format!("\"{word}\"")).collect();
+                let error = ParamError::new(
+                    "program[0]",
+                    format!("`{program}` is not split into words: there is no shell"),
+                );
                 errors.push(error.help(format!("write a list: [{}]", words.join(", "))));
             }
             Some(_) => {}
         }
         for (index, argument) in self.program.iter().enumerate().skip(1) {
             if argument.contains('\0') {
-                errors.push(ParamError::new(format!("program[{index}]"), "an argument cannot hold a zero byte"));
+                errors.push(ParamError::new(
+                    format!("program[{index}]"),
+                    "an argument cannot hold a zero byte",
+                ));
             }
             match pieces(argument) {
                 Ok(pieces) => {
@@ -76,17 +83,24 @@ impl CommandParams {
                         }
                     }
                 }
-                Err(message) => errors.push(
-                    ParamError::new(format!("program[{index}]"), message)
-                        .help("there are {in.NAME}, {out.NAME}, {file.PATH} and {dir}; `{{` and `}}` are braces"),
-                ),
+                Err(message) => errors.push(ParamError::new(format!("program[{index}]"), message).help(
+                    "there are {in.NAME}, {out.NAME}, {file.PATH} and {dir}; `{{` and `}}` are braces",
+                )),
             }
         }
-        let names = self.inputs.keys().map(|name| ("inputs", name)).chain(self.outputs.keys().map(|name| ("outputs", name)));
+        let names = self
+            .inputs
+            .keys()
+            .map(|name| ("inputs", name))
+            .chain(self.outputs.keys().map(|name| ("outputs", name)));
         for (map, name) in names {
-            let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+            let plain =
+                name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
             if name.is_empty() || !plain {
-                errors.push(ParamError::new(format!("{map}.{name}"), format!("`{name}` is no name: use a-z, 0-9 and _")));
+                errors.push(ParamError::new(
+                    format!("{map}.{name}"),
+                    format!("`{name}` is no name: use a-z, 0-9 and _"),
+                ));
             }
         }
         if self.outputs.is_empty() {
@@ -94,7 +108,8 @@ impl CommandParams {
         }
         for input in self.reads.keys() {
             match self.inputs.get(input) {
-                None => errors.push(ParamError::new(format!("reads.{input}"), format!("there is no input `{input}`"))),
+                None => errors
+                    .push(ParamError::new(format!("reads.{input}"), format!("there is no input `{input}`"))),
                 Some(kind) if kind.form() != FormKind::Table => {
                     errors.push(ParamError::new(format!("reads.{input}"), format!("{kind} is no table")));
                 }
@@ -103,11 +118,17 @@ impl CommandParams {
         }
         for name in self.env.keys() {
             if name.is_empty() || name.contains(['=', '\0']) {
-                errors.push(ParamError::new(format!("env.{name}"), format!("`{name}` is no name of a variable")));
+                errors.push(ParamError::new(
+                    format!("env.{name}"),
+                    format!("`{name}` is no name of a variable"),
+                ));
             }
         }
         if let Some(timeout) = self.timeout_s.filter(|t| !(t.is_finite() && *t > 0.0 && *t <= 1e9)) {
-            errors.push(ParamError::new("timeout_s", format!("{timeout} is outside 0..=1000000000, 0 excluded")));
+            errors.push(ParamError::new(
+                "timeout_s",
+                format!("{timeout} is outside 0..=1000000000, 0 excluded"),
+            ));
         }
         errors
     }
@@ -115,12 +136,14 @@ impl CommandParams {
     fn unknown(&self, piece: &Piece<'_>) -> Option<String> {
         let list = |names: Vec<&String>| names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         match piece {
-            Piece::In(name) if !self.inputs.contains_key(*name) => {
-                Some(format!("there is no input `{name}`; the inputs are: {}", list(self.inputs.keys().collect())))
-            }
-            Piece::Out(name) if !self.outputs.contains_key(*name) => {
-                Some(format!("there is no output `{name}`; the outputs are: {}", list(self.outputs.keys().collect())))
-            }
+            Piece::In(name) if !self.inputs.contains_key(*name) => Some(format!(
+                "there is no input `{name}`; the inputs are: {}",
+                list(self.inputs.keys().collect())
+            )),
+            Piece::Out(name) if !self.outputs.contains_key(*name) => Some(format!(
+                "there is no output `{name}`; the outputs are: {}",
+                list(self.outputs.keys().collect())
+            )),
             Piece::File(path) if !self.files.iter().any(|file| file == path) => {
                 Some(format!("`{path}` is none of `files`"))
             }

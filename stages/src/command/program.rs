@@ -98,24 +98,34 @@ impl Places {
 /// # Errors
 /// [`StageError::Failed`] if it is not there or cannot be executed.
 pub(super) fn find(program: &str) -> Result<PathBuf, StageError> {
-    let runs = |path: &Path| fs_err::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+    let runs = |path: &Path| {
+        fs_err::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
     if program.contains('/') {
         let path = std::path::absolute(program)?;
         if runs(&path) {
             return Ok(path);
         }
         let (message, help) = if path.exists() {
-            (format!("the program `{program}` is not executable"), "make it executable, or name its interpreter first")
+            (
+                format!("the program `{program}` is not executable"),
+                "make it executable, or name its interpreter first",
+            )
         } else {
-            (format!("the program `{program}` does not exist"), "relative paths are taken from the current directory")
+            (
+                format!("the program `{program}` does not exist"),
+                "relative paths are taken from the current directory",
+            )
         };
         return Err(StageError::failed(message).help(help));
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| runs(path)).ok_or_else(|| {
-        StageError::failed(format!("the program `{program}` is not in PATH"))
-            .help("install it, activate its environment, or write its path with a `/`")
-    })
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| runs(path)).ok_or_else(
+        || {
+            StageError::failed(format!("the program `{program}` is not in PATH"))
+                .help("install it, activate its environment, or write its path with a `/`")
+        },
+    )
 }
 
 #[cfg(test)]

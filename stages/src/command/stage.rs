@@ -30,7 +30,9 @@ impl Stage for CommandStage {
     fn inputs(params: &CommandParams) -> Vec<Port> {
         let port = |(name, kind): (&String, _)| match params.reads.get(name) {
             None => Port::new(name, kind),
-            Some(columns) => Port::new(name, kind).reading(&columns.iter().map(String::as_str).collect::<Vec<_>>()),
+            Some(columns) => {
+                Port::new(name, kind).reading(&columns.iter().map(String::as_str).collect::<Vec<_>>())
+            }
         };
         params.inputs.iter().map(|(name, kind)| port((name, *kind))).collect()
     }
@@ -51,10 +53,13 @@ impl Stage for CommandStage {
         if program.contains('/') {
             files.insert(program.to_owned(), path);
         }
-        let missing: Vec<&String> = files.iter().filter(|(_, path)| !path.is_file()).map(|(file, _)| file).collect();
+        let missing: Vec<&String> =
+            files.iter().filter(|(_, path)| !path.is_file()).map(|(file, _)| file).collect();
         if let Some(first) = missing.first() {
             let message = format!("`files`: `{first}` is no file");
-            return Err(StageError::failed(message).help("relative paths are taken from the current directory"));
+            return Err(
+                StageError::failed(message).help("relative paths are taken from the current directory")
+            );
         }
         scan.files(files.into_iter().collect())
     }
@@ -65,7 +70,8 @@ impl Stage for CommandStage {
         let private = tempfile::Builder::new().prefix("command-").tempdir_in(&work)?;
         let dir = private.path().to_owned();
         let files = params.files.iter().map(|file| Ok((file.clone(), std::path::absolute(file)?)));
-        let output = |(name, kind): (&String, _)| (name.clone(), dir.join(format!("out.{name}.{}", extension(kind))));
+        let output =
+            |(name, kind): (&String, _)| (name.clone(), dir.join(format!("out.{name}.{}", extension(kind))));
         let places = Places {
             inputs: hand_over::write(&params.inputs, &dir, io)?,
             outputs: params.outputs.iter().map(|(name, kind)| output((name, *kind))).collect(),
@@ -81,7 +87,11 @@ impl Stage for CommandStage {
         command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.env("SNDPIPE_DEVICE", io.device().to_string());
         for (direction, paths) in [("IN", &places.inputs), ("OUT", &places.outputs)] {
-            command.envs(paths.iter().map(|(name, path)| (format!("SNDPIPE_{direction}_{}", name.to_uppercase()), path)));
+            command.envs(
+                paths
+                    .iter()
+                    .map(|(name, path)| (format!("SNDPIPE_{direction}_{}", name.to_uppercase()), path)),
+            );
         }
         command.envs(&params.env);
         child::run(command, params.timeout_s.map(Duration::from_secs_f64), io)?;

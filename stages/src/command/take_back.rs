@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, UInt32Array};
 use arrow_ipc::reader::FileReader;
@@ -45,7 +46,10 @@ pub(super) fn read(
         let output = Output { name, kind: *kind, path };
         if !path.is_file() {
             let message = format!("the program did not write its output `{name}`");
-            return Err(StageError::failed(message).help(format!("it is to write {{out.{name}}} (also in SNDPIPE_OUT_{})", name.to_uppercase())));
+            return Err(StageError::failed(message).help(format!(
+                "it is to write {{out.{name}}} (also in SNDPIPE_OUT_{})",
+                name.to_uppercase()
+            )));
         }
         match kind.form() {
             FormKind::Table => output.table(params, io)?,
@@ -69,10 +73,16 @@ impl Output<'_> {
     }
 
     /// The metadata that the program wrote, or that of the first input of this kind.
-    fn meta(&self, written: Option<&str>, params: &CommandParams, io: &StageIo<'_>) -> Result<Meta, StageError> {
+    fn meta(
+        &self,
+        written: Option<&str>,
+        params: &CommandParams,
+        io: &StageIo<'_>,
+    ) -> Result<Meta, StageError> {
         let mut meta: Meta = match written {
-            Some(text) => serde_json::from_str(text)
-                .map_err(|error| self.wrong(format!("the metadata `{META_KEY}` is no JSON object: {error}")))?,
+            Some(text) => serde_json::from_str(text).map_err(|error| {
+                self.wrong(format!("the metadata `{META_KEY}` is no JSON object: {error}"))
+            })?,
             None => match params.inputs.iter().find(|(_, kind)| **kind == self.kind) {
                 Some((input, _)) => io.meta(input)?.clone(),
                 None => Meta::new(),
@@ -92,7 +102,11 @@ impl Output<'_> {
         let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
             .map_err(|error| self.wrong(format!("no Parquet file: {error}")))?;
         let written = builder.metadata().file_metadata().key_value_metadata();
-        let written = written.into_iter().flatten().find(|pair| pair.key == META_KEY).and_then(|pair| pair.value.clone());
+        let written = written
+            .into_iter()
+            .flatten()
+            .find(|pair| pair.key == META_KEY)
+            .and_then(|pair| pair.value.clone());
         let schema = Arc::clone(builder.schema());
         let batches: Vec<RecordBatch> = builder
             .build()
@@ -102,7 +116,9 @@ impl Output<'_> {
         let table = widen(&table).map_err(|error| self.wrong(error))?;
         let mut meta = self.meta(written.as_deref(), params, io)?;
         let table = self.checked(table, &mut meta).map_err(|error| match error {
-            StageError::Failed { message, help } => StageError::Failed { message: self.wrong(message).to_string(), help },
+            StageError::Failed { message, help } => {
+                StageError::Failed { message: self.wrong(message).to_string(), help }
+            }
             other => other,
         })?;
         io.write_table(self.name, meta, &table)
@@ -157,7 +173,8 @@ impl Output<'_> {
     fn rows(&self, params: &CommandParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         let file = fs_err::File::open(self.path)?.into_parts().0;
         let reader = FileReader::try_new_buffered(file, None).map_err(|error| {
-            self.wrong(format!("no Arrow IPC file: {error}")).help("write the file format, not the stream, and uncompressed")
+            self.wrong(format!("no Arrow IPC file: {error}"))
+                .help("write the file format, not the stream, and uncompressed")
         })?;
         let written = reader.schema().metadata().get(META_KEY).cloned();
         let meta = self.meta(written.as_deref(), params, io)?;
@@ -165,9 +182,7 @@ impl Output<'_> {
         let mut rows: BTreeMap<String, Row> = BTreeMap::new();
         for batch in reader {
             io.tick()?;
-            let batch = batch.map_err(|error| {
-                self.wrong(error).help("write the Arrow file uncompressed")
-            })?;
+            let batch = batch.map_err(|error| self.wrong(error).help("write the Arrow file uncompressed"))?;
             for (id, row) in self.batch(&batch, usize::try_from(channels).unwrap_or(usize::MAX))? {
                 if rows.insert(id.clone(), row).is_some() {
                     return Err(self.wrong(format!("clip `{id}` is there twice in column `clip_id`")));
@@ -180,7 +195,8 @@ impl Output<'_> {
     fn batch(&self, batch: &RecordBatch, channels: usize) -> Result<Vec<(String, Row)>, StageError> {
         let column = |name: &str| {
             batch.column_by_name(name).ok_or_else(|| {
-                let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+                let names: Vec<&str> =
+                    batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
                 self.wrong(format!("no column `{name}`; its columns are {}", names.join(", ")))
             })
         };
@@ -194,18 +210,24 @@ impl Output<'_> {
         };
         let name = values_column(self.kind);
         let values = column(name)?;
-        let frames = batch.column_by_name("frames").map(|column| whole(column));
+        let frames = batch.column_by_name("frames").map(whole);
         let mut rows = Vec::with_capacity(batch.num_rows());
         for at in 0..batch.num_rows() {
             let id = id(at).ok_or_else(|| self.wrong(format!("row {at} of column `clip_id` is no text")))?;
             let numbers = list(values, at).ok_or_else(|| {
                 let found = values.data_type();
-                self.wrong(format!("clip `{id}`: column `{name}` is {found}, not a list of numbers without absent ones"))
+                self.wrong(format!(
+                    "clip `{id}`: column `{name}` is {found}, not a list of numbers without absent ones"
+                ))
             })?;
             if !numbers.iter_finite() {
-                return Err(self.wrong(format!("clip `{id}`: column `{name}` holds a value that is not finite")));
+                return Err(
+                    self.wrong(format!("clip `{id}`: column `{name}` holds a value that is not finite"))
+                );
             }
-            let given = frames.as_ref().map(|frames| frames.as_ref().and_then(|frames| frames.get(at).copied().flatten()));
+            let given = frames
+                .as_ref()
+                .map(|frames| frames.as_ref().and_then(|frames| frames.get(at).copied().flatten()));
             let frames = match (given, self.kind) {
                 (Some(Some(frames)), _) => u32::try_from(frames).ok(),
                 (Some(None), _) => None,
@@ -213,9 +235,12 @@ impl Output<'_> {
                 (None, Kind::Scores | Kind::Embeddings) => Some(1),
                 (None, _) => return Err(self.wrong("no column `frames`")),
             };
-            let frames = frames.ok_or_else(|| self.wrong(format!("clip `{id}`: column `frames` is no number of frames")))?;
+            let frames = frames
+                .ok_or_else(|| self.wrong(format!("clip `{id}`: column `frames` is no number of frames")))?;
             if numbers.is_empty() || frames == 0 || numbers.len() % frames as usize != 0 {
-                return Err(self.wrong(format!("clip `{id}`: {} values are not {frames} frames", numbers.len())));
+                return Err(
+                    self.wrong(format!("clip `{id}`: {} values are not {frames} frames", numbers.len()))
+                );
             }
             rows.push((id.to_owned(), Row { frames, values: numbers }));
         }
@@ -254,9 +279,9 @@ fn list(column: &ArrayRef, at: usize) -> Option<Values> {
     match numbers.data_type() {
         DataType::Float32 => Some(Values::F32(numbers.as_primitive::<Float32Type>().values().to_vec())),
         DataType::Float16 => Some(Values::F16(numbers.as_primitive::<Float16Type>().values().to_vec())),
-        DataType::Float64 => {
-            Some(Values::F32(numbers.as_primitive::<Float64Type>().values().iter().map(|&value| value as f32).collect()))
-        }
+        DataType::Float64 => Some(Values::F32(
+            numbers.as_primitive::<Float64Type>().values().iter().map(|&value| value as f32).collect(),
+        )),
         _ => None,
     }
 }
@@ -298,7 +323,10 @@ fn by_clip(table: &RecordBatch) -> Result<RecordBatch, StageError> {
     let mut order: Vec<u32> = (0..u32::try_from(ids.len()).unwrap_or(u32::MAX)).collect();
     order.sort_by(|&a, &b| ids[a as usize].cmp(&ids[b as usize]));
     if let Some(pair) = order.windows(2).find(|pair| ids[pair[0] as usize] == ids[pair[1] as usize]) {
-        return Err(StageError::failed(format!("clip `{}` is there twice in column `clip_id`", ids[pair[0] as usize])));
+        return Err(StageError::failed(format!(
+            "clip `{}` is there twice in column `clip_id`",
+            ids[pair[0] as usize]
+        )));
     }
     take_record_batch(table, &UInt32Array::from(order)).map_err(|error| StageError::failed(error.to_string()))
 }

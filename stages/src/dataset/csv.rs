@@ -115,7 +115,8 @@ impl Stage for DatasetCsv {
     fn check(params: &CsvParams) -> Vec<ParamError> {
         let mut errors = Vec::new();
         if !params.delimiter.is_ascii() || matches!(params.delimiter, '"' | '\n' | '\r') {
-            errors.push(ParamError::new("delimiter", format!("{:?} cannot separate cells", params.delimiter)));
+            errors
+                .push(ParamError::new("delimiter", format!("{:?} cannot separate cells", params.delimiter)));
         }
         if params.class_separator.as_deref() == Some("") {
             errors.push(ParamError::new("class_separator", "an empty text separates nothing"));
@@ -126,7 +127,10 @@ impl Stage for DatasetCsv {
         }
         if let Some(classes) = &params.classes {
             if params.target.is_some() {
-                errors.push(ParamError::new("target", "`classes` and `target` both order the vocabulary").help("give one of them"));
+                errors.push(
+                    ParamError::new("target", "`classes` and `target` both order the vocabulary")
+                        .help("give one of them"),
+                );
             }
             if classes.is_empty() {
                 errors.push(ParamError::new("classes", "an empty vocabulary"));
@@ -134,7 +138,10 @@ impl Stage for DatasetCsv {
             let mut seen = BTreeSet::new();
             for (index, class) in classes.iter().enumerate() {
                 if !seen.insert(class) {
-                    errors.push(ParamError::new(format!("classes[{index}]"), format!("`{class}` is listed twice")));
+                    errors.push(ParamError::new(
+                        format!("classes[{index}]"),
+                        format!("`{class}` is listed twice"),
+                    ));
                 }
             }
         }
@@ -171,9 +178,14 @@ impl Stage for DatasetCsv {
 }
 
 /// Reads the manifest again and proves that it still is what the plan saw.
-pub(super) fn manifest(path: &std::path::Path, delimiter: char, io: &StageIo<'_>) -> Result<Sheet, StageError> {
+pub(super) fn manifest(
+    path: &std::path::Path,
+    delimiter: char,
+    io: &StageIo<'_>,
+) -> Result<Sheet, StageError> {
     let bytes = fs_err::read(path)?;
-    let declared = io.sources().iter().find(|source| source.label == MANIFEST).map(|source| source.file.digest);
+    let declared =
+        io.sources().iter().find(|source| source.label == MANIFEST).map(|source| source.file.digest);
     if declared != Some(Digest::of(&bytes)) {
         let message = format!("`{}` changed while the pipeline ran", path.display());
         return Err(StageError::failed(message).help("run again; nothing was recorded"));

@@ -69,7 +69,8 @@ pub struct DatasetEsc50;
 impl Stage for DatasetEsc50 {
     const NAME: &'static str = "dataset.esc50";
     const VERSION: u32 = 1;
-    const SOURCE: &'static str = "Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015";
+    const SOURCE: &'static str =
+        "Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015";
     type Params = Esc50Params;
 
     fn inputs(_: &Esc50Params) -> Vec<Port> {
@@ -87,9 +88,9 @@ impl Stage for DatasetEsc50 {
             return Err(StageError::failed(message).help(help));
         }
         let manifest = params.manifest();
-        let listing = params
-            .listing(&Sheet::open(&manifest, ',')?)
-            .map_err(|error| error.help("this is not the official layout of ESC-50; use `dataset.csv` for another one"))?;
+        let listing = params.listing(&Sheet::open(&manifest, ',')?).map_err(|error| {
+            error.help("this is not the official layout of ESC-50; use `dataset.csv` for another one")
+        })?;
         scan.file(MANIFEST, &manifest)?;
         scan.files(listing.files()).map_err(|error| listing.explain(&params.root, error))
     }

@@ -74,7 +74,8 @@ impl FolderParams {
                 root.display(),
                 self.extensions.join(", ")
             );
-            return Err(StageError::failed(message).help("every class is a folder below `root`; see also `extensions`"));
+            return Err(StageError::failed(message)
+                .help("every class is a folder below `root`; see also `extensions`"));
         }
         let classes: BTreeSet<&String> = clips.iter().flat_map(|clip| &clip.classes).collect();
         let classes = classes.into_iter().cloned().collect();
@@ -83,7 +84,9 @@ impl FolderParams {
 
     fn is_audio(&self, path: &Path) -> bool {
         let extension = path.extension().and_then(|extension| extension.to_str());
-        extension.is_some_and(|extension| self.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+        extension.is_some_and(|extension| {
+            self.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension))
+        })
     }
 }
 
@@ -103,7 +106,9 @@ impl Stage for DatasetFolder {
         for (index, extension) in params.extensions.iter().enumerate() {
             if extension.is_empty() || extension.contains(['.', '/']) {
                 let message = format!("`{extension}` is no extension");
-                errors.push(ParamError::new(format!("extensions[{index}]"), message).help("without the dot: `wav`"));
+                errors.push(
+                    ParamError::new(format!("extensions[{index}]"), message).help("without the dot: `wav`"),
+                );
             }
         }
         errors

@@ -67,10 +67,12 @@ impl Listing {
     /// # Errors
     /// [`StageError::Failed`] with the lines of empty cells, double ids and unknown classes.
     pub fn read(sheet: &Sheet, columns: &Columns<'_>) -> Result<Self, StageError> {
-        let at = |name: Option<&str>, parameter: &str| name.map(|name| sheet.column(name, parameter)).transpose();
+        let at =
+            |name: Option<&str>, parameter: &str| name.map(|name| sheet.column(name, parameter)).transpose();
         let path = sheet.column(columns.path, "path")?;
         let (id, class) = (at(columns.id, "id")?, sheet.column(columns.class, "class")?);
-        let (fold, target, only) = (at(columns.fold, "fold")?, at(columns.target, "target")?, at(columns.only, "subset")?);
+        let (fold, target, only) =
+            (at(columns.fold, "fold")?, at(columns.target, "target")?, at(columns.only, "subset")?);
         let texts: Vec<usize> = columns
             .texts
             .iter()
@@ -102,7 +104,10 @@ impl Listing {
                 }
                 let number = text.parse().ok();
                 if number.is_none() {
-                    mistakes.push(format!("line {line}: `{}` is `{text}`, not a whole number", sheet.header[index]));
+                    mistakes.push(format!(
+                        "line {line}: `{}` is `{text}`, not a whole number",
+                        sheet.header[index]
+                    ));
                 }
                 number
             };
@@ -119,7 +124,9 @@ impl Listing {
                 && let [class] = &classes[..]
             {
                 match target {
-                    None if mistakes.len() == before => mistakes.push(format!("line {line}: the class has no number")),
+                    None if mistakes.len() == before => {
+                        mistakes.push(format!("line {line}: the class has no number"))
+                    }
                     None => {}
                     Some(number) => {
                         let first = targets.entry(class.clone()).or_insert((number, *line));
@@ -143,7 +150,12 @@ impl Listing {
                 place: format!("line {line}"),
                 fold,
                 classes,
-                texts: texts.iter().map(|&index| Some(cells[index].trim()).filter(|text| !text.is_empty()).map(str::to_owned)).collect(),
+                texts: texts
+                    .iter()
+                    .map(|&index| {
+                        Some(cells[index].trim()).filter(|text| !text.is_empty()).map(str::to_owned)
+                    })
+                    .collect(),
             });
         }
         refuse(mistakes, || format!("`{}` cannot be used", sheet.path.display()))?;
@@ -236,12 +248,18 @@ impl Listing {
     /// # Errors
     /// [`StageError::Failed`] if a clip was not declared; [`StageError::Cache`] if the cache cannot be written.
     pub fn write(self, io: &mut StageIo<'_>) -> Result<(), StageError> {
-        let digests: BTreeMap<&str, String> =
-            io.sources().iter().map(|source| (source.label.as_str(), source.file.digest.to_string())).collect();
+        let digests: BTreeMap<&str, String> = io
+            .sources()
+            .iter()
+            .map(|source| (source.label.as_str(), source.file.digest.to_string()))
+            .collect();
         let digest = |clip: &Clip| {
             digests.get(clip.id.as_str()).cloned().ok_or_else(|| {
-                StageError::failed(format!("the list of clips changed while the pipeline ran: `{}` is new", clip.id))
-                    .help("run again; nothing was recorded")
+                StageError::failed(format!(
+                    "the list of clips changed while the pipeline ran: `{}` is new",
+                    clip.id
+                ))
+                .help("run again; nothing was recorded")
             })
         };
         let digests: Vec<String> = self.clips.iter().map(digest).collect::<Result<_, _>>()?;
@@ -256,15 +274,19 @@ impl Listing {
         let (meta, labels) = self.labels().to_table()?;
         let mut ids = Vec::with_capacity(self.clips.len());
         let (mut paths, mut folds) = (ids.clone(), Vec::with_capacity(self.clips.len()));
-        let mut texts: Vec<Vec<Option<String>>> = vec![Vec::with_capacity(self.clips.len()); self.texts.len()];
+        let mut texts: Vec<Vec<Option<String>>> =
+            vec![Vec::with_capacity(self.clips.len()); self.texts.len()];
         for clip in self.clips {
             ids.push(clip.id);
             paths.push(clip.path);
             folds.push(clip.fold);
             texts.iter_mut().zip(clip.texts).for_each(|(column, value)| column.push(value));
         }
-        let mut columns =
-            vec![("clip_id", Values::Text(ids)), ("path", Values::Text(paths)), ("digest", Values::Text(digests))];
+        let mut columns = vec![
+            ("clip_id", Values::Text(ids)),
+            ("path", Values::Text(paths)),
+            ("digest", Values::Text(digests)),
+        ];
         if self.has_folds {
             columns.push(("fold", Values::MaybeInt(folds)));
         }

@@ -7,7 +7,6 @@ mod listing;
 mod sheet;
 mod synth;
 
-
 pub use self::csv::{CsvParams, DatasetCsv};
 pub use esc50::{DatasetEsc50, Esc50Params, Esc50Subset};
 pub use folder::{DatasetFolder, FolderParams};

@@ -29,10 +29,11 @@ impl Sheet {
             return Err(StageError::failed(message).help("name the file, or use `dataset.folder`"));
         }
         let bytes = fs_err::read(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                StageError::failed(format!("the CSV file `{}` does not exist", path.display()))
-                    .help(format!("relative paths are taken from the current directory{}", current_directory()))
-            }
+            std::io::ErrorKind::NotFound => StageError::failed(format!(
+                "the CSV file `{}` does not exist",
+                path.display()
+            ))
+            .help(format!("relative paths are taken from the current directory{}", current_directory())),
             _ => StageError::failed(error.to_string()),
         })?;
         Self::parse(path, &bytes, delimiter)
@@ -78,19 +79,20 @@ impl Sheet {
         if let [only] = &self.header[..] {
             let other = [',', ';', '\t', '|'].into_iter().find(|&c| c != delimiter && only.contains(c));
             if let Some(other) = other {
-                let message =
-                    format!("`{shown}` has one column, `{only}`: its cells seem to be separated by {other:?}");
-                return Err(StageError::failed(message).help(format!("set `delimiter: {other:?}`").replace('\'', "\"")));
+                let message = format!(
+                    "`{shown}` has one column, `{only}`: its cells seem to be separated by {other:?}"
+                );
+                return Err(StageError::failed(message)
+                    .help(format!("set `delimiter: {other:?}`").replace('\'', "\"")));
             }
         }
         if self.rows.is_empty() {
             return Err(StageError::failed(format!("`{shown}` has a header but no rows")));
         }
-        let ragged = self
-            .rows
-            .iter()
-            .filter(|(_, cells)| cells.len() != self.header.len())
-            .map(|(line, cells)| format!("line {line}: {} cells instead of {}", cells.len(), self.header.len()));
+        let ragged =
+            self.rows.iter().filter(|(_, cells)| cells.len() != self.header.len()).map(|(line, cells)| {
+                format!("line {line}: {} cells instead of {}", cells.len(), self.header.len())
+            });
         refuse(ragged, || format!("`{shown}` has rows that do not fit its header"))
             .map_err(|error| error.help("quote cells that contain the separator or a quotation mark"))
     }
@@ -163,7 +165,10 @@ mod tests {
     fn what_is_wrong_with_a_file_is_said_with_its_line() {
         refused(b"", "`x.csv` is empty");
         refused(b"path,fold\n", "has a header but no rows");
-        refused(b"path,fold\na,1\nb\nc,1,2\n", "line 3: 1 cells instead of 2\n  line 4: 3 cells instead of 2");
+        refused(
+            b"path,fold\na,1\nb\nc,1,2\n",
+            "line 3: 1 cells instead of 2\n  line 4: 3 cells instead of 2",
+        );
         refused(b"path;fold\na;1\n", "set `delimiter: \";\"`");
         refused(b"path,fold\na,1\n\xE9,2\n", "line 3: not UTF-8");
         refused(b"\xFF\xFEp\0", "UTF-16");
@@ -171,7 +176,8 @@ mod tests {
 
     #[test]
     fn a_byte_order_mark_and_quotes_are_no_obstacle() {
-        let sheet = Sheet::parse(Path::new("x.csv"), b"\xEF\xBB\xBFpath, fold\n\"a,b\nc\",1\nd,2\n", ',').unwrap();
+        let sheet =
+            Sheet::parse(Path::new("x.csv"), b"\xEF\xBB\xBFpath, fold\n\"a,b\nc\",1\nd,2\n", ',').unwrap();
         assert_eq!(sheet.header, ["path", "fold"]);
         assert_eq!(sheet.rows[0], (2, vec!["a,b\nc".to_owned(), "1".to_owned()]));
         assert_eq!(sheet.rows[1].0, 4);

@@ -45,12 +45,16 @@ impl Stage for DatasetSynth {
         let mut events: BTreeMap<String, Vec<Event>> = BTreeMap::new();
         let rows = (0..count).step_by(AT_ONCE).flat_map(|from| {
             let indices = from..(from + AT_ONCE).min(count);
-            let made: Vec<SynthClip> = indices.into_par_iter().map(|index| synth_clip(params, index)).collect();
+            let made: Vec<SynthClip> =
+                indices.into_par_iter().map(|index| synth_clip(params, index)).collect();
             made.into_iter()
                 .map(|made| {
                     let (id, row) = row(&made)?;
                     truth.push((clip(&made, &classes), row.hash().to_string()));
-                    events.insert(id.clone(), made.events.iter().map(|event| Event::of(event, &classes)).collect());
+                    events.insert(
+                        id.clone(),
+                        made.events.iter().map(|event| Event::of(event, &classes)).collect(),
+                    );
                     Ok((id, row))
                 })
                 .collect::<Vec<_>>()
@@ -85,7 +89,8 @@ fn row(made: &SynthClip) -> Result<(String, Row), StageError> {
 }
 
 fn clip(made: &SynthClip, classes: &[String]) -> Clip {
-    let mut present: Vec<String> = made.events.iter().filter_map(|event| classes.get(event.class).cloned()).collect();
+    let mut present: Vec<String> =
+        made.events.iter().filter_map(|event| classes.get(event.class).cloned()).collect();
     present.sort();
     present.dedup();
     Clip {
@@ -111,8 +116,10 @@ fn audio_meta(params: &SynthParams) -> Result<Meta, StageError> {
 }
 
 fn events_table(events: BTreeMap<String, Vec<Event>>) -> Result<arrow_array::RecordBatch, StageError> {
-    let flat: Vec<(String, Event)> =
-        events.into_iter().flat_map(|(id, events)| events.into_iter().map(move |event| (id.clone(), event))).collect();
+    let flat: Vec<(String, Event)> = events
+        .into_iter()
+        .flat_map(|(id, events)| events.into_iter().map(move |event| (id.clone(), event)))
+        .collect();
     let number = |value: fn(&Event) -> f64| {
         columns::Values::Number(flat.iter().map(|(_, event)| Some(value(event))).collect())
     };

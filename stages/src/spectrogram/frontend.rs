@@ -97,7 +97,9 @@ impl Frontend {
         match self.settings.kind {
             Kind::ThreeResolution if self.settings.frames.is_some() => None,
             Kind::ThreeResolution => Some(IMAGE_FRAMES_PER_SECOND),
-            _ => self.settings.transforms.first().map(|transform| f64::from(self.rate) / transform.hop as f64),
+            _ => {
+                self.settings.transforms.first().map(|transform| f64::from(self.rate) / transform.hop as f64)
+            }
         }
     }
 

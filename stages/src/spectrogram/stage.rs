@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 use sndpipe_cache::{Meta, Row, Values};
 use sndpipe_engine::{
-    Kind as Artefact, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, StageError, StageIo, Upstream,
+    Kind as Artefact, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, StageError,
+    StageIo, Upstream,
 };
 
 use super::frontend::{Frontend, SpectrogramError};
@@ -39,16 +40,21 @@ impl MapStage for SpectrogramStage {
 
     fn check_wiring(params: &SpectrogramParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
         // Whatever makes audio calls its rate so.
-        let rate = upstream.iter().find(|wired| wired.port == "audio").and_then(|wired| wired.stage.params().get("sample_rate"));
+        let rate = upstream
+            .iter()
+            .find(|wired| wired.port == "audio")
+            .and_then(|wired| wired.stage.params().get("sample_rate"));
         let rate = rate.and_then(|rate| u32::try_from(rate.as_u64()?).ok());
         match rate.map(|rate| Frontend::new(params, rate)) {
-            Some(Err(SpectrogramError::Param { field, message })) => vec![ParamError::new(at(&field), message)],
+            Some(Err(SpectrogramError::Param { field, message })) => {
+                vec![ParamError::new(at(&field), message)]
+            }
             _ => Vec::new(),
         }
     }
 
     fn input(_: &SpectrogramParams) -> Port {
-        Port::new("audio", Artefact::Audio).reading(&["clip_id", "values"])
+        Port::new("audio", Artefact::Audio)
     }
 
     fn output(_: &SpectrogramParams) -> Output {
@@ -62,7 +68,8 @@ impl MapStage for SpectrogramStage {
             let message = format!("the audio has {} channels, a spectrogram is of one", audio.channels);
             return Err(StageError::failed(message).help("decode with `channels: mono` or `channels: first`"));
         }
-        let frontend = Frontend::new(params, audio.sample_rate).map_err(|error| StageError::failed(error.to_string()))?;
+        let frontend = Frontend::new(params, audio.sample_rate)
+            .map_err(|error| StageError::failed(error.to_string()))?;
         let mut recipe = meta.get("recipe").and_then(Value::as_object).cloned().unwrap_or_else(Map::new);
         let own = serde_json::to_value(params).map_err(|error| StageError::failed(error.to_string()))?;
         recipe.insert("spectrogram".to_owned(), own);

@@ -54,7 +54,8 @@ impl ClipFacts {
 
     /// The clips at some positions with their classes, for [`super::draw::draw`].
     pub fn with_classes(&self, positions: &[usize]) -> Vec<(&str, Vec<usize>)> {
-        let classes = |at: usize| self.classes.as_ref().map(|classes| classes[at].clone()).unwrap_or_default();
+        let classes =
+            |at: usize| self.classes.as_ref().map(|classes| classes[at].clone()).unwrap_or_default();
         positions.iter().map(|&at| (self.ids[at].as_str(), classes(at))).collect()
     }
 
@@ -62,6 +63,10 @@ impl ClipFacts {
     pub fn pairs(&self) -> BTreeMap<usize, (&str, &[usize])> {
         let Some(uploaders) = &self.uploaders else { return BTreeMap::new() };
         let classes = |at: usize| self.classes.as_ref().map_or(&[][..], |classes| &classes[at]);
-        uploaders.iter().enumerate().filter_map(|(at, uploader)| Some((at, (uploader.as_deref()?, classes(at))))).collect()
+        uploaders
+            .iter()
+            .enumerate()
+            .filter_map(|(at, uploader)| Some((at, (uploader.as_deref()?, classes(at)))))
+            .collect()
     }
 }

@@ -52,10 +52,20 @@ pub(super) fn count(facts: &ClipFacts, split: &Split) -> Vec<Leak> {
         if clips == 0 {
             continue;
         }
-        let uploaders = of(subset).filter_map(|at| pairs.get(&at)).map(|(uploader, _)| *uploader).collect::<BTreeSet<_>>().len();
+        let uploaders = of(subset)
+            .filter_map(|at| pairs.get(&at))
+            .map(|(uploader, _)| *uploader)
+            .collect::<BTreeSet<_>>()
+            .len();
         let judged = known && subset != Subset::Train;
-        let shared: Vec<_> = of(subset).filter_map(|at| pairs.get(&at)).filter(|(uploader, _)| people.contains(uploader)).collect();
-        let within = shared.iter().filter(|(uploader, classes)| classes.iter().any(|&class| their.contains(&(*uploader, class)))).count();
+        let shared: Vec<_> = of(subset)
+            .filter_map(|at| pairs.get(&at))
+            .filter(|(uploader, _)| people.contains(uploader))
+            .collect();
+        let within = shared
+            .iter()
+            .filter(|(uploader, classes)| classes.iter().any(|&class| their.contains(&(*uploader, class))))
+            .count();
         let number = |n: usize, told: bool| told.then(|| i64::try_from(n).unwrap_or(i64::MAX));
         rows.push(Leak {
             subset,
@@ -89,7 +99,8 @@ fn table(rows: &[Leak]) -> Result<RecordBatch, StageError> {
 /// [`StageError::Failed`] if no clip is left for training or testing.
 pub(super) fn write(facts: &ClipFacts, split: &Split, io: &mut StageIo<'_>) -> Result<(), StageError> {
     if split.of(Subset::Train).next().is_none() {
-        return Err(StageError::failed("the split leaves no clip for training").help("take fewer clips for validation and test"));
+        return Err(StageError::failed("the split leaves no clip for training")
+            .help("take fewer clips for validation and test"));
     }
     let rows = count(facts, split);
     io.write_table("split", Meta::new(), &split.to_table()?)?;
@@ -102,7 +113,9 @@ mod tests {
 
     #[test]
     fn clips_of_one_person_are_told_apart_by_class() {
-        let clip = |id: &str, person: Option<&str>, class: usize, subset| (id.to_owned(), person.map(str::to_owned), vec![class], subset);
+        let clip = |id: &str, person: Option<&str>, class: usize, subset| {
+            (id.to_owned(), person.map(str::to_owned), vec![class], subset)
+        };
         let clips = [
             clip("a", Some("ann"), 0, Subset::Train),
             clip("b", Some("bob"), 1, Subset::Train),

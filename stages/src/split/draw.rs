@@ -40,11 +40,18 @@ pub(super) fn draw(clips: &[(&str, Vec<usize>)], shares: &[f64], seed: u64) -> V
         }
     }
     let wanted = |n: usize| shares.iter().map(|share| share * n as f64).collect::<Vec<f64>>();
-    let mut short: BTreeMap<usize, Vec<f64>> = groups.iter().map(|(&class, members)| (class, wanted(members.len()))).collect();
+    let mut short: BTreeMap<usize, Vec<f64>> =
+        groups.iter().map(|(&class, members)| (class, wanted(members.len()))).collect();
     let mut short_of_clips = wanted(clips.len());
-    let mut left: BTreeMap<usize, usize> = groups.iter().map(|(&class, members)| (class, members.len())).collect();
+    let mut left: BTreeMap<usize, usize> =
+        groups.iter().map(|(&class, members)| (class, members.len())).collect();
     let mut subset = vec![usize::MAX; clips.len()];
-    while let Some(class) = left.iter().filter(|(_, n)| **n > 0).min_by_key(|(class, n)| (**class == usize::MAX, **n)).map(|(&class, _)| class) {
+    while let Some(class) = left
+        .iter()
+        .filter(|(_, n)| **n > 0)
+        .min_by_key(|(class, n)| (**class == usize::MAX, **n))
+        .map(|(&class, _)| class)
+    {
         for &position in &groups[&class] {
             if subset[position] != usize::MAX {
                 continue;
@@ -53,7 +60,9 @@ pub(super) fn draw(clips: &[(&str, Vec<usize>)], shares: &[f64], seed: u64) -> V
             let best = (0..shares.len())
                 .filter(|&at| shares[at] > 0.0)
                 .reduce(|best, at| {
-                    let better = of_class[at].total_cmp(&of_class[best]).then(short_of_clips[at].total_cmp(&short_of_clips[best]));
+                    let better = of_class[at]
+                        .total_cmp(&of_class[best])
+                        .then(short_of_clips[at].total_cmp(&short_of_clips[best]));
                     if better.is_gt() { at } else { best }
                 })
                 .unwrap_or(0);
@@ -113,7 +122,12 @@ mod tests {
         let clips: Vec<(&str, Vec<usize>)> = names
             .iter()
             .enumerate()
-            .map(|(n, name)| (name.as_str(), [(2, 0), (3, 1)].iter().filter(|(by, _)| n % by == 0).map(|&(_, c)| c).collect()))
+            .map(|(n, name)| {
+                (
+                    name.as_str(),
+                    [(2, 0), (3, 1)].iter().filter(|(by, _)| n % by == 0).map(|&(_, c)| c).collect(),
+                )
+            })
             .collect();
         let subsets = draw(&clips, &[0.75, 0.25], 0);
         let second = |test: &dyn Fn(usize) -> bool| (0..120).filter(|&n| test(n) && subsets[n] == 1).count();

@@ -118,7 +118,10 @@ impl Stage for SplitFolds {
     fn check(params: &FoldsParams) -> Vec<ParamError> {
         match params.val {
             Validation::Share(share) if !(share > 0.0 && share < 1.0) => {
-                vec![ParamError::new("val", format!("{share} is outside 0..1")).help("a share of the clips, or `none`, or `next_fold`")]
+                vec![
+                    ParamError::new("val", format!("{share} is outside 0..1"))
+                        .help("a share of the clips, or `none`, or `next_fold`"),
+                ]
             }
             _ => Vec::new(),
         }
@@ -143,16 +146,22 @@ fn split(params: &FoldsParams, facts: &ClipFacts, folds: &[Option<i64>]) -> Resu
     let homeless: Vec<&str> =
         facts.ids.iter().zip(folds).filter(|(_, fold)| fold.is_none()).map(|(id, _)| id.as_str()).collect();
     if let Some(first) = homeless.first() {
-        let message = format!("{} of {} clips are in no fold, the first is `{first}`", homeless.len(), facts.ids.len());
+        let message =
+            format!("{} of {} clips are in no fold, the first is `{first}`", homeless.len(), facts.ids.len());
         return Err(StageError::failed(message).help("give every clip a fold, or use `split.random`"));
     }
     let known: BTreeSet<i64> = folds.iter().flatten().copied().collect();
     if !known.contains(&params.test) {
         let names: Vec<String> = known.iter().map(i64::to_string).collect();
-        return Err(StageError::failed(format!("there is no fold {}; the folds are {}", params.test, names.join(", "))));
+        return Err(StageError::failed(format!(
+            "there is no fold {}; the folds are {}",
+            params.test,
+            names.join(", ")
+        )));
     }
     let next = known.range(params.test + 1..).next().or_else(|| known.first()).copied();
-    let validates = |fold: i64| params.val == Validation::NextFold && Some(fold) == next && fold != params.test;
+    let validates =
+        |fold: i64| params.val == Validation::NextFold && Some(fold) == next && fold != params.test;
     let mut clips: BTreeMap<String, Subset> = BTreeMap::new();
     let mut rest = Vec::new();
     for (at, (id, fold)) in facts.ids.iter().zip(folds.iter().flatten()).enumerate() {
@@ -206,14 +215,19 @@ mod tests {
         assert_eq!(counts(&params(2, "0.1")), [72, 8, 20]);
         let (facts, folds) = facts(100);
         let last = split(&params(5, "\"next_fold\""), &facts, &folds).unwrap();
-        assert!(last.of(Subset::Val).all(|id| id[1..].parse::<usize>().unwrap() % 5 == 0), "after the last comes the first");
+        assert!(
+            last.of(Subset::Val).all(|id| id[1..].parse::<usize>().unwrap() % 5 == 0),
+            "after the last comes the first"
+        );
     }
 
     #[test]
     fn a_share_for_validation_is_spread_over_the_classes() {
         let (facts, folds) = facts(100);
         let split = split(&params(1, "0.25"), &facts, &folds).unwrap();
-        let of_class = |class| split.of(Subset::Val).filter(|id| id[1..].parse::<usize>().unwrap() / 5 % 2 == class).count();
+        let of_class = |class| {
+            split.of(Subset::Val).filter(|id| id[1..].parse::<usize>().unwrap() / 5 % 2 == class).count()
+        };
         assert_eq!([of_class(0), of_class(1)], [10, 10]);
     }
 
@@ -226,11 +240,16 @@ mod tests {
 
     #[test]
     fn impossible_splits_are_refused() {
-        refused(&params(1, "\"none\""), &[Some(1), None, None], "2 of 3 clips are in no fold, the first is `c1`");
+        refused(
+            &params(1, "\"none\""),
+            &[Some(1), None, None],
+            "2 of 3 clips are in no fold, the first is `c1`",
+        );
         refused(&params(7, "\"none\""), &[Some(1), Some(3)], "there is no fold 7; the folds are 1, 3");
         refused(&params(1, "\"next_fold\""), &[Some(1), Some(1)], "no clip is left for validation");
         assert_eq!(SplitFolds::check(&params(1, "1.5"))[0].message, "1.5 is outside 0..1");
-        let error = serde_json::from_str::<FoldsParams>("{\"test\": 1, \"val\": \"nxt\"}").unwrap_err().to_string();
+        let error =
+            serde_json::from_str::<FoldsParams>("{\"test\": 1, \"val\": \"nxt\"}").unwrap_err().to_string();
         assert!(error.contains("`none`, `next_fold` or a share"), "{error}");
     }
 }

@@ -35,7 +35,8 @@ impl SplitRandom {
 impl Stage for SplitRandom {
     const NAME: &'static str = Self::KIND;
     const VERSION: u32 = 1;
-    const SOURCE: &'static str = "Sechidis, Tsoumakas, Vlahavas, On the Stratification of Multi-Label Data, ECML PKDD 2011";
+    const SOURCE: &'static str =
+        "Sechidis, Tsoumakas, Vlahavas, On the Stratification of Multi-Label Data, ECML PKDD 2011";
     type Params = RandomParams;
 
     fn check(params: &RandomParams) -> Vec<ParamError> {
@@ -47,7 +48,10 @@ impl Stage for SplitRandom {
             errors.push(ParamError::new("val", format!("{} is outside 0..1", params.val)));
         }
         if errors.is_empty() && params.test + params.val >= 1.0 {
-            let message = format!("{} for testing and {} for validation leave nothing for training", params.test, params.val);
+            let message = format!(
+                "{} for testing and {} for validation leave nothing for training",
+                params.test, params.val
+            );
             errors.push(ParamError::new("", message).help("the two shares together must stay below 1"));
         }
         errors
@@ -76,7 +80,11 @@ fn split(params: &RandomParams, facts: &ClipFacts) -> Result<Split, StageError> 
     let split = Split { clips };
     for (subset, share) in [(Subset::Test, params.test), (Subset::Val, params.val)] {
         if share > 0.0 && split.of(subset).next().is_none() {
-            let message = format!("a share of {share} of {} clips leaves none for `{}`", facts.ids.len(), subset.name());
+            let message = format!(
+                "a share of {share} of {} clips leaves none for `{}`",
+                facts.ids.len(),
+                subset.name()
+            );
             return Err(StageError::failed(message).help("take a larger share"));
         }
     }
@@ -90,10 +98,12 @@ mod tests {
     #[test]
     fn shares_hold_for_every_class() {
         let ids: Vec<String> = (0..90).map(|at| format!("c{at}")).collect();
-        let facts = ClipFacts { classes: Some((0..90).map(|at| vec![at % 3]).collect()), ids, uploaders: None };
+        let facts =
+            ClipFacts { classes: Some((0..90).map(|at| vec![at % 3]).collect()), ids, uploaders: None };
         let split = split(&RandomParams { test: 0.2, val: 0.1, seed: 5 }, &facts).unwrap();
         for class in 0..3 {
-            let count = |subset| split.of(subset).filter(|id| id[1..].parse::<usize>().unwrap() % 3 == class).count();
+            let count =
+                |subset| split.of(subset).filter(|id| id[1..].parse::<usize>().unwrap() % 3 == class).count();
             assert_eq!(Subset::ALL.map(count), [21, 3, 6]);
         }
     }

@@ -26,8 +26,14 @@ fn sandbox() -> Sandbox {
 #[test]
 fn what_goes_through_a_program_unchanged_keeps_its_content() {
     let sandbox = sandbox();
-    for (input, source, output, kind) in [("clips", "clips", 0, "clips"), ("clips.labels", "clips", 1, "labels"), ("audio", "audio", 0, "audio")] {
-        let with = format!("program: [cp, '{{in.x}}', '{{out.y}}'], inputs: {{ x: {kind} }}, outputs: {{ y: {kind} }}");
+    for (input, source, output, kind) in [
+        ("clips", "clips", 0, "clips"),
+        ("clips.labels", "clips", 1, "labels"),
+        ("audio", "audio", 0, "audio"),
+    ] {
+        let with = format!(
+            "program: [cp, '{{in.x}}', '{{out.y}}'], inputs: {{ x: {kind} }}, outputs: {{ y: {kind} }}"
+        );
         let ran = sandbox.run(&stages(input, &with));
         if kind == "audio" {
             // The recipe says that a program had its hands in it; the rows are the same.
@@ -48,7 +54,8 @@ fn only_declared_columns_are_handed_over_and_count() {
     let sandbox = sandbox();
     let with = "program: [cp, '{in.x}', '{out.y}'], inputs: { x: clips }, reads: { x: [clip_id, path] }, outputs: { y: table }";
     let ran = sandbox.run(&stages("clips", with));
-    let names: Vec<_> = ran.table("ours", 0).schema().fields().iter().map(|field| field.name().clone()).collect();
+    let names: Vec<_> =
+        ran.table("ours", 0).schema().fields().iter().map(|field| field.name().clone()).collect();
     assert_eq!(names, ["clip_id", "path"]);
     let text = fs_err::read_to_string(sandbox.path("data/data.csv")).unwrap();
     sandbox.file("data/data.csv", text.replace("CC0", "CC-BY"));
@@ -79,7 +86,10 @@ fn the_environment_is_what_was_asked_for() {
     let with = "program: [sh, DIR/env.sh], files: [DIR/env.sh], env: { FLAVOUR: sour }, inputs: { x: clips }, outputs: { y: file }";
     let ran = sandbox.run(&stages("clips", with));
     let text = String::from_utf8(ran.store.read_blob(&ran.manifest("ours", 0)).unwrap()).unwrap();
-    assert!(text.contains("FLAVOUR=sour\n") && text.contains("PATH=") && text.contains("SNDPIPE_DEVICE=cpu"), "{text}");
+    assert!(
+        text.contains("FLAVOUR=sour\n") && text.contains("PATH=") && text.contains("SNDPIPE_DEVICE=cpu"),
+        "{text}"
+    );
     assert!(!text.contains("CARGO"), "{text}");
     assert!(text.trim_end().lines().last().unwrap().contains("cache/work-v1"), "{text}");
 }
@@ -93,22 +103,36 @@ fn fails(input: &str, with: &str, expected: &str) {
 
 #[test]
 fn what_comes_back_is_checked() {
-    let copy = |kind: &str| format!("program: [cp, '{{in.x}}', '{{out.y}}'], inputs: {{ x: clips }}, outputs: {{ y: {kind} }}");
+    let copy = |kind: &str| {
+        format!("program: [cp, '{{in.x}}', '{{out.y}}'], inputs: {{ x: clips }}, outputs: {{ y: {kind} }}")
+    };
     fails("clips", &copy("labels"), "output `y` (labels): the table has no");
     fails("clips", &copy("split"), "output `y` (split): the table has no");
     fails("clips", &copy("metrics"), "output `y` (metrics): the table has no");
     fails("clips", &copy("features"), "output `y` (features): no Arrow IPC file");
     fails("clips", &copy("model"), "output `y` (model): no safetensors file");
     fails("audio", &copy("table").replace("x: clips", "x: audio"), "output `y` (table): no Parquet file");
-    fails("audio", &copy("features").replace("x: clips", "x: audio"), "no column `values`; its columns are clip_id, frames, samples");
-    fails("clips", "program: ['true'], inputs: { x: clips }, outputs: { y: table }", "the program did not write its output `y`");
+    fails(
+        "audio",
+        &copy("features").replace("x: clips", "x: audio"),
+        "no column `values`; its columns are clip_id, frames, samples",
+    );
+    fails(
+        "clips",
+        "program: ['true'], inputs: { x: clips }, outputs: { y: table }",
+        "the program did not write its output `y`",
+    );
 }
 
 #[test]
 fn a_failing_program_is_quoted() {
     let with = "program: [sh, -c, 'echo out; echo the milk is sour >&2; exit 3'], inputs: { x: clips }, outputs: { y: file }";
     fails("clips", with, "ended with status 3\n  the milk is sour / `sndpipe logs`");
-    fails("clips", "program: [sh, -c, 'kill -9 $$'], inputs: { x: clips }, outputs: { y: file }", "was ended by signal 9");
+    fails(
+        "clips",
+        "program: [sh, -c, 'kill -9 $$'], inputs: { x: clips }, outputs: { y: file }",
+        "was ended by signal 9",
+    );
 }
 
 /// Whether a process with this argument is alive.
@@ -140,7 +164,8 @@ fn a_program_that_ignores_the_request_is_killed() {
 #[test]
 fn a_stopped_run_stops_its_program() {
     let sandbox = sandbox();
-    let with = "program: [sh, -c, 'touch DIR/started; sleep 6161.5'], inputs: { x: clips }, outputs: { y: file }";
+    let with =
+        "program: [sh, -c, 'touch DIR/started; sleep 6161.5'], inputs: { x: clips }, outputs: { y: file }";
     let cancel = AtomicBool::new(false);
     let ran = std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -106,8 +106,16 @@ fn broken_data_sets_are_refused_by_the_plan() {
     refused("path,class\na.wav,x\nsub\\b.wav,y\n", "", "write paths with `/`");
     refused("path,class\na.wav,x\n.,y\n", "", "`.` (line 3) is a folder");
     refused("path,class\na.wav,xx\nb.wav,y\n", ", classes: [x, y]", "line 2: `xx`");
-    refused("path,class,n\na.wav,x,1\nb.wav,x,2\n", ", target: n", "line 3: the class `x` has number 2, on line 2 it has 1");
-    refused("path,class,n\na.wav,x,1\nb.wav,y,1\n", ", target: n", "number 1 is `x` on line 2 and `y` on line 3");
+    refused(
+        "path,class,n\na.wav,x,1\nb.wav,x,2\n",
+        ", target: n",
+        "line 3: the class `x` has number 2, on line 2 it has 1",
+    );
+    refused(
+        "path,class,n\na.wav,x,1\nb.wav,y,1\n",
+        ", target: n",
+        "number 1 is `x` on line 2 and `y` on line 3",
+    );
     refused("path,class\n", "", "has a header but no rows");
     refused("", "", "is empty");
     let sandbox = Sandbox::new();
@@ -128,9 +136,15 @@ fn many_missing_files_are_counted() {
 #[test]
 fn contradicting_parameters_are_refused() {
     let sandbox = Sandbox::new();
-    let stages = CSV.replace(" } }", ", keep: [fold, x, x], classes: [a, a], target: t, class_separator: '' } }");
+    let stages =
+        CSV.replace(" } }", ", keep: [fold, x, x], classes: [a, a], target: t, class_separator: '' } }");
     let said = sandbox.refused(&stages);
-    for part in ["`fold` is a column that the table of clips has anyway", "`x` is listed twice", "`a` is listed twice", "separates nothing"] {
+    for part in [
+        "`fold` is a column that the table of clips has anyway",
+        "`x` is listed twice",
+        "`a` is listed twice",
+        "separates nothing",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
@@ -151,21 +165,30 @@ fn a_folder_for_each_class() {
     sandbox.tone("sounds/stray.wav", 250.0);
     assert!(sandbox.refused(stages).contains("`stray.wav` lies in no folder of a class"));
     assert!(sandbox.refused(&stages.replace("sounds", "nowhere")).contains("nowhere` does not exist"));
-    assert!(sandbox.refused(&stages.replace("DIR/sounds", "DIR/sounds/dog, extensions: [flac]")).contains("holds no folder with audio files (flac)"));
+    assert!(
+        sandbox
+            .refused(&stages.replace("DIR/sounds", "DIR/sounds/dog, extensions: [flac]"))
+            .contains("holds no folder with audio files (flac)")
+    );
 }
 
 #[test]
 fn the_official_layout_of_esc_50() {
     let sandbox = Sandbox::new();
     let mut text = "filename,fold,target,category,esc10,src_file,take\n".to_owned();
-    for (name, target, class, esc10) in [("1-1-A-0", 0, "dog", "True"), ("2-9-A-3", 3, "cow", "False"), ("3-5-A-38", 38, "water", "True")] {
+    for (name, target, class, esc10) in
+        [("1-1-A-0", 0, "dog", "True"), ("2-9-A-3", 3, "cow", "False"), ("3-5-A-38", 38, "water", "True")]
+    {
         sandbox.tone(&format!("esc/audio/{name}.wav"), 400.0);
         text.push_str(&format!("{name}.wav,{},{target},{class},{esc10},5,A\n", &name[..1]));
     }
     sandbox.file("esc/meta/esc50.csv", text);
     let stages = "stages:\n  clips: { uses: dataset.esc50, with: { root: DIR/esc } }\n";
     let ran = sandbox.run(stages);
-    assert_eq!(ran.column("clips", 0, "path"), ["audio/1-1-A-0.wav", "audio/2-9-A-3.wav", "audio/3-5-A-38.wav"]);
+    assert_eq!(
+        ran.column("clips", 0, "path"),
+        ["audio/1-1-A-0.wav", "audio/2-9-A-3.wav", "audio/3-5-A-38.wav"]
+    );
     assert_eq!(ran.manifest("clips", 1).meta["classes"], serde_json::json!(["dog", "cow", "water"]));
     let ten = sandbox.run(&stages.replace(" } }", ", subset: esc10 } }"));
     assert_eq!(ten.column("clips", 0, "clip_id"), ["1-1-A-0.wav", "3-5-A-38.wav"]);

@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 use arrow_array::RecordBatch;
 use sndpipe_cache::{Digest, Manifest, Store};
 use sndpipe_engine::{
-    Device, Graph, Outcome, RowCounts, RunOptions, RunReport, ScanError, Silent, Sources, SpecErrors, load, run,
+    Device, Graph, Outcome, RowCounts, RunOptions, RunReport, ScanError, Silent, Sources, SpecErrors, load,
+    run,
 };
 use sndpipe_stages::registry;
 
@@ -51,7 +52,12 @@ impl Sandbox {
     pub fn tone(&self, name: &str, hertz: f32) -> PathBuf {
         let path = self.path(name);
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
-        let spec = hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 8000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
         let mut writer = hound::WavWriter::create(&path, spec).unwrap();
         for n in 0..800 {
             let phase = std::f32::consts::TAU * hertz * n as f32 / 8000.0;
@@ -66,7 +72,12 @@ impl Sandbox {
         let mut text = "path,class,fold,uploader,license\n".to_owned();
         for n in 0..6 {
             self.tone(&format!("data/{n}.wav"), 200.0 + 100.0 * n as f32);
-            text.push_str(&format!("{n}.wav,{},{},person-{},CC0\n", ["low", "high"][n % 2], n % 3 + 1, n / 2));
+            text.push_str(&format!(
+                "{n}.wav,{},{},person-{},CC0\n",
+                ["low", "high"][n % 2],
+                n % 3 + 1,
+                n / 2
+            ));
         }
         self.file("data/data.csv", text);
     }

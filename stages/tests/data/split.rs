@@ -46,7 +46,9 @@ fn a_clip_without_a_fold_is_an_error() {
     sandbox.tones();
     let text = fs_err::read_to_string(sandbox.path("data/data.csv")).unwrap();
     sandbox.file("data/data.csv", text.replace("4.wav,low,2", "4.wav,low,"));
-    assert!(sandbox.try_run(FOLDS).failure("split").contains("1 of 6 clips are in no fold, the first is `4.wav`"));
+    assert!(
+        sandbox.try_run(FOLDS).failure("split").contains("1 of 6 clips are in no fold, the first is `4.wav`")
+    );
     let unnamed = FOLDS.replace("fold: fold, ", "");
     let graph = sandbox.graph(&unnamed);
     let sources = sndpipe_engine::Sources::scan(&graph, &sandbox.store()).unwrap();
@@ -57,12 +59,16 @@ fn a_clip_without_a_fold_is_an_error() {
 fn a_random_split_needs_sensible_shares() {
     let sandbox = Sandbox::new();
     sandbox.tones();
-    let stages = FOLDS.replace("split.folds", "split.random").replace("test: 1, val: next_fold", "test: 0.34, val: 0.33, seed: 1");
+    let stages = FOLDS
+        .replace("split.folds", "split.random")
+        .replace("test: 1, val: next_fold", "test: 0.34, val: 0.33, seed: 1");
     let ran = sandbox.run(&stages);
     let labels = zip(ran.column("clips", 1, "clip_id"), ran.column("clips", 1, "class"));
     let subsets = ran.column("split", 0, "subset");
     for class in ["low", "high"] {
-        let of_class = |subset: &str| subsets.iter().zip(labels.values()).filter(|(s, c)| *s == subset && *c == class).count();
+        let of_class = |subset: &str| {
+            subsets.iter().zip(labels.values()).filter(|(s, c)| *s == subset && *c == class).count()
+        };
         assert_eq!([of_class("train"), of_class("val"), of_class("test")], [1, 1, 1]);
     }
     assert!(sandbox.refused(&stages.replace("val: 0.33", "val: 0.7")).contains("leave nothing for training"));
@@ -96,7 +102,8 @@ stages:
     ];
     for (fold, expected) in (1..).zip(expected) {
         let table = ran.table(&format!("split[fold={fold}]"), 1);
-        let number = |column, row: usize| sndpipe_stages::columns::maybe_int(&table, column).unwrap()[row].unwrap();
+        let number =
+            |column, row: usize| sndpipe_stages::columns::maybe_int(&table, column).unwrap()[row].unwrap();
         let got = (
             number("within_class", 1),
             number("between_class", 1),

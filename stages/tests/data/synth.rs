@@ -28,7 +28,10 @@ fn the_outputs_belong_together() {
     assert!(ids.iter().zip(&classes).all(|(id, class)| id.starts_with(&format!("{class}-"))));
     assert_eq!(ran.column("clips", 3, "class"), classes);
     // No uploader is on both sides of the split.
-    assert_eq!(sndpipe_stages::columns::maybe_int(&ran.table("split", 1), "shared").unwrap(), [None, Some(0)]);
+    assert_eq!(
+        sndpipe_stages::columns::maybe_int(&ran.table("split", 1), "shared").unwrap(),
+        [None, Some(0)]
+    );
     assert_eq!(ran.manifest("audio", 0).meta["recipe"]["decode"]["normalise"], "peak");
     assert_eq!(ran.manifest("clips", 2).meta["recipe"]["decode"]["normalise"], "none");
 }
@@ -38,7 +41,8 @@ fn more_clips_leave_the_others_as_they_are() {
     let sandbox = Sandbox::new();
     let few = sandbox.run(STAGES);
     let many = sandbox.run(&STAGES.replace("clips_per_class: 6", "clips_per_class: 7"));
-    let digests = |ran: &crate::sandbox::Ran| ran.column("clips", 0, "digest").into_iter().collect::<BTreeSet<_>>();
+    let digests =
+        |ran: &crate::sandbox::Ran| ran.column("clips", 0, "digest").into_iter().collect::<BTreeSet<_>>();
     assert!(digests(&many).is_superset(&digests(&few)));
     assert_eq!((many.rows("audio").computed, many.rows("audio").reused), (4, 24));
 }
@@ -47,5 +51,8 @@ fn more_clips_leave_the_others_as_they_are() {
 fn its_clips_are_no_files() {
     let sandbox = Sandbox::new();
     let said = sandbox.refused(&STAGES.replace("in: clips.audio", "in: clips"));
-    assert!(said.contains("the clips of `dataset.synth` are no files / read its audio: `in: STAGE.audio`"), "{said}");
+    assert!(
+        said.contains("the clips of `dataset.synth` are no files / read its audio: `in: STAGE.audio`"),
+        "{said}"
+    );
 }
