@@ -32,5 +32,5 @@ pub use run::{RunOptions, RunReport, run};
 pub use scan::{SourceFile, SourceScan};
 pub use spec::{Source, Span, SpecError, SpecErrors, did_you_mean, load, schema};
 pub use stage::{
-    MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, Stage, StageError,
+    MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, Stage, StageError, Upstream,
 };

@@ -130,7 +130,11 @@ fn map_key<M: MapStage>(
     io: &StageIo<'_>,
 ) -> Result<Digest, StageError> {
     let mut hasher = Hasher::new("map");
-    hasher.str(M::NAME).u64(u64::from(M::VERSION)).str(&canonical(params));
+    let mut params = params.clone();
+    if let Some(map) = params.as_object_mut() {
+        M::NOT_IN_ROWS.iter().for_each(|name| drop(map.remove(*name)));
+    }
+    hasher.str(M::NAME).u64(u64::from(M::VERSION)).str(&canonical(&params));
     let mapped = io.manifest(&M::input(typed).name)?;
     hasher.str(&mapped.kind).str(&canonical(&serde_json::to_value(&mapped.meta).unwrap_or_default()));
     for port in M::others(typed) {

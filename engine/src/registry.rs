@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::io::StageIo;
 use crate::map;
 use crate::scan::SourceScan;
-use crate::stage::{MapStage, Output, ParamError, Port, Stage, StageError};
+use crate::stage::{MapStage, Output, ParamError, Port, Stage, StageError, Upstream};
 
 /// Every stage kind by name.
 #[derive(Default, Clone)]
@@ -81,6 +81,11 @@ pub trait BoundStage: Send + Sync {
     fn inputs(&self) -> &[Port];
     /// The outputs; the first is the default.
     fn outputs(&self) -> &[Output];
+    /// See [`Stage::check_wiring`].
+    fn check_wiring(&self, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        let _ = upstream;
+        Vec::new()
+    }
     /// See [`Stage::wants_accelerator`].
     fn wants_accelerator(&self) -> bool;
     /// See [`Stage::sources`].
@@ -166,6 +171,9 @@ impl<S: Stage> BoundStage for PlainStage<S> {
     fn outputs(&self) -> &[Output] {
         &self.0.outputs
     }
+    fn check_wiring(&self, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        S::check_wiring(&self.0.typed, upstream)
+    }
     fn wants_accelerator(&self) -> bool {
         S::wants_accelerator(&self.0.typed)
     }
@@ -192,6 +200,9 @@ impl<M: MapStage> BoundStage for MappedStage<M> {
     }
     fn outputs(&self) -> &[Output] {
         &self.0.outputs
+    }
+    fn check_wiring(&self, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        M::check_wiring(&self.0.typed, upstream)
     }
     fn wants_accelerator(&self) -> bool {
         M::wants_accelerator(&self.0.typed)

@@ -6,6 +6,7 @@ use sndpipe_cache::{CacheError, Meta, Row};
 
 use crate::io::StageIo;
 use crate::kind::Kind;
+use crate::registry::BoundStage;
 use crate::scan::SourceScan;
 
 /// An input of a stage.
@@ -80,6 +81,17 @@ impl Output {
     pub fn new(name: &str, kind: Kind) -> Self {
         Self { name: name.to_owned(), kind }
     }
+}
+
+/// What is wired to a port: once for each port that is connected, for a port that collects once for each different stage behind it.
+#[derive(Clone, Copy)]
+pub struct Upstream<'a> {
+    /// The port.
+    pub port: &'a str,
+    /// The stage behind it.
+    pub stage: &'a dyn BoundStage,
+    /// The output of that stage.
+    pub output: &'a Output,
 }
 
 /// A parameter that is out of range or does not fit another one.
@@ -177,6 +189,12 @@ pub trait Stage: Send + Sync + 'static {
     /// The outputs under these parameters; the first is the default.
     fn outputs(params: &Self::Params) -> Vec<Output>;
 
+    /// Checks what is wired to the inputs, for combinations that parameters alone do not show; kinds were checked already.
+    fn check_wiring(params: &Self::Params, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        let _ = (params, upstream);
+        Vec::new()
+    }
+
     /// Whether a run of it wants the accelerator when one was asked for.
     fn wants_accelerator(params: &Self::Params) -> bool {
         let _ = params;
@@ -242,6 +260,8 @@ pub trait MapStage: Send + Sync + 'static {
     const SOURCE: &'static str = "";
     /// What rows are called in the progress line.
     const UNIT: &'static str = "clips";
+    /// Parameters that say what happens to a clip without a row, never what a row holds: rows are reused when they change.
+    const NOT_IN_ROWS: &'static [&'static str] = &[];
     /// What `with:` says; see [`Stage::Params`].
     type Params: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static;
     /// What one run shares between its rows: plans, filters, a network.
@@ -271,6 +291,12 @@ pub trait MapStage: Send + Sync + 'static {
 
     /// The one output.
     fn output(params: &Self::Params) -> Output;
+
+    /// See [`Stage::check_wiring`].
+    fn check_wiring(params: &Self::Params, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        let _ = (params, upstream);
+        Vec::new()
+    }
 
     /// Whether an unusable clip is left out (with its reason in the artefact) rather than failing the stage.
     fn skips(params: &Self::Params) -> bool {

@@ -13,7 +13,7 @@ use super::node::Node;
 use super::params::Params;
 use super::plan::{order, plan};
 use super::source::Source;
-use super::{extend, overrides, wire};
+use super::{extend, overrides, wire, wiring};
 use crate::graph::{Graph, Instance};
 use crate::registry::Registry;
 
@@ -65,6 +65,9 @@ fn build(tree: &Node, registry: &Registry, problems: &mut Vec<Problem>) -> Built
         first[at] = instances.len();
         wire::instances(&plans, at, &first, &matrix, problems, &mut instances);
         stages[at].1 = (first[at]..instances.len()).collect();
+        if problems.is_empty() {
+            wiring::check(&plans[at], first[at], &params, &matrix, &instances, problems);
+        }
     }
     (file.name, instances, stages)
 }

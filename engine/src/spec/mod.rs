@@ -18,6 +18,7 @@ mod schema;
 mod source;
 mod suggest;
 mod wire;
+mod wiring;
 mod wording;
 mod yaml;
 

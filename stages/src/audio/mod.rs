@@ -6,9 +6,11 @@ mod length;
 mod params;
 mod prepare;
 mod resample;
+mod stage;
 
 pub use decode::{DecodeError, DecodeLimits, MAX_CHANNELS, MAX_SAMPLE_RATE, Pcm, decode};
 pub use length::{Length, LengthMode, fit};
 pub use params::{Channels, DecodeParams, Normalise, OnError};
 pub use prepare::{Prepared, normalise, prepare};
 pub use resample::{resample, resampled_len};
+pub use stage::{AudioMeta, Decode};

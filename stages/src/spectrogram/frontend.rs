@@ -92,6 +92,17 @@ impl Frontend {
         }
     }
 
+    /// Returns the frames per second; `None` where every clip is resized to one number of frames.
+    pub fn frame_rate(&self) -> Option<f64> {
+        match self.settings.kind {
+            Kind::ThreeResolution if self.settings.frames.is_some() => None,
+            Kind::ThreeResolution => Some(IMAGE_FRAMES_PER_SECOND),
+            _ => {
+                self.settings.transforms.first().map(|transform| f64::from(self.rate) / transform.hop as f64)
+            }
+        }
+    }
+
     /// Returns the number of frames of a clip of `samples` samples.
     pub fn frames(&self, samples: usize) -> usize {
         match self.settings.kind {

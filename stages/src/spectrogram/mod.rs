@@ -6,6 +6,7 @@ mod mel;
 mod params;
 mod recipe;
 mod settings;
+mod stage;
 mod stft;
 mod window;
 
@@ -16,4 +17,5 @@ pub use params::{
     FrequencyScale, Kind, LogForm, OffsetPlacement, Padding, SpectrogramParams, Spectrum, Storage,
 };
 pub use recipe::Recipe;
+pub use stage::SpectrogramStage;
 pub use window::Window;

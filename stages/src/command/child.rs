@@ -1,0 +1,168 @@
+//! Child processes that end when they should: with their stage, with their time, and with this process.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Read};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use sndpipe_engine::{StageError, StageIo};
+
+/// How long a program has to end by itself after it was asked to.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long is waited between looks.
+const STEP: Duration = Duration::from_millis(20);
+/// Lines of the error output that a message shows.
+const TAIL: usize = 10;
+/// Longer lines are cut into pieces of this many bytes.
+const LINE: u64 = 64 << 10;
+
+struct Line {
+    text: String,
+    is_error: bool,
+}
+
+/// Runs a program to its end; what it prints goes to the stage's log as it comes.
+///
+/// The program leads its own process group. The whole group gets SIGTERM when the run is stopped or the time is up, and SIGKILL two
+/// seconds later, and what is left of it gets SIGKILL when the program ends. If this process dies, the kernel kills
+/// the program (not its children; they see their pipes close).
+///
+/// # Errors
+/// [`StageError::Failed`] if it does not start, takes too long or ends with another status than 0; [`StageError::Interrupted`].
+pub(super) fn run(
+    mut command: Command,
+    timeout: Option<Duration>,
+    io: &StageIo<'_>,
+) -> Result<(), StageError> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    die_with_this_process(&mut command);
+    let started = Instant::now();
+    let mut child =
+        command.spawn().map_err(|error| StageError::failed(format!("`{name}` does not start: {error}")))?;
+    let lines = listen(&mut child);
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| StageError::failed("the program has no process id"))?;
+
+    let mut tail = VecDeque::new();
+    let mut stop: Option<(StageError, Instant, bool)> = None;
+    let mut hear = |line: Line| {
+        io.log(&line.text);
+        if line.is_error {
+            tail.push_back(line.text);
+            if tail.len() > TAIL {
+                tail.pop_front();
+            }
+        }
+    };
+    loop {
+        match lines.recv_timeout(STEP) {
+            Ok(line) => hear(line),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(STEP),
+        }
+        // Looked at without being collected: until then nobody else can have its process id.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if !matches!(waitid(WaitId::Pid(pid), options), Ok(None)) {
+            break;
+        }
+        match &mut stop {
+            None => {
+                let late = timeout.filter(|timeout| started.elapsed() > *timeout);
+                let why = io.tick().err().or_else(|| late.map(|timeout| too_long(&name, timeout)));
+                if let Some(why) = why {
+                    let _ = kill_process_group(pid, Signal::TERM);
+                    stop = Some((why, Instant::now(), false));
+                }
+            }
+            Some((_, since, killed)) if !*killed && since.elapsed() > GRACE => {
+                let _ = kill_process_group(pid, Signal::KILL);
+                *killed = true;
+            }
+            Some(_) => {}
+        }
+    }
+    let _ = kill_process_group(pid, Signal::KILL);
+    let status = child.wait()?;
+    // A process that left the group may hold the pipes open; it is not waited for.
+    let end = Instant::now() + GRACE;
+    while let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        hear(line);
+    }
+    match stop {
+        Some((why, ..)) => Err(why),
+        None if status.success() => Ok(()),
+        None => Err(failed(&name, status, tail)),
+    }
+}
+
+fn too_long(name: &str, timeout: Duration) -> StageError {
+    StageError::failed(format!("`{name}` took longer than {} s", timeout.as_secs_f64()))
+        .help("raise `timeout_s`, or see `sndpipe logs` for what it did")
+}
+
+fn failed(name: &str, status: ExitStatus, tail: VecDeque<String>) -> StageError {
+    let how = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with status {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    };
+    let mut message = format!("`{name}` {how}");
+    for line in tail {
+        message.push_str("\n  ");
+        message.push_str(&line);
+    }
+    StageError::failed(message).help("`sndpipe logs` shows everything that it printed")
+}
+
+/// Reads both outputs on threads of their own, which end with the pipes.
+fn listen(child: &mut Child) -> Receiver<Line> {
+    let (send, receive) = sync_channel(256);
+    if let Some(out) = child.stdout.take() {
+        read(out, false, send.clone());
+    }
+    if let Some(err) = child.stderr.take() {
+        read(err, true, send);
+    }
+    receive
+}
+
+fn read(pipe: impl Read + Send + 'static, is_error: bool, send: SyncSender<Line>) {
+    std::thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        let mut bytes = Vec::new();
+        while pipe.by_ref().take(LINE).read_until(b'\n', &mut bytes).is_ok_and(|n| n > 0) {
+            let text = String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']).to_owned();
+            if send.send(Line { text, is_error }).is_err() {
+                break;
+            }
+            bytes.clear();
+        }
+    });
+}
+
+/// Has the kernel kill the program when the thread that starts it, which waits for it, is gone.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "there is no other way to run code between fork and exec")]
+fn die_with_this_process(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    // SAFETY: the closure makes two system calls and touches neither memory of other threads nor locks, as must be between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            // This process may have died before the signal was set.
+            if rustix::process::getppid() == Some(parent) {
+                Ok(())
+            } else {
+                Err(std::io::ErrorKind::Interrupted.into())
+            }
+        });
+    }
+}
+
+/// Elsewhere the program only sees its pipes close.
+#[cfg(not(target_os = "linux"))]
+fn die_with_this_process(_: &mut Command) {}

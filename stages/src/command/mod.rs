@@ -1,0 +1,11 @@
+//! An external program as a stage.
+
+mod child;
+mod hand_over;
+mod params;
+mod program;
+mod stage;
+mod take_back;
+
+pub use params::CommandParams;
+pub use stage::CommandStage;

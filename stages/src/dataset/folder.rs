@@ -1,0 +1,133 @@
+//! `dataset.folder`: one folder for each class.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sndpipe_engine::{Output, ParamError, Port, SourceScan, Stage, StageError, StageIo};
+use walkdir::WalkDir;
+
+use super::listing::{Clip, Listing};
+use super::sheet::{current_directory, refuse};
+
+/// Audio files in one folder for each class, nested as deep as they like.
+///
+/// Outputs: `clips` (ids are paths below `root`, with `/`) and `labels` (classes are the names of the folders, sorted). Hidden files and
+/// folders, files with another extension and folders without audio files are passed over.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FolderParams {
+    /// The folder that holds the folders of the classes.
+    #[serde(skip_serializing)]
+    pub root: PathBuf,
+    /// Extensions of audio files, without the dot, in any case.
+    #[serde(default = "extensions")]
+    pub extensions: Vec<String>,
+}
+
+fn extensions() -> Vec<String> {
+    ["wav", "flac", "ogg", "mp3", "m4a"].map(str::to_owned).to_vec()
+}
+
+impl FolderParams {
+    fn listing(&self) -> Result<Listing, StageError> {
+        let root = &self.root;
+        if !root.is_dir() {
+            let what = if root.exists() { "is no folder" } else { "does not exist" };
+            let help = format!("relative paths are taken from the current directory{}", current_directory());
+            return Err(StageError::failed(format!("`{}` {what}", root.display())).help(help));
+        }
+        let (mut clips, mut mistakes) = (Vec::new(), Vec::new());
+        let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
+        let walk = WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name();
+        for entry in walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !hidden(entry.file_name())) {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    mistakes.push(error.to_string());
+                    continue;
+                }
+            };
+            if !entry.file_type().is_file() || !self.is_audio(entry.path()) {
+                continue;
+            }
+            let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+            match relative.iter().map(|part| part.to_str()).collect::<Option<Vec<&str>>>().as_deref() {
+                None => mistakes.push(format!("`{}`: the name is not UTF-8", relative.display())),
+                Some([name]) => mistakes.push(format!("`{name}` lies in no folder of a class")),
+                Some(parts) => clips.push(Clip {
+                    id: parts.join("/"),
+                    path: parts.join("/"),
+                    file: entry.path().to_owned(),
+                    place: String::new(),
+                    fold: None,
+                    classes: parts.first().map(|class| (*class).to_owned()).into_iter().collect(),
+                    texts: Vec::new(),
+                }),
+            }
+        }
+        refuse(mistakes, || format!("`{}` cannot be used", root.display()))?;
+        if clips.is_empty() {
+            let message = format!(
+                "`{}` holds no folder with audio files ({})",
+                root.display(),
+                self.extensions.join(", ")
+            );
+            return Err(StageError::failed(message)
+                .help("every class is a folder below `root`; see also `extensions`"));
+        }
+        let classes: BTreeSet<&String> = clips.iter().flat_map(|clip| &clip.classes).collect();
+        let classes = classes.into_iter().cloned().collect();
+        Listing::new(clips, classes, false, Vec::new())
+    }
+
+    fn is_audio(&self, path: &Path) -> bool {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|extension| {
+            self.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension))
+        })
+    }
+}
+
+/// `dataset.folder`.
+pub struct DatasetFolder;
+
+impl Stage for DatasetFolder {
+    const NAME: &'static str = "dataset.folder";
+    const VERSION: u32 = 1;
+    type Params = FolderParams;
+
+    fn check(params: &FolderParams) -> Vec<ParamError> {
+        let mut errors = Vec::new();
+        if params.extensions.is_empty() {
+            errors.push(ParamError::new("extensions", "an empty list selects no file"));
+        }
+        for (index, extension) in params.extensions.iter().enumerate() {
+            if extension.is_empty() || extension.contains(['.', '/']) {
+                let message = format!("`{extension}` is no extension");
+                errors.push(
+                    ParamError::new(format!("extensions[{index}]"), message).help("without the dot: `wav`"),
+                );
+            }
+        }
+        errors
+    }
+
+    fn inputs(_: &FolderParams) -> Vec<Port> {
+        Vec::new()
+    }
+
+    fn outputs(_: &FolderParams) -> Vec<Output> {
+        super::listing::outputs()
+    }
+
+    fn sources(params: &FolderParams, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
+        let listing = params.listing()?;
+        scan.files(listing.files()).map_err(|error| listing.explain(&params.root, error))
+    }
+
+    fn run(params: &FolderParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
+        params.listing()?.write(io)
+    }
+}

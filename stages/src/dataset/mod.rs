@@ -1,0 +1,13 @@
+//! Data sets: where clips and their labels come from.
+
+mod csv;
+mod esc50;
+mod folder;
+mod listing;
+mod sheet;
+mod synth;
+
+pub use self::csv::{CsvParams, DatasetCsv};
+pub use esc50::{DatasetEsc50, Esc50Params, Esc50Subset};
+pub use folder::{DatasetFolder, FolderParams};
+pub use synth::DatasetSynth;

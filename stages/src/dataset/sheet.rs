@@ -1,0 +1,192 @@
+//! A CSV file with a header, read whole, with errors that name lines and columns.
+
+use std::path::{Path, PathBuf};
+
+use sndpipe_engine::{StageError, did_you_mean};
+
+/// How many mistakes of one sort a message lists.
+pub(super) const SHOWN: usize = 5;
+
+/// A table of text cells.
+#[derive(Debug)]
+pub(super) struct Sheet {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// Names of the columns.
+    pub header: Vec<String>,
+    /// The rows, each with its line in the file, counted from 1.
+    pub rows: Vec<(u64, Vec<String>)>,
+}
+
+impl Sheet {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if it cannot be read, is no UTF-8, is empty or has rows of different lengths.
+    pub fn open(path: &Path, delimiter: char) -> Result<Self, StageError> {
+        if path.is_dir() {
+            let message = format!("`{}` is a folder, not a CSV file", path.display());
+            return Err(StageError::failed(message).help("name the file, or use `dataset.folder`"));
+        }
+        let bytes = fs_err::read(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => StageError::failed(format!(
+                "the CSV file `{}` does not exist",
+                path.display()
+            ))
+            .help(format!("relative paths are taken from the current directory{}", current_directory())),
+            _ => StageError::failed(error.to_string()),
+        })?;
+        Self::parse(path, &bytes, delimiter)
+    }
+
+    /// Reads the bytes of a file.
+    ///
+    /// # Errors
+    /// As [`Sheet::open`].
+    pub fn parse(path: &Path, bytes: &[u8], delimiter: char) -> Result<Self, StageError> {
+        let shown = path.display();
+        if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
+            return Err(StageError::failed(format!("`{shown}` is UTF-16")).help("save it as UTF-8"));
+        }
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        if let Err(error) = std::str::from_utf8(bytes) {
+            let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+            let message = format!("`{shown}`, line {line}: not UTF-8");
+            return Err(StageError::failed(message).help("save it as UTF-8"));
+        }
+        let separator = u8::try_from(delimiter).unwrap_or(b',');
+        let mut reader = ::csv::ReaderBuilder::new()
+            .delimiter(separator)
+            .flexible(true)
+            .has_headers(false)
+            .from_reader(bytes);
+        let mut records = reader.records().map(|record| {
+            let record = record.map_err(|error| StageError::failed(format!("`{shown}`: {error}")))?;
+            let line = record.position().map_or(0, ::csv::Position::line);
+            Ok::<_, StageError>((line, record.iter().map(str::to_owned).collect::<Vec<String>>()))
+        });
+        let (_, header) =
+            records.next().ok_or_else(|| StageError::failed(format!("`{shown}` is empty")))??;
+        let header: Vec<String> = header.into_iter().map(|name| name.trim().to_owned()).collect();
+        let rows: Vec<(u64, Vec<String>)> = records.collect::<Result<_, _>>()?;
+        let sheet = Self { path: path.to_owned(), header, rows };
+        sheet.check(delimiter)?;
+        Ok(sheet)
+    }
+
+    fn check(&self, delimiter: char) -> Result<(), StageError> {
+        let shown = self.path.display();
+        if let [only] = &self.header[..] {
+            let other = [',', ';', '\t', '|'].into_iter().find(|&c| c != delimiter && only.contains(c));
+            if let Some(other) = other {
+                let message = format!(
+                    "`{shown}` has one column, `{only}`: its cells seem to be separated by {other:?}"
+                );
+                return Err(StageError::failed(message)
+                    .help(format!("set `delimiter: {other:?}`").replace('\'', "\"")));
+            }
+        }
+        if self.rows.is_empty() {
+            return Err(StageError::failed(format!("`{shown}` has a header but no rows")));
+        }
+        let ragged =
+            self.rows.iter().filter(|(_, cells)| cells.len() != self.header.len()).map(|(line, cells)| {
+                format!("line {line}: {} cells instead of {}", cells.len(), self.header.len())
+            });
+        refuse(ragged, || format!("`{shown}` has rows that do not fit its header"))
+            .map_err(|error| error.help("quote cells that contain the separator or a quotation mark"))
+    }
+
+    /// The position of a column.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if it is missing or there twice.
+    pub fn column(&self, name: &str, parameter: &str) -> Result<usize, StageError> {
+        let mut found = self.header.iter().enumerate().filter(|(_, column)| *column == name);
+        match (found.next(), found.next()) {
+            (Some((index, _)), None) => Ok(index),
+            (Some(_), Some(_)) => {
+                Err(StageError::failed(format!("`{}` has two columns `{name}`", self.path.display())))
+            }
+            (None, _) => {
+                let near = did_you_mean(name, self.header.iter().map(String::as_str));
+                let message = format!(
+                    "`{}` has no column `{name}`{near}; its columns are {}",
+                    self.path.display(),
+                    self.header.join(", ")
+                );
+                Err(StageError::failed(message).help(format!("name the column with `{parameter}:`")))
+            }
+        }
+    }
+}
+
+/// Makes one error of a list of mistakes, if there are any: the first few and how many more.
+///
+/// # Errors
+/// [`StageError::Failed`] if the list is not empty.
+pub(super) fn refuse(
+    mistakes: impl IntoIterator<Item = String>,
+    title: impl FnOnce() -> String,
+) -> Result<(), StageError> {
+    let mut mistakes = mistakes.into_iter();
+    let mut lines: Vec<String> = mistakes.by_ref().take(SHOWN).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let more = mistakes.count();
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    Err(StageError::failed(format!("{}:\n  {}", title(), lines.join("\n  "))))
+}
+
+/// ` (…)` with the current directory, for messages.
+pub(super) fn current_directory() -> String {
+    std::env::current_dir().map_or_else(|_| String::new(), |path| format!(" (`{}`)", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(bytes: &[u8], expected: &str) {
+        match Sheet::parse(Path::new("x.csv"), bytes, ',') {
+            Err(StageError::Failed { message, help }) => {
+                let all = format!("{message} / {}", help.unwrap_or_default());
+                assert!(all.contains(expected), "{all}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_with_its_line() {
+        refused(b"", "`x.csv` is empty");
+        refused(b"path,fold\n", "has a header but no rows");
+        refused(
+            b"path,fold\na,1\nb\nc,1,2\n",
+            "line 3: 1 cells instead of 2\n  line 4: 3 cells instead of 2",
+        );
+        refused(b"path;fold\na;1\n", "set `delimiter: \";\"`");
+        refused(b"path,fold\na,1\n\xE9,2\n", "line 3: not UTF-8");
+        refused(b"\xFF\xFEp\0", "UTF-16");
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_quotes_are_no_obstacle() {
+        let sheet =
+            Sheet::parse(Path::new("x.csv"), b"\xEF\xBB\xBFpath, fold\n\"a,b\nc\",1\nd,2\n", ',').unwrap();
+        assert_eq!(sheet.header, ["path", "fold"]);
+        assert_eq!(sheet.rows[0], (2, vec!["a,b\nc".to_owned(), "1".to_owned()]));
+        assert_eq!(sheet.rows[1].0, 4);
+    }
+
+    #[test]
+    fn a_column_that_is_missing_is_guessed() {
+        let sheet = Sheet::parse(Path::new("x.csv"), b"path,category\na,b\n", ',').unwrap();
+        let error = sheet.column("categry", "class").unwrap_err().to_string();
+        assert!(error.contains("category") && error.contains("its columns are path, category"), "{error}");
+    }
+}

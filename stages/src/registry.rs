@@ -1,0 +1,24 @@
+//! Every stage kind that a pipeline file can name.
+
+use sndpipe_engine::Registry;
+
+use crate::audio::Decode;
+use crate::command::CommandStage;
+use crate::dataset::{DatasetCsv, DatasetEsc50, DatasetFolder, DatasetSynth};
+use crate::spectrogram::SpectrogramStage;
+use crate::split::{SplitFolds, SplitRandom};
+
+/// The registry of all stages.
+#[must_use]
+pub fn registry() -> Registry {
+    Registry::new()
+        .with::<CommandStage>()
+        .with::<DatasetCsv>()
+        .with::<DatasetEsc50>()
+        .with::<DatasetFolder>()
+        .with::<DatasetSynth>()
+        .with_map::<Decode>()
+        .with_map::<SpectrogramStage>()
+        .with::<SplitFolds>()
+        .with::<SplitRandom>()
+}

@@ -1,0 +1,103 @@
+//! `spectrogram`: samples to time-frequency features.
+
+use serde_json::{Map, Value};
+use sndpipe_cache::{Meta, Row, Values};
+use sndpipe_engine::{
+    Kind as Artefact, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, StageError,
+    StageIo, Upstream,
+};
+
+use super::frontend::{Frontend, SpectrogramError};
+use super::params::{SpectrogramParams, Storage};
+use crate::audio::AudioMeta;
+
+/// `spectrogram`: features `[frames, bands]` or `[channels, frames, bands]` of every clip, the lowest frequency first.
+pub struct SpectrogramStage;
+
+/// A front-end and how its values are stored.
+pub struct Worker {
+    frontend: Frontend,
+    storage: Storage,
+}
+
+/// `windows_ms.0` is `windows_ms[0]` in a file.
+fn at(field: &str) -> String {
+    match field.rsplit_once('.') {
+        Some((list, index)) if index.parse::<usize>().is_ok() => format!("{list}[{index}]"),
+        _ => field.to_owned(),
+    }
+}
+
+impl MapStage for SpectrogramStage {
+    const NAME: &'static str = "spectrogram";
+    const VERSION: u32 = 1;
+    type Params = SpectrogramParams;
+    type Worker = Worker;
+
+    fn check(params: &SpectrogramParams) -> Vec<ParamError> {
+        params.check().into_iter().map(|(field, message)| ParamError::new(at(&field), message)).collect()
+    }
+
+    fn check_wiring(params: &SpectrogramParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        // Whatever makes audio calls its rate so.
+        let rate = upstream
+            .iter()
+            .find(|wired| wired.port == "audio")
+            .and_then(|wired| wired.stage.params().get("sample_rate"));
+        let rate = rate.and_then(|rate| u32::try_from(rate.as_u64()?).ok());
+        match rate.map(|rate| Frontend::new(params, rate)) {
+            Some(Err(SpectrogramError::Param { field, message })) => {
+                vec![ParamError::new(at(&field), message)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn input(_: &SpectrogramParams) -> Port {
+        Port::new("audio", Artefact::Audio)
+    }
+
+    fn output(_: &SpectrogramParams) -> Output {
+        Output::new("features", Artefact::Features)
+    }
+
+    fn prepare(params: &SpectrogramParams, io: &StageIo<'_>) -> Result<(Worker, Meta), StageError> {
+        let meta = io.meta("audio")?;
+        let audio = AudioMeta::read(meta)?;
+        if audio.channels != 1 {
+            let message = format!("the audio has {} channels, a spectrogram is of one", audio.channels);
+            return Err(StageError::failed(message).help("decode with `channels: mono` or `channels: first`"));
+        }
+        let frontend = Frontend::new(params, audio.sample_rate)
+            .map_err(|error| StageError::failed(error.to_string()))?;
+        let mut recipe = meta.get("recipe").and_then(Value::as_object).cloned().unwrap_or_else(Map::new);
+        let own = serde_json::to_value(params).map_err(|error| StageError::failed(error.to_string()))?;
+        recipe.insert("spectrogram".to_owned(), own);
+        let (channels, bands) = frontend.shape();
+        let mut out = Meta::from([
+            ("sample_rate".to_owned(), audio.sample_rate.into()),
+            ("channels".to_owned(), channels.into()),
+            ("bands".to_owned(), bands.into()),
+            ("recipe".to_owned(), recipe.into()),
+        ]);
+        if let Some(rate) = frontend.frame_rate() {
+            out.insert("frame_rate".to_owned(), rate.into());
+        }
+        Ok((Worker { frontend, storage: params.storage }, out))
+    }
+
+    fn map(worker: &Worker, input: &MapInput<'_>) -> Result<Row, MapError> {
+        let MapContent::Row(row) = &input.content else {
+            return Err(StageError::failed("a spectrogram is made of audio, not of files").into());
+        };
+        let features =
+            worker.frontend.features(&row.to_f32()).map_err(|error| MapError::Unusable(error.to_string()))?;
+        let frames = u32::try_from(features.frames)
+            .map_err(|_| MapError::Unusable(format!("{} frames are too many", features.frames)))?;
+        let values = match worker.storage {
+            Storage::F32 => Values::F32(features.values),
+            Storage::F16 => Values::F16(features.to_f16()),
+        };
+        Ok(Row { frames, values })
+    }
+}

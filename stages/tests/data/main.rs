@@ -1,0 +1,9 @@
+//! Data sets, splits, front-ends and programs as stages, driven through pipeline files.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod command;
+mod dataset;
+mod incremental;
+mod sandbox;
+mod split;
+mod synth;
