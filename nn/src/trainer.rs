@@ -44,6 +44,8 @@ pub struct StepReport {
     pub loss: f32,
     /// The global norm of the gradients, before clipping.
     pub grad_norm: f64,
+    /// Samples whose largest logit is where their largest target is; of equals the first counts.
+    pub correct: usize,
 }
 
 /// A network in training: parameters, optimiser and step counter.
@@ -87,6 +89,7 @@ impl<D: Device> Session<D> {
             .map_err(NnError::kernel("targets"))?;
         let mut pass = Pass::train(step);
         let output = self.network.forward::<OwnedTape<f32, D>>(inputs, &mut pass)?;
+        let correct = count_correct(&output.as_vec(), &targets.as_vec(), spec.outputs);
         let loss = try_loss(output, &targets, spec.loss)?;
         let value = loss.as_vec()[0];
         if !value.is_finite() {
@@ -100,7 +103,7 @@ impl<D: Device> Session<D> {
         let clip = spec.clip_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
         self.optimiser.step(self.network.parameters_mut(), &mut gradients, rate, clip)?;
         self.network.finish(pass);
-        Ok(StepReport { loss: value, grad_norm: norm })
+        Ok(StepReport { loss: value, grad_norm: norm, correct })
     }
 
     fn save(&mut self, archive: &mut Archive) {
@@ -119,6 +122,16 @@ impl<D: Device> Session<D> {
             self.optimiser.state(parameters).map(|(name, shape, value)| (name, shape.to_vec(), value));
         load_strict(&device, targets, state)
     }
+}
+
+/// How many rows of (n, outputs) have their largest logit where their largest target is.
+fn count_correct(logits: &[f32], targets: &[f32], outputs: usize) -> usize {
+    let largest = |row: &[f32]| {
+        let best = |best: usize, i: usize| if row[i] > row[best] { i } else { best };
+        (1..row.len()).fold(0, best)
+    };
+    let rows = logits.chunks_exact(outputs).zip(targets.chunks_exact(outputs));
+    rows.filter(|(logits, targets)| largest(logits) == largest(targets)).count()
 }
 
 impl Trainer {

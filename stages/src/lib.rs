@@ -5,10 +5,18 @@ pub mod audio;
 pub mod columns;
 pub mod command;
 pub mod dataset;
+pub mod evaluate;
 pub mod labels;
+pub mod model;
+mod named;
+pub mod patch;
+pub mod predict;
 mod registry;
+pub mod score;
 pub mod spectrogram;
 pub mod split;
 pub mod synth;
+pub mod table;
+pub mod train;
 
 pub use registry::registry;

@@ -5,8 +5,12 @@ use sndpipe_engine::Registry;
 use crate::audio::Decode;
 use crate::command::CommandStage;
 use crate::dataset::{DatasetCsv, DatasetEsc50, DatasetFolder, DatasetSynth};
+use crate::evaluate::Evaluate;
+use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
 use crate::split::{SplitFolds, SplitRandom};
+use crate::table::Table;
+use crate::train::Train;
 
 /// The registry of all stages.
 #[must_use]
@@ -19,6 +23,10 @@ pub fn registry() -> Registry {
         .with::<DatasetSynth>()
         .with_map::<Decode>()
         .with_map::<SpectrogramStage>()
+        .with::<Evaluate>()
+        .with_map::<Score>()
         .with::<SplitFolds>()
         .with::<SplitRandom>()
+        .with::<Table>()
+        .with::<Train>()
 }

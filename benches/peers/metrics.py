@@ -1,0 +1,62 @@
+"""Check values of the metrics from scikit-learn: the fixture of stages/tests/learning/evaluate.rs.
+
+    pip install scikit-learn && python benches/peers/metrics.py > stages/tests/learning/metrics.json
+
+Scores are multiples of 1/8, so that many are equal and every number is exact in binary.
+"""
+
+import json
+
+import numpy as np
+import sklearn
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    label_ranking_average_precision_score,
+    roc_auc_score,
+)
+
+CLASSES = 5
+
+
+def case(name, truth, scores):
+    """Every metric of one set of clips."""
+    found = {"name": name, "truth": truth.tolist(), "scores": scores.tolist()}
+    with_positives = [c for c in range(CLASSES) if truth[:, c].any()]
+    precision = {c: average_precision_score(truth[:, c], scores[:, c]) for c in with_positives}
+    area = {c: roc_auc_score(truth[:, c], scores[:, c]) for c in with_positives}
+    found["average_precision"] = [precision.get(c) for c in range(CLASSES)]
+    found["AUC_by_class"] = [area.get(c) for c in range(CLASSES)]
+    found["mAP"] = float(np.mean(list(precision.values())))
+    found["AUC"] = float(np.mean(list(area.values())))
+    if (truth.sum(1) == 1).all():
+        label, predicted = truth.argmax(1), scores.argmax(1)
+        found["accuracy"] = accuracy_score(label, predicted)
+        found["balanced_accuracy"] = balanced_accuracy_score(label, predicted)
+        found["confusion"] = confusion_matrix(label, predicted, labels=range(CLASSES)).tolist()
+    return found
+
+
+def main():
+    rng = np.random.default_rng(0)
+    label = np.concatenate([np.arange(CLASSES), rng.integers(0, CLASSES, 35)])
+    single = np.eye(CLASSES, dtype=int)[label]
+    scores = np.round((rng.random((40, CLASSES)) + 0.6 * single) * 8) / 8
+    several = (rng.random((40, CLASSES)) < 0.3).astype(int)
+    other = np.round((rng.random((40, CLASSES)) + 0.4 * several) * 8) / 8
+    gap = several.copy()
+    gap[:, 3] = 0
+    # Without equal scores in a row, where scikit-learn's ranking of labels differs from ours by design.
+    distinct = np.argsort(rng.random((40, CLASSES)), axis=1) / 8
+    labelled = several.sum(1) > 0
+    weights = several[labelled].sum(1)
+    ranked = case("several, distinct scores", several, distinct)
+    ranked["lwlrap"] = label_ranking_average_precision_score(several[labelled], distinct[labelled], sample_weight=weights)
+    cases = [case("one", single, scores), case("several", several, other), case("a class without positives", gap, other), ranked]
+    print(json.dumps({"scikit-learn": sklearn.__version__, "cases": cases}, separators=(",", ":")).replace('{"name"', '\n{"name"'))
+
+
+if __name__ == "__main__":
+    main()

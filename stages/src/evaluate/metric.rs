@@ -1,0 +1,227 @@
+//! The metrics, on scores and truth.
+
+/// A clip with its scores and with what is true.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// The clip.
+    pub id: String,
+    /// The score of each class.
+    pub scores: Vec<f32>,
+    /// Whether the clip has each class; `None` where that is to be ignored.
+    pub truth: Vec<Option<bool>>,
+}
+
+impl Judged {
+    /// The class with the largest score; of equals the first. Ignored classes do not stand.
+    #[must_use]
+    pub fn predicted(&self) -> Option<usize> {
+        let mut best: Option<usize> = None;
+        for (class, score) in self.scores.iter().enumerate().filter(|(class, _)| self.truth[*class].is_some())
+        {
+            if best.is_none_or(|best| *score > self.scores[best]) {
+                best = Some(class);
+            }
+        }
+        best
+    }
+
+    /// The classes that the clip has.
+    pub fn present(&self) -> impl Iterator<Item = usize> + '_ {
+        self.truth.iter().enumerate().filter(|(_, truth)| **truth == Some(true)).map(|(class, _)| class)
+    }
+
+    /// Whether the predicted class is one that the clip has.
+    #[must_use]
+    pub fn correct(&self) -> bool {
+        self.predicted().is_some_and(|class| self.truth[class] == Some(true))
+    }
+}
+
+/// A metric's value with the number of things it is a mean of; no value where it is undefined.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// The value; `None` where it is undefined.
+    pub value: Option<f64>,
+    /// Clips, or classes for a mean over classes.
+    pub n: usize,
+}
+
+impl Measured {
+    fn mean(values: impl IntoIterator<Item = f64>) -> Self {
+        let (mut sum, mut n) = (0.0, 0);
+        for value in values {
+            sum += value;
+            n += 1;
+        }
+        Self { value: (n > 0).then(|| sum / n as f64), n }
+    }
+
+    /// The mean of those that are defined, which it counts.
+    #[must_use]
+    pub fn macro_mean(of: &[Self]) -> Self {
+        Self::mean(of.iter().filter_map(|measured| measured.value))
+    }
+}
+
+/// Share of clips whose predicted class is right.
+#[must_use]
+pub fn accuracy(clips: &[Judged]) -> Measured {
+    Measured::mean(clips.iter().map(|clip| f64::from(u8::from(clip.correct()))))
+}
+
+/// Share of the clips of a class whose predicted class is right; `n` counts the clips of the class.
+#[must_use]
+pub fn recall(clips: &[Judged], class: usize) -> Measured {
+    let of_class = clips.iter().filter(|clip| clip.truth[class] == Some(true));
+    Measured::mean(of_class.map(|clip| f64::from(u8::from(clip.predicted() == Some(class)))))
+}
+
+/// The pairs of score and truth of a class, best score first, ignored ones left out.
+fn ranked(clips: &[Judged], class: usize) -> Vec<(f32, bool)> {
+    let mut pairs: Vec<(f32, bool)> =
+        clips.iter().filter_map(|clip| clip.truth[class].map(|truth| (clip.scores[class], truth))).collect();
+    pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    pairs
+}
+
+/// Average precision of a class: the sum over thresholds of the gain in recall times the precision, without interpolation;
+/// equal scores share a threshold. Undefined without positives. `n` counts the positives.
+///
+/// # Source
+/// The definition of scikit-learn's `average_precision_score`.
+#[must_use]
+pub fn average_precision(clips: &[Judged], class: usize) -> Measured {
+    let pairs = ranked(clips, class);
+    let positives = pairs.iter().filter(|(_, positive)| *positive).count();
+    if positives == 0 {
+        return Measured { value: None, n: 0 };
+    }
+    let (mut sum, mut seen, mut hits) = (0.0, 0, 0);
+    for tied in pairs.chunk_by(|a, b| a.0 == b.0) {
+        let gained = tied.iter().filter(|(_, positive)| *positive).count();
+        seen += tied.len();
+        hits += gained;
+        sum += gained as f64 * (hits as f64 / seen as f64);
+    }
+    Measured { value: Some(sum / positives as f64), n: positives }
+}
+
+/// Area under the ROC curve of a class: the share of pairs of a positive and a negative clip that are in order, a tie
+/// counting half. Undefined without positives or without negatives. `n` counts the positives.
+#[must_use]
+pub fn area_under_roc(clips: &[Judged], class: usize) -> Measured {
+    let pairs = ranked(clips, class);
+    let positives = pairs.iter().filter(|(_, positive)| *positive).count();
+    let negatives = pairs.len() - positives;
+    if positives == 0 || negatives == 0 {
+        return Measured { value: None, n: positives };
+    }
+    let (mut ordered, mut below) = (0.0, negatives as f64);
+    for tied in pairs.chunk_by(|a, b| a.0 == b.0) {
+        let gained = tied.iter().filter(|(_, positive)| *positive).count() as f64;
+        let lost = tied.len() as f64 - gained;
+        below -= lost;
+        ordered += gained * (below + lost / 2.0);
+    }
+    Measured { value: Some(ordered / (positives as f64 * negatives as f64)), n: positives }
+}
+
+/// Label-weighted label-ranking average precision: for each label of each clip the share of true labels among those ranked at
+/// or above it, the mean over all labels. Ranks go by score, of equals the first class leads. `n` counts the labels.
+///
+/// # Source
+/// The metric of DCASE 2019 task 2.
+#[must_use]
+pub fn lwlrap(clips: &[Judged]) -> Measured {
+    let mut values = Vec::new();
+    for clip in clips {
+        let mut order: Vec<usize> =
+            (0..clip.scores.len()).filter(|&class| clip.truth[class].is_some()).collect();
+        order.sort_by(|&a, &b| clip.scores[b].total_cmp(&clip.scores[a]));
+        let mut hits = 0;
+        for (rank, &class) in order.iter().enumerate() {
+            if clip.truth[class] == Some(true) {
+                hits += 1;
+                values.push(f64::from(hits) / (rank + 1) as f64);
+            }
+        }
+    }
+    Measured::mean(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn close(got: Measured, expected: f64, n: usize) {
+        let value = got.value.unwrap();
+        assert!((value - expected).abs() < 1e-6, "{value} instead of {expected}");
+        assert_eq!(got.n, n);
+    }
+
+    fn clips(rows: &[(&[f32], &str)]) -> Vec<Judged> {
+        let truth = |text: &str| {
+            let state = |letter| match letter {
+                '1' => Some(true),
+                '0' => Some(false),
+                _ => None,
+            };
+            text.chars().map(state).collect()
+        };
+        let clip = |(scores, text): &(&[f32], &str)| Judged {
+            id: String::new(),
+            scores: scores.to_vec(),
+            truth: truth(text),
+        };
+        rows.iter().map(clip).collect()
+    }
+
+    /// The worked example of the methods reference, section 15.
+    #[test]
+    fn lwlrap_of_the_reference_example() {
+        let clips = clips(&[
+            (&[0.9, 0.8, 0.1, 0.3], "1010"),
+            (&[0.2, 0.6, 0.7, 0.1], "0100"),
+            (&[0.5, 0.4, 0.3, 0.2], "1101"),
+        ]);
+        close(lwlrap(&clips), 0.791_667, 6);
+    }
+
+    #[test]
+    fn equal_scores_share_a_threshold() {
+        // Thresholds: 0.9 (1 of 1), 0.5 (2 of 3 more, tied), by hand: (1 * 1 + 1 * 2/3) / 2.
+        let tied = clips(&[(&[0.9], "1"), (&[0.5], "0"), (&[0.5], "1"), (&[0.1], "0")]);
+        close(average_precision(&tied, 0), 5.0 / 6.0, 2);
+        let turned: Vec<Judged> = tied.iter().rev().cloned().collect();
+        assert_eq!(average_precision(&turned, 0), average_precision(&tied, 0));
+        // Pairs: 0.9 above both; 0.5 ties one and is above the other.
+        close(area_under_roc(&tied, 0), 3.5 / 4.0, 2);
+    }
+
+    #[test]
+    fn a_class_without_positives_is_undefined_and_not_zero() {
+        let clips = clips(&[(&[0.9, 0.1], "10"), (&[0.8, 0.3], "00")]);
+        let each: Vec<Measured> = (0..2).map(|class| average_precision(&clips, class)).collect();
+        assert_eq!(each[1], Measured { value: None, n: 0 });
+        close(Measured::macro_mean(&each), 1.0, 1);
+        assert_eq!(recall(&clips, 1), Measured { value: None, n: 0 });
+    }
+
+    #[test]
+    fn ignored_pairs_do_not_count() {
+        let clips =
+            clips(&[(&[0.9, 0.1], "?1"), (&[0.8, 0.3], "10"), (&[0.95, 0.2], "?0"), (&[0.7, 0.2], "01")]);
+        close(average_precision(&clips, 0), 1.0, 1);
+        assert_eq!(clips[0].predicted(), Some(1));
+        close(accuracy(&clips), 0.5, 4);
+    }
+
+    #[test]
+    fn a_tie_goes_to_the_first_class() {
+        let clips = clips(&[(&[0.5, 0.5], "10"), (&[0.5, 0.5], "01")]);
+        assert_eq!(clips[1].predicted(), Some(0));
+        close(recall(&clips, 0), 1.0, 1);
+        close(recall(&clips, 1), 0.0, 1);
+    }
+}

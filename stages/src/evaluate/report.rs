@@ -1,0 +1,133 @@
+//! The tables of an evaluation.
+
+use arrow_array::RecordBatch;
+use sndpipe_engine::StageError;
+
+use super::metric::{self, Judged, Measured};
+use super::params::Task;
+use crate::columns::{self, Values};
+
+/// The metrics, and the classes for which some are undefined.
+pub(crate) struct Metrics {
+    pub table: RecordBatch,
+    pub undefined: Vec<String>,
+}
+
+/// A metric of one class.
+type OfClass = fn(&[Judged], usize) -> Measured;
+
+/// The table `metric, class, value, n`.
+pub(crate) fn metrics(classes: &[String], clips: &[Judged], task: Task) -> Result<Metrics, StageError> {
+    let each = |of: OfClass| -> Vec<Measured> { (0..classes.len()).map(|class| of(clips, class)).collect() };
+    let recalls = each(metric::recall);
+    let precisions = each(metric::average_precision);
+    let areas = each(metric::area_under_roc);
+    let mut rows: Vec<(&str, Option<usize>, Measured)> = Vec::new();
+    let mut by_class: Vec<(&str, &[Measured])> = Vec::new();
+    if task == Task::MultiLabel {
+        rows.push(("mAP", None, Measured::macro_mean(&precisions)));
+        rows.push(("AUC", None, Measured::macro_mean(&areas)));
+        rows.push(("lwlrap", None, metric::lwlrap(clips)));
+    } else {
+        rows.push(("accuracy", None, metric::accuracy(clips)));
+        rows.push(("balanced_accuracy", None, Measured::macro_mean(&recalls)));
+        rows.push(("mAP", None, Measured::macro_mean(&precisions)));
+        rows.push(("AUC", None, Measured::macro_mean(&areas)));
+        by_class.push(("recall", &recalls));
+    }
+    by_class.extend([("average_precision", precisions.as_slice()), ("AUC", areas.as_slice())]);
+    for (name, measured) in by_class {
+        rows.extend(measured.iter().enumerate().map(|(class, &measured)| (name, Some(class), measured)));
+    }
+    let undefined =
+        classes.iter().zip(&precisions).filter(|(_, p)| p.value.is_none()).map(|(class, _)| class.clone());
+    let undefined = undefined.collect();
+    let table = columns::table(vec![
+        ("metric", Values::Text(rows.iter().map(|(name, ..)| (*name).to_owned()).collect())),
+        (
+            "class",
+            Values::MaybeText(
+                rows.iter().map(|(_, class, _)| class.map(|class| classes[class].clone())).collect(),
+            ),
+        ),
+        ("value", Values::Number(rows.iter().map(|(.., measured)| measured.value).collect())),
+        ("n", Values::Int(rows.iter().map(|(.., measured)| measured.n as i64).collect())),
+    ])?;
+    Ok(Metrics { table, undefined })
+}
+
+/// The table `class, predicted, n, share`: every pair of classes; the share is of the clips of the class.
+pub(crate) fn confusion(classes: &[String], clips: &[Judged]) -> Result<RecordBatch, StageError> {
+    let count = classes.len();
+    let mut counts = vec![0i64; count * count];
+    for clip in clips {
+        if let (Some(class), Some(predicted)) = (clip.present().next(), clip.predicted()) {
+            counts[class * count + predicted] += 1;
+        }
+    }
+    let share = |class: usize, n: i64| {
+        let all: i64 = counts[class * count..(class + 1) * count].iter().sum();
+        (all > 0).then(|| n as f64 / all as f64)
+    };
+    columns::table(vec![
+        ("class", Values::Text((0..count * count).map(|pair| classes[pair / count].clone()).collect())),
+        ("predicted", Values::Text((0..count * count).map(|pair| classes[pair % count].clone()).collect())),
+        ("n", Values::Int(counts.clone())),
+        (
+            "share",
+            Values::Number(counts.iter().enumerate().map(|(pair, &n)| share(pair / count, n)).collect()),
+        ),
+    ])
+}
+
+/// The table `class, n, tp, fp, fn, tn` at a threshold.
+pub(crate) fn counts(
+    classes: &[String],
+    clips: &[Judged],
+    threshold: f64,
+) -> Result<RecordBatch, StageError> {
+    let mut counts = vec![[0i64; 4]; classes.len()];
+    for clip in clips {
+        for ((counts, score), truth) in counts.iter_mut().zip(&clip.scores).zip(&clip.truth) {
+            let Some(truth) = *truth else { continue };
+            let predicted = f64::from(*score) >= threshold;
+            counts[match (truth, predicted) {
+                (true, true) => 0,
+                (false, true) => 1,
+                (true, false) => 2,
+                (false, false) => 3,
+            }] += 1;
+        }
+    }
+    let column = |of: fn(&[i64; 4]) -> i64| Values::Int(counts.iter().map(of).collect());
+    columns::table(vec![
+        ("class", Values::Text(classes.to_vec())),
+        ("n", column(|c| c[0] + c[2])),
+        ("tp", column(|c| c[0])),
+        ("fp", column(|c| c[1])),
+        ("fn", column(|c| c[2])),
+        ("tn", column(|c| c[3])),
+    ])
+}
+
+/// The table `clip_id, class, predicted, score, correct`; several classes are joined by commas.
+pub(crate) fn predictions(classes: &[String], clips: &[Judged]) -> Result<RecordBatch, StageError> {
+    let present = |clip: &Judged| {
+        let names: Vec<&str> = clip.present().map(|class| classes[class].as_str()).collect();
+        (!names.is_empty()).then(|| names.join(","))
+    };
+    let predicted: Vec<Option<usize>> = clips.iter().map(Judged::predicted).collect();
+    let score = |(clip, class): (&Judged, &Option<usize>)| class.map(|class| f64::from(clip.scores[class]));
+    columns::table(vec![
+        ("clip_id", Values::Text(clips.iter().map(|clip| clip.id.clone()).collect())),
+        ("class", Values::MaybeText(clips.iter().map(present).collect())),
+        (
+            "predicted",
+            Values::MaybeText(
+                predicted.iter().map(|class| class.map(|class| classes[class].clone())).collect(),
+            ),
+        ),
+        ("score", Values::Number(clips.iter().zip(&predicted).map(score).collect())),
+        ("correct", Values::Int(clips.iter().map(|clip| i64::from(clip.correct())).collect())),
+    ])
+}

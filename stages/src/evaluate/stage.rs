@@ -1,0 +1,141 @@
+//! The stage.
+
+use serde_json::json;
+use sndpipe_cache::Meta;
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+
+use super::metric::Judged;
+use super::params::{EvaluateParams, Task};
+use super::report;
+use super::truth::Truth;
+use crate::labels::Labels;
+
+/// Clips that a remark names.
+const NAMED: usize = 5;
+
+/// Judges scores by labels.
+pub struct Evaluate;
+
+impl Stage for Evaluate {
+    const NAME: &'static str = "evaluate";
+    const VERSION: u32 = 1;
+    type Params = EvaluateParams;
+
+    fn check(params: &EvaluateParams) -> Vec<ParamError> {
+        let wrong = !(0.0..=1.0).contains(&params.threshold);
+        wrong
+            .then(|| ParamError::new("threshold", format!("{} is outside 0..=1", params.threshold)))
+            .into_iter()
+            .collect()
+    }
+
+    fn inputs(_: &EvaluateParams) -> Vec<Port> {
+        vec![Port::new("scores", Kind::Scores), Port::new("labels", Kind::Labels).reading(&Labels::COLUMNS)]
+    }
+
+    fn outputs(_: &EvaluateParams) -> Vec<Output> {
+        vec![
+            Output::new("metrics", Kind::Metrics),
+            Output::new("confusion", Kind::Table),
+            Output::new("predictions", Kind::Table),
+        ]
+    }
+
+    fn run(params: &EvaluateParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
+        let classes = io.meta("scores")?.get("classes").cloned();
+        let classes: Vec<String> =
+            classes.and_then(|value| serde_json::from_value(value).ok()).ok_or_else(|| {
+                StageError::failed("the scores do not name their classes (`classes` in their metadata)")
+            })?;
+        let labels = Labels::read(&io.table("labels")?, io.meta("labels")?)?;
+        let (mut clips, unlabelled) = judge(&classes, &labels, io)?;
+        let task = decide(params.task, &clips)?;
+        if task == Task::MultiLabel {
+            clips.sort_by(|a, b| a.id.cmp(&b.id));
+        } else {
+            clips.retain(|clip| clip.present().next().is_some());
+        }
+        if clips.is_empty() {
+            return Err(StageError::failed("none of the scored clips has a label")
+                .help("evaluate with the labels of the data set that was scored"));
+        }
+        if !unlabelled.is_empty() {
+            let more = if unlabelled.len() > NAMED { ", …" } else { "" };
+            let named: Vec<&str> = unlabelled.iter().take(NAMED).map(String::as_str).collect();
+            let fate = if task == Task::MultiLabel { "counted as having no class" } else { "left out" };
+            io.remark(format!(
+                "{} clips without a class, {fate}: {}{more}",
+                unlabelled.len(),
+                named.join(", ")
+            ));
+        }
+        let found = report::metrics(&classes, &clips, task)?;
+        if !found.undefined.is_empty() {
+            io.remark(format!(
+                "classes without positives, left out of means: {}",
+                found.undefined.join(", ")
+            ));
+        }
+        let name = if task == Task::MultiLabel { "multi_label" } else { "multi_class" };
+        let meta = Meta::from([("classes".to_owned(), json!(classes)), ("task".to_owned(), json!(name))]);
+        io.write_table("metrics", meta.clone(), &found.table)?;
+        let confusion = match task {
+            Task::MultiLabel => report::counts(&classes, &clips, params.threshold)?,
+            Task::Auto | Task::MultiClass => report::confusion(&classes, &clips)?,
+        };
+        io.write_table("confusion", meta, &confusion)?;
+        io.write_table("predictions", Meta::new(), &report::predictions(&classes, &clips)?)
+    }
+}
+
+/// Every scored clip with its truth, and the ids of those without a class.
+fn judge(
+    classes: &[String],
+    labels: &Labels,
+    io: &StageIo<'_>,
+) -> Result<(Vec<Judged>, Vec<String>), StageError> {
+    let rows = io.open_rows("scores")?;
+    let truth = Truth::new(labels, classes);
+    let (mut clips, mut unlabelled) = (Vec::with_capacity(rows.len()), Vec::new());
+    for (position, id) in rows.ids().iter().enumerate() {
+        if position % 1024 == 0 {
+            io.tick()?;
+        }
+        let scores = rows.row(position)?.to_f32().into_owned();
+        if scores.len() != classes.len() {
+            let (got, expected) = (scores.len(), classes.len());
+            return Err(StageError::failed(format!(
+                "clip `{id}` has {got} scores, and there are {expected} classes"
+            )));
+        }
+        if let Some(class) = scores.iter().position(|score| !score.is_finite()) {
+            let (score, class) = (scores[class], &classes[class]);
+            return Err(StageError::failed(format!(
+                "clip `{id}` has the score {score} for the class `{class}`"
+            )));
+        }
+        let truth = truth.of(id)?.unwrap_or_else(|| vec![Some(false); classes.len()]);
+        if !truth.contains(&Some(true)) {
+            unlabelled.push(id.clone());
+        }
+        clips.push(Judged { id: id.clone(), scores, truth });
+    }
+    Ok((clips, unlabelled))
+}
+
+fn decide(task: Task, clips: &[Judged]) -> Result<Task, StageError> {
+    let several = clips.iter().find(|clip| clip.present().nth(1).is_some());
+    match (task, several) {
+        (Task::MultiClass, Some(clip)) => {
+            let message = format!(
+                "clip `{}` has {} classes, and the task is `multi_class`",
+                clip.id,
+                clip.present().count()
+            );
+            Err(StageError::failed(message).help("set `task: multi_label`"))
+        }
+        (Task::Auto, Some(_)) => Ok(Task::MultiLabel),
+        (Task::Auto, None) => Ok(Task::MultiClass),
+        (task, _) => Ok(task),
+    }
+}

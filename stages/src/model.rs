@@ -1,0 +1,258 @@
+//! A trained model: its network with everything that is needed to use it on features or on audio.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sndpipe_cache::{Meta, RowRef};
+use sndpipe_engine::StageError;
+use sndpipe_nn::{DeviceKind, InputShape, Model, NnError};
+
+use crate::patch::{self, FrameShape};
+
+/// Patches that go through the network at once; the scores do not depend on it.
+const PATCHES: usize = 32;
+
+/// What stands beside the weights in the model's metadata.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    /// The classes in the order of the outputs.
+    pub classes: Vec<String>,
+    /// What turns logits into scores.
+    pub output: OutputKind,
+    /// What is done to features first.
+    pub standardisation: Standardisation,
+    /// Frames between the patches of a clip, unless another hop is asked for.
+    pub hop: usize,
+    /// Metadata of the features it was trained on: their recipe, from the file to the spectrogram.
+    pub features: Meta,
+}
+
+/// How logits become scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputKind {
+    /// One class a clip: the scores of a patch add up to 1.
+    Softmax,
+    /// Any number of classes a clip: each score stands alone.
+    Sigmoid,
+}
+
+/// Features are shifted by the mean and divided by the standard deviation: of all values (one number), of each channel and
+/// band (as many, channel by channel), or not at all (none).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Standardisation {
+    /// Means.
+    pub mean: Vec<f32>,
+    /// Standard deviations; never 0.
+    pub std: Vec<f32>,
+}
+
+impl Standardisation {
+    /// Leaves features as they are.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { mean: Vec::new(), std: Vec::new() }
+    }
+
+    /// Standardises frames of one channel in place.
+    pub(crate) fn apply(&self, values: &mut [f32], channel: usize, shape: FrameShape) {
+        match (self.mean.as_slice(), self.std.as_slice()) {
+            ([], _) | (_, []) => {}
+            (&[mean], &[std]) => values.iter_mut().for_each(|value| *value = (*value - mean) / std),
+            (mean, std) => {
+                let bands = channel * shape.bands..(channel + 1) * shape.bands;
+                let (mean, std) = (&mean[bands.clone()], &std[bands]);
+                for frame in values.chunks_exact_mut(shape.bands) {
+                    for ((value, mean), std) in frame.iter_mut().zip(mean).zip(std) {
+                        *value = (*value - mean) / std;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether it fits features of a shape.
+    fn fits(&self, shape: FrameShape) -> bool {
+        self.mean.len() == self.std.len()
+            && [0, 1, shape.len()].contains(&self.mean.len())
+            && self.std.iter().all(|&std| std.is_finite() && std != 0.0)
+    }
+}
+
+/// How the scores of a clip's patches become one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PatchMean {
+    /// The sum of scores over their number.
+    #[default]
+    Arithmetic,
+    /// The exponential of the mean logarithm; not scaled to add up to 1.
+    Geometric,
+}
+
+/// A model with its card, ready for use from several threads.
+pub struct TrainedModel {
+    /// What stands beside the weights.
+    pub card: ModelCard,
+    network: Model,
+}
+
+impl TrainedModel {
+    /// Reads the artefact that `train` writes.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if the bytes are no such model.
+    pub fn load(bytes: &[u8]) -> Result<Self, StageError> {
+        let network = Model::load(bytes, DeviceKind::Cpu).map_err(|error| failed(&error))?;
+        let card: ModelCard = serde_json::from_value(network.meta().clone()).map_err(|error| {
+            StageError::failed(format!("the model does not say what it is for: {error}"))
+                .help("use a model that the stage `train` wrote")
+        })?;
+        let shape = FrameShape { channels: network.input().channels, bands: network.input().bands };
+        if card.classes.len() != network.outputs() || !card.standardisation.fits(shape) {
+            let (classes, outputs) = (card.classes.len(), network.outputs());
+            return Err(StageError::failed(format!(
+                "the model does not fit itself: {classes} classes, {outputs} outputs, {} statistics for {} bands",
+                card.standardisation.mean.len(),
+                shape.len()
+            )));
+        }
+        Ok(Self { card, network })
+    }
+
+    /// What a frame of features must hold.
+    #[must_use]
+    pub fn shape(&self) -> FrameShape {
+        FrameShape { channels: self.network.input().channels, bands: self.network.input().bands }
+    }
+
+    /// The scores of a clip, one a class: the mean over its patches.
+    ///
+    /// # Errors
+    /// What is wrong with the features of the clip.
+    pub fn scores(&self, row: RowRef<'_>, hop: usize, mean: PatchMean) -> Result<Vec<f32>, String> {
+        let network = |inputs: &[f32]| self.network.logits(inputs);
+        let logits = clip_logits(row, self.network.input(), hop, &self.card.standardisation, &network)?;
+        Ok(pool(&logits, self.card.classes.len(), self.card.output, mean))
+    }
+}
+
+/// Features that a model was not made for.
+///
+/// # Errors
+/// [`StageError::Failed`] with both shapes, or with the part of the recipe that differs.
+pub fn check_features(card: &ModelCard, features: &Meta) -> Result<(), StageError> {
+    let names: std::collections::BTreeSet<&String> = card.features.keys().chain(features.keys()).collect();
+    for name in names {
+        let (trained, given) = (card.features.get(name), features.get(name));
+        if trained != given {
+            let text = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+            let message = format!(
+                "the model was trained on other features: `{name}` was {}, here it is {}",
+                text(trained),
+                text(given)
+            );
+            return Err(
+                StageError::failed(message).help("score with the features that the model was trained on")
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A network: logits of patches.
+pub(crate) type Logits<'a> = dyn Fn(&[f32]) -> Result<Vec<f32>, NnError> + 'a;
+
+/// The logits of all patches of a clip, patch by patch.
+///
+/// # Errors
+/// What is wrong with the features of the clip, or the network's error.
+pub(crate) fn clip_logits(
+    row: RowRef<'_>,
+    input: InputShape,
+    hop: usize,
+    standardisation: &Standardisation,
+    network: &Logits<'_>,
+) -> Result<Vec<f32>, String> {
+    let shape = FrameShape { channels: input.channels, bands: input.bands };
+    let frames = shape.frames(row)?;
+    let starts: Vec<usize> = patch::starts(frames, input.frames, hop).collect();
+    let mut inputs = vec![0.0; starts.len().min(PATCHES) * input.len()];
+    let mut logits = Vec::new();
+    for starts in starts.chunks(PATCHES) {
+        let inputs = &mut inputs[..starts.len() * input.len()];
+        for (&start, out) in starts.iter().zip(inputs.chunks_exact_mut(input.len())) {
+            patch::cut(row, shape, start, standardisation, out);
+        }
+        logits.extend(network(inputs).map_err(|error| error.to_string())?);
+    }
+    if logits.iter().all(|logit| logit.is_finite()) {
+        return Ok(logits);
+    }
+    Err("the scores are not finite: the features hold values that are NaN, infinite or huge".to_owned())
+}
+
+/// The scores of a clip from the logits of its patches, in f64 and in the order of the patches.
+pub(crate) fn pool(logits: &[f32], classes: usize, output: OutputKind, mean: PatchMean) -> Vec<f32> {
+    let mut sums = vec![0.0f64; classes];
+    for patch in logits.chunks_exact(classes) {
+        let largest = patch.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let total: f64 = patch.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+        for (sum, &logit) in sums.iter_mut().zip(patch) {
+            let log = match output {
+                OutputKind::Softmax => f64::from(logit - largest) - total.ln(),
+                OutputKind::Sigmoid => -softplus(-f64::from(logit)),
+            };
+            *sum += match mean {
+                PatchMean::Arithmetic => log.exp(),
+                PatchMean::Geometric => log,
+            };
+        }
+    }
+    let patches = (logits.len() / classes.max(1)).max(1) as f64;
+    sums.iter()
+        .map(|sum| match mean {
+            PatchMean::Arithmetic => (sum / patches) as f32,
+            PatchMean::Geometric => (sum / patches).exp() as f32,
+        })
+        .collect()
+}
+
+/// `ln(1 + exp(x))` without overflow.
+pub(crate) fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// An error of the networks' crate as one of a stage.
+pub(crate) fn failed(error: &NnError) -> StageError {
+    StageError::failed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn close(got: &[f32], expected: &[f64]) {
+        assert_eq!(got.len(), expected.len());
+        for (got, expected) in got.iter().zip(expected) {
+            assert!((f64::from(*got) - expected).abs() < 1e-6, "{got} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn means_of_softmax_are_those_of_the_formula() {
+        // Two patches: probabilities (0.8, 0.2) and (0.2, 0.8) from logits ln 4 apart.
+        let four = 4f32.ln();
+        let logits = [four, 0.0, 1000.0, 1000.0 + four];
+        close(&pool(&logits, 2, OutputKind::Softmax, PatchMean::Arithmetic), &[0.5, 0.5]);
+        close(&pool(&logits, 2, OutputKind::Softmax, PatchMean::Geometric), &[0.4, 0.4]);
+    }
+
+    #[test]
+    fn means_of_sigmoid_are_those_of_the_formula() {
+        // sigmoid(ln 4) = 0.8, sigmoid(0) = 0.5.
+        let logits = [4f32.ln(), -1000.0, 0.0, 1000.0];
+        close(&pool(&logits, 2, OutputKind::Sigmoid, PatchMean::Arithmetic), &[0.65, 0.5]);
+        close(&pool(&logits, 2, OutputKind::Sigmoid, PatchMean::Geometric), &[0.4f64.sqrt(), 0.0]);
+    }
+}

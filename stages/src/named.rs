@@ -1,0 +1,37 @@
+//! Parameters that are a name, or a map with a name and options: `loss: cce` and `loss: { name: cce }` are one.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// Reads a name or a map with the key `name`; both give the same value, so that both give the same key.
+///
+/// # Errors
+/// Those of `T`, with the nested parameter named.
+pub fn deserialize<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let value = match Value::deserialize(deserializer)? {
+        Value::String(name) => serde_json::json!({ "name": name }),
+        value => value,
+    };
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.inner().to_string();
+        // An error about a field of the map is at the map, which the caller names.
+        if path == "." || message.starts_with("unknown field") {
+            D::Error::custom(message)
+        } else {
+            D::Error::custom(format!("`{path}`: {message}"))
+        }
+    })
+}
+
+/// The schema of what [`deserialize`] reads.
+pub fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let map = generator.subschema_for::<T>();
+    json_schema!({ "anyOf": [{ "type": "string", "description": "a name, with the default options" }, map] })
+}

@@ -1,0 +1,121 @@
+//! A trained model on audio files, without a pipeline.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde_json::Value;
+use sndpipe_cache::{Meta, Row, Values};
+use sndpipe_engine::StageError;
+
+use crate::audio::{DecodeParams, Normalise, decode, prepare};
+use crate::model::{ModelCard, PatchMean, TrainedModel};
+use crate::spectrogram::{Frontend, SpectrogramParams, Storage};
+
+/// The scores of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// The file, as it was given.
+    pub path: PathBuf,
+    /// Every class with its score, in the order of the model.
+    pub scores: Vec<(String, f32)>,
+}
+
+/// What happens to a file before the network sees it: the recipe of the features that a model was trained on.
+struct Recipe {
+    decode: DecodeParams,
+    frontend: Frontend,
+    storage: Storage,
+}
+
+impl Recipe {
+    fn of(card: &ModelCard) -> Result<Self, StageError> {
+        let unknown = |what: &str| {
+            StageError::failed(format!("the model does not say how its features come from a file: {what}"))
+                .help("train on the features of the stages `decode` and `spectrogram`, or score features with the stage `score`")
+        };
+        let recipe = card
+            .features
+            .get("recipe")
+            .and_then(Value::as_object)
+            .ok_or_else(|| unknown("it has no recipe"))?;
+        let spectrogram =
+            recipe.get("spectrogram").ok_or_else(|| unknown("the recipe has no spectrogram"))?;
+        let spectrogram: SpectrogramParams =
+            serde_json::from_value(spectrogram.clone()).map_err(|error| unknown(&error.to_string()))?;
+        let decode = match recipe.get("decode") {
+            Some(decode) => {
+                serde_json::from_value(decode.clone()).map_err(|error| unknown(&error.to_string()))?
+            }
+            // Audio that was made, not decoded: of the right rate, and otherwise as it is.
+            None => as_it_is(&card.features).ok_or_else(|| unknown("it has no sample rate"))?,
+        };
+        let frontend =
+            Frontend::new(&spectrogram, decode.sample_rate).map_err(|error| unknown(&error.to_string()))?;
+        Ok(Self { decode, frontend, storage: spectrogram.storage })
+    }
+
+    /// The features of a file, as the stages `decode` and `spectrogram` give them.
+    fn features(&self, path: &Path) -> Result<Row, String> {
+        let bytes = fs_err::read(path).map_err(|error| error.to_string())?;
+        let named = |message: String| format!("{}: {message}", path.display());
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let pcm =
+            decode(&bytes, extension, &self.decode.limits()).map_err(|error| named(error.to_string()))?;
+        let samples = prepare(pcm, &self.decode).into_planar();
+        let features = self.frontend.features(&samples).map_err(|error| named(error.to_string()))?;
+        let frames = u32::try_from(features.frames).map_err(|_| named("it is too long".to_owned()))?;
+        let values = match self.storage {
+            Storage::F32 => Values::F32(features.values),
+            Storage::F16 => Values::F16(features.to_f16()),
+        };
+        Ok(Row { frames, values })
+    }
+}
+
+fn as_it_is(features: &Meta) -> Option<DecodeParams> {
+    let rate = features.get("sample_rate").and_then(Value::as_u64)?;
+    let sample_rate = u32::try_from(rate).ok()?;
+    Some(DecodeParams {
+        sample_rate,
+        remove_mean: false,
+        normalise: Normalise::None,
+        ..DecodeParams::default()
+    })
+}
+
+/// Scores files with a model that the stage `train` wrote: decodes them and computes features as the model's own metadata say,
+/// then takes the arithmetic mean over patches.
+///
+/// `on_progress` gets the files done and all files. Predictions come in the order of the files.
+///
+/// # Errors
+/// [`StageError::Failed`] if the bytes are no model, the model does not know its recipe, or a file cannot be used (the first
+/// is named).
+pub fn predict(
+    model: &[u8],
+    files: &[PathBuf],
+    on_progress: &dyn Fn(u64, u64),
+) -> Result<Vec<Prediction>, StageError> {
+    let model = TrainedModel::load(model)?;
+    let recipe = Recipe::of(&model.card)?;
+    let mut predictions = Vec::with_capacity(files.len());
+    let step = 4 * rayon::current_num_threads().max(1);
+    for chunk in files.chunks(step) {
+        on_progress(predictions.len() as u64, files.len() as u64);
+        let scored: Vec<Result<Prediction, String>> =
+            chunk.par_iter().with_max_len(1).map(|path| one(&model, &recipe, path)).collect();
+        for prediction in scored {
+            predictions.push(prediction.map_err(StageError::failed)?);
+        }
+    }
+    on_progress(predictions.len() as u64, files.len() as u64);
+    Ok(predictions)
+}
+
+fn one(model: &TrainedModel, recipe: &Recipe, path: &Path) -> Result<Prediction, String> {
+    let features = recipe.features(path)?;
+    let scores = model.scores(features.as_ref(), model.card.hop, PatchMean::Arithmetic);
+    let scores = scores.map_err(|message| format!("{}: {message}", path.display()))?;
+    let scores = model.card.classes.iter().cloned().zip(scores).collect();
+    Ok(Prediction { path: path.to_owned(), scores })
+}

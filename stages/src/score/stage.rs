@@ -1,0 +1,73 @@
+//! The stage.
+
+use sndpipe_cache::{Meta, Row, Values};
+use sndpipe_engine::{
+    Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, StageError, StageIo,
+};
+
+use super::params::{ScoreParams, Scored};
+use crate::model::{PatchMean, TrainedModel, check_features};
+use crate::split::Split;
+
+/// Scores clips with a model.
+pub struct Score;
+
+/// What all clips share.
+pub struct Scorer {
+    model: TrainedModel,
+    hop: usize,
+    mean: PatchMean,
+}
+
+impl MapStage for Score {
+    const NAME: &'static str = "score";
+    const VERSION: u32 = 1;
+    const NOT_IN_ROWS: &'static [&'static str] = &["subset"];
+    type Params = ScoreParams;
+    type Worker = Scorer;
+
+    fn check(params: &ScoreParams) -> Vec<ParamError> {
+        params.mistakes()
+    }
+
+    fn input(_: &ScoreParams) -> Port {
+        Port::new("features", Kind::Features)
+    }
+
+    fn others(_: &ScoreParams) -> Vec<Port> {
+        vec![Port::new("model", Kind::Model)]
+    }
+
+    fn selector(params: &ScoreParams) -> Option<Selector> {
+        let port = Port::new("split", Kind::Split).reading(&Split::COLUMNS);
+        Some(Selector {
+            port: if params.subset == Scored::All { port.optional() } else { port },
+            column: "subset".to_owned(),
+            values: params.subset.values().iter().map(|&value| value.to_owned()).collect(),
+        })
+    }
+
+    fn output(_: &ScoreParams) -> Output {
+        Output::new("scores", Kind::Scores)
+    }
+
+    fn prepare(params: &ScoreParams, io: &StageIo<'_>) -> Result<(Scorer, Meta), StageError> {
+        let model = TrainedModel::load(&io.blob("model")?)?;
+        check_features(&model.card, io.meta("features")?)?;
+        io.note("simd", sndpipe_nn::simd_level());
+        let meta = Meta::from([
+            ("classes".to_owned(), model.card.classes.clone().into()),
+            ("output".to_owned(), serde_json::to_value(model.card.output).unwrap_or_default()),
+        ]);
+        let hop = params.hop.unwrap_or(model.card.hop);
+        Ok((Scorer { model, hop, mean: params.mean }, meta))
+    }
+
+    fn map(worker: &Scorer, input: &MapInput<'_>) -> Result<Row, MapError> {
+        let MapContent::Row(row) = input.content else {
+            return Err(StageError::failed("features were expected, not files").into());
+        };
+        let scores = worker.model.scores(row, worker.hop, worker.mean).map_err(MapError::Unusable)?;
+        Ok(Row { frames: 1, values: Values::F32(scores) })
+    }
+}

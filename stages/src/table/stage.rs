@@ -1,0 +1,256 @@
+//! The stage.
+
+use std::collections::BTreeMap;
+
+use arrow_array::RecordBatch;
+use serde_json::{Value, json};
+use sndpipe_cache::Meta;
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+
+use super::aggregate::{Summary, spread_axis, summarise};
+use super::cells::{Cell, axes_of, labels_of, values_of};
+use super::params::TableParams;
+use crate::columns::{self, Values};
+
+/// Metrics whose values are not fractions.
+const PLAIN: [&str; 1] = ["loss"];
+
+/// Gathers metrics into a table.
+pub struct Table;
+
+impl Stage for Table {
+    const NAME: &'static str = "table";
+    const VERSION: u32 = 1;
+    type Params = TableParams;
+
+    fn check(params: &TableParams) -> Vec<ParamError> {
+        params.mistakes()
+    }
+
+    fn inputs(_: &TableParams) -> Vec<Port> {
+        vec![Port::new("metrics", Kind::Metrics).collecting().reading(&["metric", "class", "value"])]
+    }
+
+    fn outputs(_: &TableParams) -> Vec<Output> {
+        vec![Output::new("table", Kind::Table)]
+    }
+
+    fn run(params: &TableParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
+        let tables = io.tables("metrics")?;
+        let cells: Vec<Cell> =
+            tables.into_iter().map(|(axes, table)| Cell::read(axes, &table)).collect::<Result<_, _>>()?;
+        let (meta, table) = build(params, &cells)?;
+        io.write_table("table", meta, &table)
+    }
+}
+
+/// The axes that are averaged; every axis of the cells must have a place.
+fn averaged(params: &TableParams, cells: &[Cell]) -> Result<Vec<String>, StageError> {
+    let axes = axes_of(cells);
+    let named =
+        params.rows.0.iter().chain(&params.columns).chain(params.over.iter().flat_map(|over| &over.0));
+    for axis in named {
+        if !axes.contains(axis) {
+            let there = if axes.is_empty() { "none".to_owned() } else { axes.join(", ") };
+            return Err(StageError::failed(format!(
+                "the metrics have no axis `{axis}`; the collected axes are: {there}"
+            ))
+            .help(format!("write `collect: [{axis}]` at the input `metrics`")));
+        }
+    }
+    let placed = |axis: &&String| params.rows.0.contains(axis) || params.columns.as_ref() == Some(*axis);
+    let rest: Vec<String> = axes.iter().filter(|axis| !placed(axis)).cloned().collect();
+    let Some(over) = &params.over else { return Ok(rest) };
+    match rest.iter().find(|axis| !over.0.contains(axis)) {
+        Some(axis) => Err(StageError::failed(format!(
+            "the axis `{axis}` is collected, but is neither in `rows` nor in `columns` nor in `over`"
+        ))
+        .help(format!("add `{axis}` to one of them"))),
+        None => Ok(over.0.clone()),
+    }
+}
+
+/// The table with what is needed to show it.
+fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), StageError> {
+    let over = averaged(params, cells)?;
+    let spread = spread_axis(cells, &over);
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for cell in cells {
+        let labels = cell.labels(&params.rows.0);
+        if !rows.contains(&labels) {
+            rows.push(labels);
+        }
+    }
+    let groups = params
+        .columns
+        .as_ref()
+        .map_or_else(|| vec![None], |axis| labels_of(cells, axis).into_iter().map(Some).collect());
+    let mut keys: Vec<(Vec<String>, String)> = Vec::new();
+    let mut summaries: Vec<Vec<Summary>> = vec![Vec::new(); groups.len()];
+    for metric in &params.metric.0 {
+        let values = values_of(cells, metric)?;
+        for row in &rows {
+            for (group, summaries) in groups.iter().zip(&mut summaries) {
+                let chosen = |cell: &Cell| {
+                    let column = params.columns.as_ref().and_then(|axis| cell.label(axis));
+                    cell.labels(&params.rows.0) == *row && column == group.as_deref()
+                };
+                let here: Vec<(&Cell, Option<f64>)> =
+                    cells.iter().zip(values.iter().copied()).filter(|(cell, _)| chosen(cell)).collect();
+                summaries.push(summarise(&here, &over, spread));
+            }
+            keys.push((row.clone(), metric.clone()));
+        }
+    }
+
+    let percent = params
+        .metric
+        .0
+        .iter()
+        .all(|metric| !PLAIN.contains(&metric.as_str()) && !metric.starts_with("dprime"));
+    let number = if percent { "percent" } else { "plain" };
+    let mut display: BTreeMap<String, Value> = BTreeMap::new();
+    let mut columns: Vec<(String, Values)> = Vec::new();
+    for (place, axis) in params.rows.0.iter().enumerate() {
+        columns.push((
+            axis.clone(),
+            Values::Text(keys.iter().map(|(labels, _)| labels[place].clone()).collect()),
+        ));
+    }
+    columns
+        .push(("metric".to_owned(), Values::Text(keys.iter().map(|(_, metric)| metric.clone()).collect())));
+    for (group, summaries) in groups.iter().zip(&summaries) {
+        let (mean, std, n) = match group {
+            Some(label) => (label.clone(), format!("{label} std"), format!("{label} n")),
+            None => ("mean".to_owned(), "std".to_owned(), "n".to_owned()),
+        };
+        display.extend([
+            (mean.clone(), json!(number)),
+            (std.clone(), json!(number)),
+            (n.clone(), json!("plain")),
+        ]);
+        columns.push((mean, Values::Number(summaries.iter().map(|summary| summary.mean).collect())));
+        columns.push((std, Values::Number(summaries.iter().map(|summary| summary.std).collect())));
+        columns.push((n, Values::Int(summaries.iter().map(|summary| summary.n as i64).collect())));
+    }
+    if !params.paper.is_empty() {
+        let (values, sources) = paper(params, &keys)?;
+        display.insert("paper".to_owned(), json!(number));
+        columns.push(("paper".to_owned(), Values::Number(values)));
+        columns.push(("source".to_owned(), Values::MaybeText(sources)));
+    }
+    let meta = Meta::from([
+        ("display".to_owned(), json!(display)),
+        ("precision".to_owned(), json!(params.precision)),
+        ("std_over".to_owned(), json!(spread)),
+    ]);
+    let columns = columns
+        .iter_mut()
+        .map(|(name, values)| (name.as_str(), std::mem::replace(values, Values::Int(Vec::new()))))
+        .collect();
+    Ok((meta, columns::table(columns)?))
+}
+
+type PaperColumns = (Vec<Option<f64>>, Vec<Option<String>>);
+
+/// The published number and its source for every row.
+fn paper(params: &TableParams, keys: &[(Vec<String>, String)]) -> Result<PaperColumns, StageError> {
+    let label = |labels: &[String]| labels.join(", ");
+    for name in params.paper.keys() {
+        if !keys.iter().any(|(labels, _)| label(labels) == *name) {
+            let mut labels: Vec<String> =
+                keys.iter().map(|(labels, _)| format!("`{}`", label(labels))).collect();
+            labels.dedup();
+            return Err(StageError::failed(format!(
+                "`paper` names the row `{name}`; the rows are {}",
+                labels.join(", ")
+            )));
+        }
+    }
+    let found = |(labels, metric): &(Vec<String>, String)| {
+        let value = params.paper.get(&label(labels))?;
+        let of = value.metric.as_ref().or(params.metric.0.first());
+        (of == Some(metric)).then_some(value)
+    };
+    let values = keys.iter().map(|key| found(key).and_then(|paper| paper.value)).collect();
+    let source = |key| found(key).map(|paper| paper.source.clone()).filter(|source| !source.is_empty());
+    Ok((values, keys.iter().map(source).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells() -> Vec<Cell> {
+        let value = |fold: &str, loss: &str, accuracy: f64| Cell {
+            axes: vec![("fold".to_owned(), fold.to_owned()), ("loss".to_owned(), loss.to_owned())],
+            metrics: vec![("accuracy".to_owned(), Some(accuracy)), ("mAP".to_owned(), None)],
+        };
+        vec![value("1", "lq", 0.5), value("1", "cce", 0.6), value("2", "lq", 0.7), value("2", "cce", 0.8)]
+    }
+
+    fn params(value: Value) -> TableParams {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn rows_keep_the_order_of_the_file() {
+        let paper = json!({ "cce": { "value": 0.69, "source": "table 2" }, "lq": { "value": "n/a" } });
+        let params =
+            params(json!({ "rows": "loss", "over": ["fold"], "metric": "accuracy", "paper": paper }));
+        let (meta, table) = build(&params, &cells()).unwrap();
+        assert_eq!(columns::text(&table, "loss").unwrap(), ["lq", "cce"]);
+        let means: Vec<f64> = columns::number(&table, "mean").unwrap().into_iter().flatten().collect();
+        assert!((means[0] - 0.6).abs() < 1e-12 && (means[1] - 0.7).abs() < 1e-12, "{means:?}");
+        let stds: Vec<f64> = columns::number(&table, "std").unwrap().into_iter().flatten().collect();
+        assert!((stds[0] - 0.2 / 2f64.sqrt()).abs() < 1e-12, "{stds:?}");
+        assert_eq!(columns::maybe_int(&table, "n").unwrap(), [Some(2), Some(2)]);
+        assert_eq!(columns::number(&table, "paper").unwrap(), [None, Some(0.69)]);
+        assert_eq!(columns::maybe_text(&table, "source").unwrap(), [None, Some("table 2".to_owned())]);
+        assert_eq!(meta["display"]["mean"], "percent");
+        assert_eq!(meta["std_over"], "fold");
+    }
+
+    #[test]
+    fn an_axis_of_columns_spreads_a_row() {
+        let params = params(json!({ "rows": "fold", "columns": "loss", "metric": ["accuracy", "mAP"] }));
+        let (_, table) = build(&params, &cells()).unwrap();
+        assert_eq!(table.num_rows(), 4);
+        assert_eq!(columns::text(&table, "metric").unwrap(), ["accuracy", "accuracy", "mAP", "mAP"]);
+        assert_eq!(columns::number(&table, "cce").unwrap(), [Some(0.6), Some(0.8), None, None]);
+    }
+
+    #[test]
+    fn one_evaluation_is_one_row() {
+        let cell = Cell { axes: Vec::new(), metrics: vec![("accuracy".to_owned(), Some(0.5))] };
+        let (_, table) = build(&params(json!({ "metric": "accuracy" })), &[cell]).unwrap();
+        assert_eq!(columns::number(&table, "mean").unwrap(), [Some(0.5)]);
+        assert_eq!(columns::number(&table, "std").unwrap(), [None]);
+    }
+
+    #[track_caller]
+    fn refuse(value: Value, expected: &str) {
+        let error = build(&params(value), &cells()).unwrap_err().to_string();
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        refuse(json!({ "metric": "acuracy" }), "there is no metric `acuracy`; there are accuracy, mAP");
+        refuse(
+            json!({ "rows": "lose", "metric": "accuracy" }),
+            "the metrics have no axis `lose`; the collected axes are: fold, loss",
+        );
+        let message = "the axis `loss` is collected, but is neither in `rows` nor in `columns` nor in `over`";
+        refuse(json!({ "over": "fold", "metric": "accuracy" }), message);
+        let paper = json!({ "rows": "loss", "metric": "accuracy", "paper": { "l1": { "value": 1 } } });
+        refuse(paper, "`paper` names the row `l1`; the rows are `lq`, `cce`");
+    }
+
+    #[test]
+    fn an_axis_has_one_place() {
+        let params = params(json!({ "rows": "loss", "over": ["fold", "loss"], "metric": [] }));
+        let paths: Vec<String> = params.mistakes().into_iter().map(|error| error.path).collect();
+        assert_eq!(paths, ["metric", "over"]);
+    }
+}

@@ -1,0 +1,237 @@
+//! The loop over epochs and steps.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sndpipe_engine::{StageError, StageIo};
+use sndpipe_nn::{Moment, NnError, ScheduleSpec, Trainer, TrainerSpec};
+
+use super::checkpoint::{self, Best, Checkpoint, State};
+use super::history::{Bits, History};
+use super::params::{LossParams, Select, TrainParams};
+use super::samples::{Batch, Batches};
+use super::validate::{Measures, Validation};
+use crate::model::failed;
+
+/// A checkpoint is written after at most this long. When it is written never changes what the training gives.
+const SAVE_AFTER: Duration = Duration::from_secs(20);
+
+/// The way out where numbers leave their range.
+const DIVERGED: &str = "lower `rate`, set `clip_norm`, warm up, or look for features that are not finite";
+
+/// A training with everything that it reads.
+pub(crate) struct Fit<'a, 'io> {
+    pub params: &'a TrainParams,
+    pub io: &'a StageIo<'io>,
+    pub batches: Batches<'a>,
+    pub validation: Option<Validation<'a>>,
+    pub spec: TrainerSpec,
+    /// What is saved beside the weights.
+    pub card: Value,
+    /// Where checkpoints go.
+    pub dir: PathBuf,
+    pub fingerprint: String,
+}
+
+/// What a training gives.
+pub(crate) struct Fitted {
+    /// The model's bytes.
+    pub weights: Vec<u8>,
+    /// Every epoch's numbers.
+    pub history: History,
+    /// Epochs that were trained.
+    pub epochs: u32,
+    /// The epoch whose weights these are.
+    pub chosen: u32,
+}
+
+impl Fit<'_, '_> {
+    /// Trains to the end, from a checkpoint where there is one. An interruption leaves a checkpoint.
+    pub fn run(&self) -> Result<Fitted, StageError> {
+        let mut at = self.start()?;
+        let result = self.train(&mut at);
+        if matches!(result, Err(StageError::Interrupted)) {
+            self.save(&mut at)?;
+        }
+        result?;
+        let last = at.state.epoch;
+        let (weights, chosen) = match (at.best_weights, at.state.best) {
+            (Some(weights), Some(best)) => (weights, best.epoch),
+            _ => (at.trainer.save_weights(&self.card).map_err(|error| failed(&error))?, last),
+        };
+        Ok(Fitted { weights, history: at.state.history, epochs: last, chosen })
+    }
+
+    fn start(&self) -> Result<Checkpoint, StageError> {
+        match checkpoint::read(&self.dir, &self.fingerprint) {
+            Ok(Some(found)) if *found.trainer.spec() == self.spec => {
+                (1..=found.state.epoch)
+                    .for_each(|epoch| self.io.log(&self.line(&found.state.history, epoch)));
+                let step = if found.state.step > 0 {
+                    format!(" and {} steps", found.state.step)
+                } else {
+                    String::new()
+                };
+                self.io.log(&format!("goes on after {} epochs{step}", found.state.epoch));
+                return Ok(found);
+            }
+            Ok(Some(_)) => self.io.log("a checkpoint was ignored: it belongs to another network"),
+            Ok(None) => {}
+            Err(reason) => self.io.log(&format!("a checkpoint was ignored: {reason}")),
+        }
+        let trainer = Trainer::new(self.spec.clone()).map_err(|error| failed(&error))?;
+        Ok(Checkpoint { trainer, state: State::new(self.fingerprint.clone()), best_weights: None })
+    }
+
+    fn save(&self, at: &mut Checkpoint) -> Result<(), StageError> {
+        checkpoint::write(&self.dir, &mut at.trainer, &at.state, at.best_weights.as_deref())
+    }
+
+    /// Everything in `at` changes together after a step and after an epoch, so that it can be saved wherever this returns.
+    fn train(&self, at: &mut Checkpoint) -> Result<(), StageError> {
+        let schedule = self.params.schedule_spec();
+        let steps = self.batches.steps();
+        let (mut batch, mut saved, mut shown) = (Batch::default(), Instant::now(), None::<Instant>);
+        let mut note = String::new();
+        while at.state.epoch < self.params.epochs && !at.state.stopped {
+            let epoch = at.state.epoch;
+            let order = self.batches.order(epoch);
+            while at.state.step < steps {
+                self.io.tick()?;
+                if saved.elapsed() >= SAVE_AFTER {
+                    self.save(at)?;
+                    saved = Instant::now();
+                }
+                if shown.is_none_or(|shown| shown.elapsed() >= Duration::from_millis(200)) {
+                    let at = format!("step {}/{steps}{note}", at.state.step + 1);
+                    self.io.progress(u64::from(epoch), u64::from(self.params.epochs), "epochs", at);
+                    shown = Some(Instant::now());
+                }
+                self.step(at, &order, &schedule, &mut batch)?;
+            }
+            self.end_epoch(at, &schedule)?;
+            let line = self.line(&at.state.history, epoch + 1);
+            self.io.log(&line);
+            note = line.split_once(": ").map_or(String::new(), |(_, numbers)| format!(", {numbers}"));
+            self.io.progress(
+                u64::from(epoch) + 1,
+                u64::from(self.params.epochs),
+                "epochs",
+                note.trim_start_matches(", "),
+            );
+        }
+        Ok(())
+    }
+
+    fn rate(&self, schedule: &ScheduleSpec, epoch: u32, step: usize) -> f64 {
+        let moment = Moment {
+            epoch: u64::from(epoch),
+            step: step as u64,
+            steps_per_epoch: self.batches.steps() as u64,
+            epochs: u64::from(self.params.epochs),
+        };
+        schedule.rate(self.params.rate, moment)
+    }
+
+    fn step(
+        &self,
+        at: &mut Checkpoint,
+        order: &[usize],
+        schedule: &ScheduleSpec,
+        batch: &mut Batch,
+    ) -> Result<(), StageError> {
+        let (epoch, step) = (at.state.epoch, at.state.step);
+        self.batches.fill(epoch, order, step, batch)?;
+        let rate = self.rate(schedule, epoch, step);
+        let report = at
+            .trainer
+            .step(&batch.inputs, &batch.targets, rate)
+            .map_err(|error| self.explain(&error, epoch, step))?;
+        let samples = batch.inputs.len() / self.spec.input.len();
+        at.state.loss = Bits::new(at.state.loss.get() + f64::from(report.loss) * samples as f64);
+        at.state.correct += report.correct;
+        at.state.seen += samples;
+        at.state.step += 1;
+        Ok(())
+    }
+
+    fn explain(&self, error: &NnError, epoch: u32, step: usize) -> StageError {
+        let what = match error {
+            NnError::NonFiniteLoss { loss, .. } => format!("the loss is {loss}"),
+            NnError::NonFiniteGradient { norm, .. } => format!("the norm of the gradient is {norm}"),
+            other => return failed(other),
+        };
+        StageError::failed(format!(
+            "{what} in epoch {}, step {} of {}",
+            epoch + 1,
+            step + 1,
+            self.batches.steps()
+        ))
+        .help(DIVERGED)
+    }
+
+    /// Measures, then brings the state to the next epoch.
+    fn end_epoch(&self, at: &mut Checkpoint, schedule: &ScheduleSpec) -> Result<(), StageError> {
+        let tick = || self.io.tick();
+        let epoch = at.state.epoch + 1;
+        let measures =
+            self.validation.as_ref().map(|validation| validation.measure(&at.trainer, &tick)).transpose();
+        let measures = measures.map_err(|error| match error {
+            StageError::Failed { message, .. } => {
+                StageError::failed(format!("after epoch {epoch}: {message}")).help(DIVERGED)
+            }
+            other => other,
+        })?;
+        let watched = self.params.watched();
+        let value = measures.as_ref().and_then(|measures| measures.get(watched));
+        if self.params.needs_validation() && value.is_none() {
+            return Err(StageError::failed(format!(
+                "`{}` is undefined on the validation subset",
+                watched.name()
+            ))
+            .help("watch another metric, or take a validation subset that has every class"));
+        }
+        let is_best = |best: Option<Best>, value, margin| {
+            best.is_none_or(|best: Best| best.beaten_by(value, margin, watched))
+        };
+        let mut best_weights = None;
+        if let Some(value) = value.filter(|&value| is_best(at.state.best, value, 0.0)) {
+            at.state.best = Some(Best { epoch, value: Bits::new(value) });
+            if self.params.select == Select::Best {
+                best_weights = Some(at.trainer.save_weights(&self.card).map_err(|error| failed(&error))?);
+            }
+        }
+        if best_weights.is_some() {
+            at.best_weights = best_weights;
+        }
+        if let (Some(stopping), Some(value)) = (&self.params.early_stopping, value) {
+            if is_best(at.state.improved, value, stopping.min_delta) {
+                at.state.improved = Some(Best { epoch, value: Bits::new(value) });
+            }
+            at.state.stopped = at.state.improved.is_some_and(|best| epoch - best.epoch >= stopping.patience);
+        }
+        self.record(&mut at.state, epoch, schedule, measures.as_ref());
+        Ok(())
+    }
+
+    fn record(&self, state: &mut State, epoch: u32, schedule: &ScheduleSpec, measures: Option<&Measures>) {
+        let seen = state.seen.max(1) as f64;
+        let rate = self.rate(schedule, epoch - 1, self.batches.steps() - 1);
+        state.history.add(epoch, "train", "loss", Some(state.loss.get() / seen));
+        if self.params.loss == LossParams::Cce {
+            state.history.add(epoch, "train", "patch_accuracy", Some(state.correct as f64 / seen));
+        }
+        state.history.add(epoch, "train", "rate", Some(rate));
+        for (metric, value) in measures.into_iter().flat_map(Measures::iter) {
+            state.history.add(epoch, "val", metric.name(), value);
+        }
+        state.epoch = epoch;
+        (state.step, state.correct, state.seen, state.loss) = (0, 0, 0, Bits::new(0.0));
+    }
+
+    fn line(&self, history: &History, epoch: u32) -> String {
+        let digits = self.params.epochs.to_string().len();
+        format!("epoch {epoch:digits$}/{}: {}", self.params.epochs, history.line(epoch))
+    }
+}

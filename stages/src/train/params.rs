@@ -1,0 +1,560 @@
+//! Parameters of `train`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sndpipe_engine::ParamError;
+use sndpipe_nn::{LossSpec, NetworkSpec, NnError, OptimiserSpec, ScheduleSpec};
+
+use crate::model::OutputKind;
+use crate::named;
+
+/// Trains a network on random patches of the training subset.
+///
+/// Every epoch draws one patch of every training clip, its start uniform over all that fit; clips shorter than a patch are
+/// repeated. Batches follow a new random order each epoch. Weights, statistics and order see rows of the training subset
+/// only; the validation subset, where there is one, decides about the epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainParams {
+    /// The network: `vgg41_plain`, `mlp`, or a map with `name` and options (`width`; `hidden`, `dropout`).
+    #[serde(deserialize_with = "named::deserialize")]
+    #[schemars(schema_with = "named::schema::<NetworkParams>")]
+    pub network: NetworkParams,
+    /// What the network sees of a clip at once.
+    pub patch: PatchParams,
+    /// Patches in a step, `1..=65536`.
+    pub batch: usize,
+    /// Passes over the training clips, `1..=1000000`.
+    pub epochs: u32,
+    /// The loss: `cce` (one class a clip; softmax) or `bce` (any number of classes a clip; sigmoid).
+    #[serde(deserialize_with = "named::deserialize")]
+    #[schemars(schema_with = "named::schema::<LossParams>")]
+    pub loss: LossParams,
+    /// The optimiser: `adam`, `adamw`, `sgd`, or a map with `name` and options.
+    #[serde(deserialize_with = "named::deserialize")]
+    #[schemars(schema_with = "named::schema::<OptimiserParams>")]
+    pub optimiser: OptimiserParams,
+    /// The learning rate that the schedule starts from; above 0.
+    pub rate: f64,
+    /// How the rate changes: `constant`, `cosine`, or a map such as `{ name: step, at: [0.8], factor: 0.1 }`.
+    #[serde(deserialize_with = "named::deserialize")]
+    #[schemars(schema_with = "named::schema::<ScheduleParams>")]
+    pub schedule: ScheduleParams,
+    /// Epochs over which the rate rises linearly, `0..=epochs`; may be a fraction.
+    pub warm_up: f64,
+    /// How features are shifted and scaled, with statistics of the training clips.
+    pub standardise: Standardise,
+    /// Ends the training when a metric on the validation subset no longer improves. Absent: all epochs.
+    pub early_stopping: Option<EarlyStopping>,
+    /// Which epoch's weights become the model.
+    pub select: Select,
+    /// The largest norm of all gradients together; longer ones are shortened to it. Absent: no limit.
+    pub clip_norm: Option<f64>,
+    /// Whether the last batch of an epoch is left out where it is incomplete; else it is trained on as it is.
+    pub drop_last: bool,
+    /// Where initial weights, order, patches and dropout come from.
+    pub seed: u64,
+}
+
+impl Default for TrainParams {
+    fn default() -> Self {
+        Self {
+            network: NetworkParams::default(),
+            patch: PatchParams::default(),
+            batch: 32,
+            epochs: 60,
+            loss: LossParams::default(),
+            optimiser: OptimiserParams::default(),
+            rate: 1e-3,
+            schedule: ScheduleParams::default(),
+            warm_up: 0.0,
+            standardise: Standardise::Global,
+            early_stopping: None,
+            select: Select::Last,
+            clip_norm: None,
+            drop_last: false,
+            seed: 0,
+        }
+    }
+}
+
+/// A network with its options.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum NetworkParams {
+    /// Eight 3x3 convolutions in four blocks, max-pooling between them.
+    Vgg41Plain {
+        /// Factor of all channel counts, `0.03125..=16`.
+        #[serde(default = "one")]
+        width: f64,
+    },
+    /// Fully connected layers.
+    Mlp {
+        /// Sizes of the hidden layers; an empty list gives a linear model.
+        #[serde(default = "hidden")]
+        hidden: Vec<usize>,
+        /// Probability that a hidden value is dropped in training, `0..1`.
+        #[serde(default)]
+        dropout: f64,
+    },
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+fn hidden() -> Vec<usize> {
+    vec![256]
+}
+
+impl Default for NetworkParams {
+    fn default() -> Self {
+        Self::Vgg41Plain { width: one() }
+    }
+}
+
+impl NetworkParams {
+    /// The description that builds the network.
+    #[must_use]
+    pub fn spec(&self) -> NetworkSpec {
+        match self {
+            Self::Vgg41Plain { width } => NetworkSpec::Vgg41Plain { width: *width },
+            Self::Mlp { hidden, dropout } => NetworkSpec::Mlp { hidden: hidden.clone(), dropout: *dropout },
+        }
+    }
+}
+
+/// A stretch of frames.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PatchParams {
+    /// Frames of a patch, `1..=65536`.
+    pub frames: usize,
+    /// Frames between the starts of the patches that a clip is validated and scored with. Absent: half a patch.
+    pub hop: Option<usize>,
+}
+
+impl Default for PatchParams {
+    fn default() -> Self {
+        Self { frames: 101, hop: None }
+    }
+}
+
+impl PatchParams {
+    /// The hop that counts.
+    #[must_use]
+    pub fn hop(&self) -> usize {
+        self.hop.unwrap_or(self.frames / 2).max(1)
+    }
+}
+
+/// A loss with its options.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum LossParams {
+    /// Categorical cross entropy of the softmax.
+    #[default]
+    Cce,
+    /// Binary cross entropy of the sigmoid, the mean over classes.
+    Bce,
+}
+
+impl LossParams {
+    /// What turns the logits of a network with this loss into scores.
+    #[must_use]
+    pub const fn output(&self) -> OutputKind {
+        match self {
+            Self::Cce => OutputKind::Softmax,
+            Self::Bce => OutputKind::Sigmoid,
+        }
+    }
+
+    /// The loss of the networks' crate.
+    #[must_use]
+    pub const fn spec(&self) -> LossSpec {
+        match self {
+            Self::Cce => LossSpec::Cce,
+            Self::Bce => LossSpec::Bce,
+        }
+    }
+}
+
+/// An optimiser with its options.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum OptimiserParams {
+    /// Adam; weight decay is added to the gradient.
+    Adam {
+        /// Decay of the two moments, each `0..1`.
+        #[serde(default = "betas")]
+        betas: (f64, f64),
+        /// Added to the root of the second moment; above 0.
+        #[serde(default = "eps")]
+        eps: f64,
+        /// Factor of a weight in its gradient; at least 0.
+        #[serde(default)]
+        weight_decay: f64,
+    },
+    /// Adam with decoupled weight decay.
+    Adamw {
+        /// Decay of the two moments, each `0..1`.
+        #[serde(default = "betas")]
+        betas: (f64, f64),
+        /// Added to the root of the second moment; above 0.
+        #[serde(default = "eps")]
+        eps: f64,
+        /// A weight shrinks by this times the rate; at least 0.
+        #[serde(default = "decoupled")]
+        weight_decay: f64,
+    },
+    /// Gradient descent.
+    Sgd {
+        /// Factor of the previous update, `0..1`.
+        #[serde(default)]
+        momentum: f64,
+        /// Nesterov's momentum.
+        #[serde(default)]
+        nesterov: bool,
+        /// Factor of a weight in its gradient; at least 0.
+        #[serde(default)]
+        weight_decay: f64,
+    },
+}
+
+const fn betas() -> (f64, f64) {
+    (0.9, 0.999)
+}
+
+const fn eps() -> f64 {
+    1e-8
+}
+
+const fn decoupled() -> f64 {
+    1e-2
+}
+
+impl Default for OptimiserParams {
+    fn default() -> Self {
+        Self::Adam { betas: betas(), eps: eps(), weight_decay: 0.0 }
+    }
+}
+
+impl OptimiserParams {
+    /// The description that builds the optimiser.
+    #[must_use]
+    pub const fn spec(&self) -> OptimiserSpec {
+        match *self {
+            Self::Adam { betas, eps, weight_decay } => {
+                OptimiserSpec::Adam { betas, epsilon: eps, weight_decay }
+            }
+            Self::Adamw { betas, eps, weight_decay } => {
+                OptimiserSpec::Adamw { betas, epsilon: eps, weight_decay }
+            }
+            Self::Sgd { momentum, nesterov, weight_decay } => {
+                OptimiserSpec::Sgd { momentum, weight_decay, nesterov }
+            }
+        }
+    }
+}
+
+/// A schedule with its options.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ScheduleParams {
+    /// The same rate throughout.
+    Constant {},
+    /// The rate is multiplied by `factor` at each point.
+    Step {
+        /// Epochs done before each drop; a number below 1 is a share of all epochs.
+        at: Vec<f64>,
+        /// What the rate is multiplied by, `0..=1`.
+        #[serde(default = "tenth")]
+        factor: f64,
+    },
+    /// Half a cosine down from the rate.
+    Cosine {
+        /// Share of the rate that is left at the end, `0..=1`.
+        #[serde(default)]
+        minimum: f64,
+    },
+}
+
+const fn tenth() -> f64 {
+    0.1
+}
+
+impl Default for ScheduleParams {
+    fn default() -> Self {
+        Self::Constant {}
+    }
+}
+
+/// How features are standardised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Standardise {
+    /// Not at all.
+    None,
+    /// One mean and one standard deviation of all values.
+    #[default]
+    Global,
+    /// A mean and a standard deviation for every channel and band.
+    PerBand,
+}
+
+/// When to stop early.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// What is watched, on the validation subset.
+    pub metric: WatchedMetric,
+    /// Epochs without an improvement after which the training ends, `1..=epochs`.
+    pub patience: u32,
+    /// How much better is better; at least 0.
+    #[serde(default)]
+    pub min_delta: f64,
+}
+
+/// A metric of the validation subset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WatchedMetric {
+    /// Mean loss of the clips' patches; the smaller the better.
+    #[serde(rename = "loss")]
+    Loss,
+    /// Share of clips whose best class is right; with `cce` only.
+    #[serde(rename = "accuracy")]
+    Accuracy,
+    /// Mean over classes of the share of their clips that are right; with `cce` only.
+    #[serde(rename = "balanced_accuracy")]
+    BalancedAccuracy,
+    /// Mean over classes of the average precision.
+    #[serde(rename = "mAP", alias = "map")]
+    MeanAveragePrecision,
+}
+
+impl WatchedMetric {
+    /// The name in the history.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::Accuracy => "accuracy",
+            Self::BalancedAccuracy => "balanced_accuracy",
+            Self::MeanAveragePrecision => "mAP",
+        }
+    }
+
+    /// Whether a smaller value is the better one.
+    #[must_use]
+    pub const fn falls(self) -> bool {
+        matches!(self, Self::Loss)
+    }
+}
+
+/// Which weights become the model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Select {
+    /// Those of the last epoch.
+    #[default]
+    Last,
+    /// Those of the epoch that was best on the validation subset, by the metric of `early_stopping`, or else by `accuracy`
+    /// (`cce`) or `mAP` (`bce`); the earliest of equals.
+    Best,
+}
+
+impl TrainParams {
+    /// Whether the training needs a validation subset.
+    #[must_use]
+    pub const fn needs_validation(&self) -> bool {
+        self.early_stopping.is_some() || matches!(self.select, Select::Best)
+    }
+
+    /// The metric that chooses the epoch.
+    #[must_use]
+    pub fn watched(&self) -> WatchedMetric {
+        let default = match self.loss {
+            LossParams::Cce => WatchedMetric::Accuracy,
+            LossParams::Bce => WatchedMetric::MeanAveragePrecision,
+        };
+        self.early_stopping.as_ref().map_or(default, |stopping| stopping.metric)
+    }
+
+    /// The schedule with its warm-up.
+    #[must_use]
+    pub fn schedule_spec(&self) -> ScheduleSpec {
+        let warmup = self.warm_up;
+        match &self.schedule {
+            ScheduleParams::Constant {} if warmup > 0.0 => ScheduleSpec::Warmup { warmup },
+            ScheduleParams::Constant {} => ScheduleSpec::Constant,
+            ScheduleParams::Step { at, factor } => {
+                ScheduleSpec::Step { milestones: at.clone(), gamma: *factor, warmup }
+            }
+            ScheduleParams::Cosine { minimum } => ScheduleSpec::Cosine { minimum: *minimum, warmup },
+        }
+    }
+
+    /// Every parameter out of its range.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<ParamError> {
+        let mut mistakes = Vec::new();
+        let mut refuse = |wrong: bool, path: &str, value: &dyn std::fmt::Display, range: &str| {
+            if wrong {
+                mistakes.push(ParamError::new(path, format!("{value} is outside {range}")));
+            }
+        };
+        let outside = |value: f64, low: f64, high: f64| !(low..=high).contains(&value);
+        refuse(!(1..=65_536).contains(&self.patch.frames), "patch.frames", &self.patch.frames, "1..=65536");
+        if let Some(hop) = self.patch.hop {
+            refuse(
+                hop == 0 || hop > self.patch.frames,
+                "patch.hop",
+                &hop,
+                &format!("1..={} (the frames of a patch)", self.patch.frames),
+            );
+        }
+        refuse(!(1..=65_536).contains(&self.batch), "batch", &self.batch, "1..=65536");
+        refuse(!(1..=1_000_000).contains(&self.epochs), "epochs", &self.epochs, "1..=1000000");
+        refuse(!(self.rate > 0.0 && self.rate <= 1e3), "rate", &self.rate, "0 (exclusive) ..=1000");
+        let epochs = f64::from(self.epochs);
+        refuse(
+            outside(self.warm_up, 0.0, epochs),
+            "warm_up",
+            &self.warm_up,
+            &format!("0..={epochs} (epochs)"),
+        );
+        if let Some(norm) = self.clip_norm {
+            refuse(!(norm > 0.0 && norm.is_finite()), "clip_norm", &norm, "the positive numbers");
+        }
+        if let Some(stopping) = &self.early_stopping {
+            let range = format!("1..={} (epochs)", self.epochs);
+            refuse(
+                stopping.patience == 0 || stopping.patience > self.epochs,
+                "early_stopping.patience",
+                &stopping.patience,
+                &range,
+            );
+            refuse(
+                !(stopping.min_delta >= 0.0 && stopping.min_delta.is_finite()),
+                "early_stopping.min_delta",
+                &stopping.min_delta,
+                "the numbers from 0",
+            );
+        }
+        match &self.schedule {
+            ScheduleParams::Constant {} => {}
+            ScheduleParams::Step { at, factor } => {
+                for (index, point) in at.iter().enumerate() {
+                    refuse(
+                        outside(*point, 0.0, epochs),
+                        &format!("schedule.at[{index}]"),
+                        point,
+                        &format!("0..={epochs} (epochs, or a share below 1)"),
+                    );
+                }
+                refuse(outside(*factor, 0.0, 1.0), "schedule.factor", factor, "0..=1");
+            }
+            ScheduleParams::Cosine { minimum } => {
+                refuse(outside(*minimum, 0.0, 1.0), "schedule.minimum", minimum, "0..=1")
+            }
+        }
+        if let Err(error) = self.network.spec().check() {
+            mistakes.push(nested("network", &error));
+        }
+        if let Err(error) = self.optimiser.spec().check() {
+            mistakes.push(nested("optimiser", &error));
+        }
+        let clip_metric = self.early_stopping.as_ref().map(|stopping| stopping.metric);
+        if self.loss == LossParams::Bce
+            && matches!(clip_metric, Some(WatchedMetric::Accuracy | WatchedMetric::BalancedAccuracy))
+        {
+            let error = ParamError::new(
+                "early_stopping.metric",
+                "accuracy needs one class a clip, and `bce` allows several",
+            );
+            mistakes.push(error.help("watch `mAP` or `loss`, or train with `cce`"));
+        }
+        mistakes
+    }
+}
+
+/// An error of the networks' crate as one of a nested parameter.
+fn nested(parameter: &str, error: &NnError) -> ParamError {
+    match error {
+        NnError::Range { name, value, range } => {
+            let name = if name == "epsilon" { "eps" } else { name };
+            ParamError::new(
+                format!("{parameter}.{name}"),
+                format!("{value} is not allowed, it must be {range}"),
+            )
+        }
+        other => ParamError::new(parameter, other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(value: Value) -> Result<TrainParams, String> {
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_name_and_a_map_are_one() {
+        let short =
+            read(json!({ "network": "mlp", "loss": "bce", "optimiser": "sgd", "schedule": "cosine" }))
+                .unwrap();
+        let long = read(json!({
+            "network": { "name": "mlp", "hidden": [256] }, "loss": { "name": "bce" },
+            "optimiser": { "name": "sgd", "momentum": 0.0 }, "schedule": { "name": "cosine", "minimum": 0.0 },
+        }))
+        .unwrap();
+        assert_eq!(short, long);
+        assert_eq!(serde_json::to_value(&short).unwrap(), serde_json::to_value(&long).unwrap());
+    }
+
+    #[test]
+    fn a_nested_typing_mistake_is_named() {
+        let error = read(json!({ "network": { "name": "mlp", "hiden": [3] } })).unwrap_err();
+        assert!(error.contains("unknown field `hiden`"), "{error}");
+        let error = read(json!({ "network": "vgg14" })).unwrap_err();
+        assert!(error.contains("unknown variant `vgg14`") && error.contains("vgg41_plain"), "{error}");
+        let error = read(json!({ "schedule": { "name": "constant", "factor": 1 } })).unwrap_err();
+        assert!(error.contains("unknown field `factor`"), "{error}");
+    }
+
+    #[test]
+    fn the_defaults_are_in_range() {
+        assert_eq!(TrainParams::default().mistakes(), Vec::new());
+    }
+
+    #[test]
+    fn every_mistake_is_found_at_once() {
+        let params = read(json!({
+            "patch": { "frames": 10, "hop": 11 }, "batch": 0, "epochs": 5, "rate": -1.0, "warm_up": 6, "clip_norm": 0.0,
+            "schedule": { "name": "step", "at": [0.5, 7], "factor": 2 }, "network": { "name": "mlp", "hidden": [0] },
+            "optimiser": { "name": "adam", "betas": [0.9, 1.0] }, "loss": "bce",
+            "early_stopping": { "metric": "accuracy", "patience": 9, "min_delta": -1 },
+        }))
+        .unwrap();
+        let paths: Vec<String> = params.mistakes().into_iter().map(|error| error.path).collect();
+        let expected = [
+            "patch.hop",
+            "batch",
+            "rate",
+            "warm_up",
+            "clip_norm",
+            "early_stopping.patience",
+            "early_stopping.min_delta",
+            "schedule.at[1]",
+            "schedule.factor",
+            "network.hidden",
+            "optimiser.betas",
+            "early_stopping.metric",
+        ];
+        assert_eq!(paths, expected);
+    }
+}

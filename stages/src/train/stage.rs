@@ -1,0 +1,210 @@
+//! The stage.
+
+use serde_json::{Value, json};
+use sndpipe_cache::{Digest, Meta, Rows};
+use sndpipe_engine::{
+    Device, Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream, canonical,
+};
+use sndpipe_nn::{DeviceKind, InputShape, TrainerSpec};
+
+use super::fit::Fit;
+use super::params::TrainParams;
+use super::samples::{Batches, Samples};
+use super::standardise;
+use super::validate::Validation;
+use crate::labels::Labels;
+use crate::model::ModelCard;
+use crate::patch::FrameShape;
+use crate::split::{Split, Subset};
+
+/// The way out where no clip validates.
+const NEEDS_VALIDATION: &str =
+    "give the split stage a `val`, or train all epochs and keep the last (`select: last`)";
+
+/// Fits a network to features and labels.
+pub struct Train;
+
+impl Stage for Train {
+    const NAME: &'static str = "train";
+    const VERSION: u32 = 1;
+    type Params = TrainParams;
+
+    fn check(params: &TrainParams) -> Vec<ParamError> {
+        params.mistakes()
+    }
+
+    fn inputs(_: &TrainParams) -> Vec<Port> {
+        vec![
+            Port::new("features", Kind::Features),
+            Port::new("labels", Kind::Labels).reading(&Labels::COLUMNS),
+            Port::new("split", Kind::Split).reading(&Split::COLUMNS),
+        ]
+    }
+
+    fn outputs(_: &TrainParams) -> Vec<Output> {
+        vec![Output::new("model", Kind::Model), Output::new("history", Kind::History)]
+    }
+
+    fn wants_accelerator(_: &TrainParams) -> bool {
+        true
+    }
+
+    fn check_wiring(params: &TrainParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        // A split stage calls the clips it keeps for validation `val`: `none`, 0 or nothing means that there are none.
+        let split =
+            upstream.iter().find(|wired| wired.port == "split" && wired.stage.name().starts_with("split."));
+        let Some(split) = split.filter(|_| params.needs_validation()) else { return Vec::new() };
+        let val = split.stage.params().get("val").unwrap_or(&Value::Null);
+        if !(val.is_null() || val == "none" || val.as_f64() == Some(0.0)) {
+            return Vec::new();
+        }
+        let place = if params.early_stopping.is_some() { "early_stopping" } else { "select" };
+        let message = format!(
+            "a validation subset is needed, and the split keeps none (`val` of `{}`)",
+            split.stage.name()
+        );
+        vec![ParamError::new(place, message).help(NEEDS_VALIDATION)]
+    }
+
+    fn run(params: &TrainParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
+        let rows = io.open_rows("features")?;
+        let labels = Labels::read(&io.table("labels")?, io.meta("labels")?)?;
+        let split = Split::read(&io.table("split")?)?;
+        let training = Samples::new(split.of(Subset::Train), &rows, &labels, &params.loss)?;
+        let validating = Samples::new(split.of(Subset::Val), &rows, &labels, &params.loss)?;
+        check_subsets(params, &labels, &training, &validating)?;
+        let remarks = [remark("training", &training), remark("validation", &validating)];
+
+        let features = io.meta("features")?.clone();
+        let shape = frame_shape(&features, &rows, &training)?;
+        let input = InputShape { channels: shape.channels, frames: params.patch.frames, bands: shape.bands };
+        let tick = || io.tick();
+        let standardisation = standardise::fit(params.standardise, &rows, &training.positions, shape, &tick)?;
+        let classes = labels.classes.len();
+        let card = ModelCard {
+            classes: labels.classes.clone(),
+            output: params.loss.output(),
+            standardisation: standardisation.clone(),
+            hop: params.patch.hop(),
+            features,
+        };
+        let spec = TrainerSpec {
+            network: params.network.spec(),
+            input,
+            outputs: classes,
+            optimiser: params.optimiser.spec(),
+            clip_norm: params.clip_norm,
+            loss: params.loss.spec(),
+            device: device(io.device()),
+            seed: params.seed,
+        };
+        let validation = (validating.len() > 0).then_some(Validation {
+            rows: &rows,
+            samples: &validating,
+            input,
+            classes,
+            standardisation: &standardisation,
+            hop: params.patch.hop(),
+            loss: &params.loss,
+        });
+        let batches = Batches {
+            rows: &rows,
+            samples: &training,
+            input,
+            classes,
+            standardisation: &standardisation,
+            seed: params.seed,
+            batch: params.batch,
+            drop_last: params.drop_last,
+        };
+        let fit = Fit {
+            params,
+            io,
+            batches,
+            validation,
+            spec,
+            card: serde_json::to_value(&card).map_err(|error| StageError::failed(error.to_string()))?,
+            dir: io.work_dir()?,
+            fingerprint: fingerprint(params, io)?,
+        };
+        let fitted = fit.run()?;
+        io.note("simd", sndpipe_nn::simd_level());
+        io.log(&format!("the model has the weights of epoch {}", fitted.chosen));
+        if fitted.epochs < params.epochs {
+            let chosen = if fitted.chosen < fitted.epochs {
+                format!(", epoch {} chosen", fitted.chosen)
+            } else {
+                String::new()
+            };
+            io.remark(format!("stopped early after {} of {} epochs{chosen}", fitted.epochs, params.epochs));
+        }
+        remarks.into_iter().flatten().for_each(|text| io.remark(text));
+        let meta = Meta::from([("classes".to_owned(), labels.classes.into())]);
+        io.write_blob("model", meta, &fitted.weights, "safetensors")?;
+        io.write_table("history", Meta::new(), &fitted.history.to_table()?)
+    }
+}
+
+/// What a checkpoint must agree on: the stage, its parameters and the content of its inputs.
+fn fingerprint(params: &TrainParams, io: &StageIo<'_>) -> Result<String, StageError> {
+    let params = serde_json::to_value(params).map_err(|error| StageError::failed(error.to_string()))?;
+    let mut inputs = Vec::new();
+    for port in ["features", "labels", "split"] {
+        inputs.push(io.manifest(port)?.id.to_string());
+    }
+    let all = json!({ "version": Train::VERSION, "params": params, "inputs": inputs });
+    Ok(Digest::of(canonical(&all).as_bytes()).to_string())
+}
+
+fn device(device: Device) -> DeviceKind {
+    match device {
+        Device::Cpu => DeviceKind::Cpu,
+        Device::Cuda(index) => DeviceKind::Cuda(index),
+    }
+}
+
+fn frame_shape(features: &Meta, rows: &Rows, training: &Samples) -> Result<FrameShape, StageError> {
+    let first = training.positions.first().copied().unwrap_or_default();
+    let named = |error: StageError| StageError::failed(format!("clip `{}`: {error}", rows.ids()[first]));
+    FrameShape::of(features, rows.row(first)?).map_err(named)
+}
+
+fn check_subsets(
+    params: &TrainParams,
+    labels: &Labels,
+    training: &Samples,
+    validating: &Samples,
+) -> Result<(), StageError> {
+    if labels.classes.is_empty() {
+        return Err(StageError::failed("the labels name no class"));
+    }
+    if training.len() == 0 {
+        return Err(StageError::failed("no clip of the training subset has features and labels")
+            .help("look at the split (`sndpipe show FILE split`) and at the labels"));
+    }
+    if params.drop_last && training.len() < params.batch {
+        let message =
+            format!("a batch of {} is larger than the training subset of {}", params.batch, training.len());
+        return Err(StageError::failed(message).help("take a smaller `batch`, or do not set `drop_last`"));
+    }
+    if params.needs_validation() && validating.len() == 0 {
+        let what = if params.early_stopping.is_some() { "`early_stopping`" } else { "`select: best`" };
+        return Err(StageError::failed(format!("{what} needs a validation subset, and the split has none"))
+            .help(NEEDS_VALIDATION));
+    }
+    Ok(())
+}
+
+/// What the summary says about clips that are left out.
+fn remark(subset: &str, samples: &Samples) -> Option<String> {
+    let part = |ids: &[String], what: &str| {
+        let first = ids.first()?;
+        Some(format!("{} without {what} (the first is `{first}`)", ids.len()))
+    };
+    let parts: Vec<String> =
+        [part(&samples.without_features, "features"), part(&samples.without_class, "a class")]
+            .into_iter()
+            .flatten()
+            .collect();
+    (!parts.is_empty()).then(|| format!("{subset} clips left out: {}", parts.join(", ")))
+}

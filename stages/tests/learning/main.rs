@@ -1,0 +1,12 @@
+//! Training, scoring, evaluation and tables on small made-up features, stage by stage through the registry.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bench;
+mod evaluate;
+mod predict;
+mod resume;
+mod score;
+mod table;
+mod train;
+mod wiring;
