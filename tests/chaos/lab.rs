@@ -65,7 +65,12 @@ impl Lab {
     fn lines(&self, cache: &str, arguments: &[&str]) -> Vec<Value> {
         let output = self.command(cache, arguments).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}\n{text}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
@@ -107,9 +112,14 @@ impl Lab {
     pub fn exported(&self, file: &str, cache: &str, stage: &str) -> Vec<u8> {
         let folder = self.path("export");
         self.remove("export");
-        let status = self.command(cache, &["show", file, stage, "--export", "export"]).stdout(Stdio::null()).status().unwrap();
+        let status = self
+            .command(cache, &["show", file, stage, "--export", "export"])
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
         assert!(status.success());
-        let mut files: Vec<PathBuf> = fs_err::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<PathBuf> =
+            fs_err::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         assert!(!files.is_empty());
         files.iter().flat_map(|path| fs_err::read(path).unwrap()).collect()

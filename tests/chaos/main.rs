@@ -32,7 +32,12 @@ fn an_incremental_run_leaves_what_a_clean_run_leaves() {
         let incremental = lab.contents("chaos.yaml", "cache");
         lab.remove("clean");
         let clean = lab.contents("chaos.yaml", "clean");
-        assert_eq!(incremental, clean, "round {round}, after `{edit}`; the pipeline:\n{}", lab.read("chaos.yaml"));
+        assert_eq!(
+            incremental,
+            clean,
+            "round {round}, after `{edit}`; the pipeline:\n{}",
+            lab.read("chaos.yaml")
+        );
         let again = lab.run("chaos.yaml", "cache", &[]);
         assert_eq!(again.ran, 0, "round {round}: the second run computed something");
     }

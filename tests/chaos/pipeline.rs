@@ -89,7 +89,13 @@ impl Experiment {
         let n = self.next;
         self.next += 1;
         // Two classes and two folds are always there: the first four clips are never removed.
-        let clip = Clip { name: format!("{n}.wav"), class: (n % 2) as usize, fold: n / 2 % 2 + 1, license: "cc0", seed: dice.next() };
+        let clip = Clip {
+            name: format!("{n}.wav"),
+            class: (n % 2) as usize,
+            fold: n / 2 % 2 + 1,
+            license: "cc0",
+            seed: dice.next(),
+        };
         sound(lab, &clip);
         self.clips.push(clip);
     }
@@ -129,8 +135,22 @@ impl Experiment {
             }
         }
         let names = [
-            "bands", "hop", "epochs", "sample rate", "a second spectrogram", "the command", "hidden units", "folds", "synthesised data",
-            "order of the CSV", "a comment", "a clip more", "a clip less", "another sound", "touched sounds", "a licence",
+            "bands",
+            "hop",
+            "epochs",
+            "sample rate",
+            "a second spectrogram",
+            "the command",
+            "hidden units",
+            "folds",
+            "synthesised data",
+            "order of the CSV",
+            "a comment",
+            "a clip more",
+            "a clip less",
+            "another sound",
+            "touched sounds",
+            "a licence",
         ];
         names[what as usize].to_owned()
     }
@@ -140,7 +160,9 @@ impl Experiment {
         let mut rows: Vec<String> = self
             .clips
             .iter()
-            .map(|clip| format!("sounds/{},{},{},{}", clip.name, ["dog", "rain"][clip.class], clip.fold, clip.license))
+            .map(|clip| {
+                format!("sounds/{},{},{},{}", clip.name, ["dog", "rain"][clip.class], clip.fold, clip.license)
+            })
             .collect();
         if self.settings.shuffled {
             rows.reverse();
@@ -160,13 +182,21 @@ impl Settings {
                 text,
                 "  clips: {{ uses: dataset.synth, with: {{ classes: 2, clips_per_class: 4, seconds: 0.5, sample_rate: 8000, folds: 2, seed: 1 }} }}"
             );
-            let _ = writeln!(text, "  audio: {{ uses: decode, in: clips.audio, with: {{ sample_rate: {} }} }}", self.rate);
+            let _ = writeln!(
+                text,
+                "  audio: {{ uses: decode, in: clips.audio, with: {{ sample_rate: {} }} }}",
+                self.rate
+            );
         } else {
             let _ = writeln!(
                 text,
                 "  clips: {{ uses: dataset.csv, with: {{ manifest: clips.csv, class: label, fold: fold, license: license }} }}"
             );
-            let _ = writeln!(text, "  audio: {{ uses: decode, in: clips, with: {{ sample_rate: {} }} }}", self.rate);
+            let _ = writeln!(
+                text,
+                "  audio: {{ uses: decode, in: clips, with: {{ sample_rate: {} }} }}",
+                self.rate
+            );
         }
         let mel = |name: &str, bands: u32| {
             format!(
@@ -196,12 +226,18 @@ impl Settings {
 
 /// Writes a second of a tone in noise that depends on the clip's seed only.
 fn sound(lab: &Lab, clip: &Clip) {
-    let spec = hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
     let mut writer = hound::WavWriter::create(lab.path("sounds").join(&clip.name), spec).unwrap();
     let mut dice = Dice::new(clip.seed);
     let step = 0.05 + 0.3 * dice.unit();
     for n in 0..4000 {
-        let tone = (step * f64::from(n)).sin() * if clip.class == 0 { 1.0 } else { f64::from(n % 400) / 400.0 };
+        let tone =
+            (step * f64::from(n)).sin() * if clip.class == 0 { 1.0 } else { f64::from(n % 400) / 400.0 };
         writer.write_sample(((0.5 * tone + 0.1 * (dice.unit() - 0.5)) * 32_000.0) as i16).unwrap();
     }
     writer.finalize().unwrap();
