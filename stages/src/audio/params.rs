@@ -55,7 +55,9 @@ pub enum OnError {
     Skip,
 }
 
-/// Parameters of the stage `decode`, as written under `with:`.
+/// Decodes audio files (wav, flac, ogg, mp3, m4a) to samples at one rate, or prepares samples that are already there.
+///
+/// In order: decode, mix or pick channels, resample, remove the mean, normalise, fit the length.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecodeParams {

@@ -90,7 +90,7 @@ pub enum Storage {
     F16,
 }
 
-/// Parameters of the stage `spectrogram`, as written under `with:`.
+/// Computes the spectrogram of every clip: log-mel, or the three-channel images of ESResNet and of the ImageNet-style front-ends.
 ///
 /// A recipe sets everything; every other field, where given, overrides it. Without a recipe, `kind` picks one: `log_mel` f1,
 /// `three_band` f3, `three_resolution` f5. At a sample rate other than a recipe's own, its window and hop keep their durations.

@@ -19,7 +19,7 @@ pub struct ScenesParams {
     pub max_events: usize,
 }
 
-/// Parameters of the stage `dataset.synth`, as written under `with:`.
+/// Synthesises labelled sound events from a seed: a data set that is always there, with its truth known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SynthParams {
