@@ -1,0 +1,98 @@
+//! `sndpipe run`.
+
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use sndpipe_engine::{InstanceId, Observer, RunOptions, RunReport};
+
+use crate::args::{Format, Run};
+use crate::command::{plan, table};
+use crate::console;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::out::Out;
+use crate::paint::Paint;
+use crate::progress::{Bars, Json, Lines, Wording, failure, summary};
+use crate::session::Session;
+
+/// Executes what is missing.
+pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
+    let jobs = match args.jobs {
+        Some(jobs) => jobs,
+        None => available_parallelism().map_or(1, usize::from),
+    };
+    if args.jobs.is_some() {
+        // Without `--jobs` rayon makes its threads where it first needs them, which a run of cached stages never does.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build_global();
+        pool.map_err(|error| Failure::failed(format!("cannot start {jobs} threads: {error}")))?;
+    }
+    let session = Session::open(&args.pipeline, cache)?;
+    let targets = session.select(&args.stages)?;
+    let force = session.select(&args.force)?;
+    let sources = session.scan()?;
+    if args.dry_run {
+        let plan = session.plan(&sources, &targets, &force)?;
+        plan::print(&session.graph, &plan, args.format, false)?;
+        return Ok(Exit::Done);
+    }
+
+    interrupt::listen();
+    let options = RunOptions {
+        targets,
+        force,
+        jobs,
+        device: args.device,
+        fail_fast: args.fail_fast && !args.keep_going,
+        overrides: args.pipeline.set.clone(),
+        cancel: &interrupt::CANCEL,
+    };
+    let run = |observer: &dyn Observer| sndpipe_engine::run(&session.graph, &session.store, &sources, &options, observer);
+    let file = args.pipeline.file.display().to_string();
+    let paint = Paint::stderr();
+    let wording = Wording::new(&session.graph, &file, paint);
+    let report = match args.format {
+        Format::Json => {
+            let json = Json::new(&session.graph);
+            let report = run(&json)?;
+            json.done(&report);
+            report
+        }
+        Format::Text if console::is_terminal() => {
+            let bars = Bars::new(wording, paint);
+            let report = run(&bars);
+            bars.clear();
+            report?
+        }
+        Format::Text => run(&Lines::new(wording))?,
+    };
+    if let Some(text) = failure(&wording, &report).filter(|_| args.format == Format::Text) {
+        console::line(&format!("\n{text}\n"));
+    }
+    if args.format == Format::Text {
+        console::line(&summary(&report, paint));
+    }
+    if report.is_done() {
+        if args.format == Format::Text {
+            print_tables(&session, &report)?;
+        }
+        return Ok(Exit::Done);
+    }
+    Ok(if interrupt::happened() { Exit::Interrupted } else { Exit::Failed })
+}
+
+/// Prints the tables that nothing else reads: what the experiment was made for.
+fn print_tables(session: &Session, report: &RunReport) -> Result<(), Failure> {
+    let readers = session.graph.readers();
+    let wanted = |id: &InstanceId| readers[*id].is_empty() && session.graph.instances[*id].bound.name() == table::KIND;
+    let ids: Vec<InstanceId> = report.outcomes.keys().copied().filter(wanted).collect();
+    let mut out = Out::new();
+    for id in &ids {
+        let face = report.faces[*id].as_ref().and_then(|faces| faces.first());
+        let Some(manifest) = face.and_then(|face| session.store.manifest(&face.id)) else { continue };
+        let batch = session.store.read_table(&manifest, None)?;
+        let title = session.graph.instances[*id].to_string();
+        table::print_text(&mut out, (ids.len() > 1).then_some(title.as_str()), &batch, &manifest.meta)?;
+    }
+    out.finish()
+}

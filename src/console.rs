@@ -1,0 +1,64 @@
+//! Standard error, shared by messages, logs and the lines of running stages.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::OnceLock;
+
+use indicatif::MultiProgress;
+use tracing::level_filters::LevelFilter;
+
+static BARS: OnceLock<MultiProgress> = OnceLock::new();
+
+/// Whether a person looks at standard error.
+pub fn is_terminal() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// The lines at the bottom of the terminal; from now on [`line`] writes above them.
+pub fn bars() -> &'static MultiProgress {
+    BARS.get_or_init(MultiProgress::new)
+}
+
+/// Writes whole lines. What cannot be written is lost: there is nowhere to say so.
+pub fn line(text: &str) {
+    let write = || {
+        let mut stderr = io::stderr().lock();
+        let _ = writeln!(stderr, "{text}");
+    };
+    match BARS.get() {
+        Some(bars) => bars.suspend(write),
+        None => write(),
+    }
+}
+
+/// Sends `tracing` events of a level to standard error.
+pub fn log_to_stderr(level: LevelFilter) {
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(|| Lines(Vec::new()))
+        .init();
+}
+
+/// Gathers one event and writes it above the running lines.
+struct Lines(Vec<u8>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        let text = String::from_utf8_lossy(&self.0);
+        if !text.trim().is_empty() {
+            line(text.trim_end());
+        }
+    }
+}

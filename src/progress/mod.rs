@@ -1,0 +1,11 @@
+//! What people and programs see of a run while it runs.
+
+mod bars;
+mod json;
+mod lines;
+mod wording;
+
+pub use bars::Bars;
+pub use json::Json;
+pub use lines::Lines;
+pub use wording::{Wording, failure, summary};

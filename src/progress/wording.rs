@@ -1,0 +1,115 @@
+//! How outcomes are worded, the same on a terminal and in a log.
+
+use sndpipe_engine::{Graph, InstanceId, Outcome, RowCounts, RunReport};
+
+use crate::human::{count, duration, plural};
+use crate::paint::Paint;
+
+/// Words for one pipeline.
+#[derive(Clone, Copy)]
+pub struct Wording<'a> {
+    graph: &'a Graph,
+    /// The pipeline file as it was given.
+    file: &'a str,
+    paint: Paint,
+    width: usize,
+}
+
+impl<'a> Wording<'a> {
+    /// For the instances `ids` of a pipeline.
+    pub fn new(graph: &'a Graph, file: &'a str, paint: Paint) -> Self {
+        const WIDEST: usize = 32;
+        let widths = graph.instances.iter().map(|instance| instance.to_string().chars().count());
+        Self { graph, file, paint, width: widths.max().unwrap_or(0).min(WIDEST) }
+    }
+
+    /// The name, filled up so that what follows lines up.
+    pub fn name(&self, id: InstanceId) -> String {
+        format!("{:<width$}", self.graph.instances[id].to_string(), width = self.width)
+    }
+
+    /// The line of an instance that is done, or nothing where it is only counted.
+    pub fn finished(&self, id: InstanceId, outcome: &Outcome) -> Option<String> {
+        let (name, paint) = (self.name(id), self.paint);
+        match outcome {
+            Outcome::Ran { wall, rows, reason, remarks } => {
+                let time = format!("{:>8}", duration(*wall));
+                let mut line = format!("{} {name}  {time}", paint.green("✓"));
+                for part in [rows_text(*rows), (!reason.is_empty()).then(|| paint.dim(reason))].into_iter().flatten() {
+                    line.push_str("  ");
+                    line.push_str(&part);
+                }
+                for remark in remarks {
+                    line.push_str(&format!("\n  {} {remark}", paint.yellow("!")));
+                }
+                Some(line)
+            }
+            Outcome::Cached { .. } => None,
+            Outcome::Failed { message, help } => Some(self.failed(id, message, help.as_deref())),
+            Outcome::Skipped { because } => {
+                Some(format!("{} {name}  {}", paint.yellow("-"), paint.dim(format!("skipped: needs `{because}`, which failed"))))
+            }
+            Outcome::Interrupted => Some(format!("{} {name}  {}", paint.yellow("-"), paint.dim("stopped"))),
+        }
+    }
+
+    /// A failure with its way out and where to read more.
+    pub fn failed(&self, id: InstanceId, message: &str, help: Option<&str>) -> String {
+        let paint = self.paint;
+        let instance = self.graph.instances[id].to_string();
+        let message = message.replace('\n', "\n    ");
+        let mut text = format!("{} {}  {message}", paint.red("×"), paint.bold(&instance));
+        if let Some(help) = help {
+            text.push_str(&format!("\n    {} {}", paint.cyan("help:"), help.replace('\n', "\n          ")));
+        }
+        let quoted = if instance.contains('[') { format!("'{instance}'") } else { instance };
+        text.push_str(&format!("\n    {}", paint.dim(format!("log: sndpipe logs {} {quoted}", self.file))));
+        text
+    }
+}
+
+fn rows_text(rows: RowCounts) -> Option<String> {
+    let RowCounts { computed, reused, skipped } = rows;
+    if computed + reused + skipped == 0 {
+        return None;
+    }
+    let mut parts = vec![format!("{} computed", count(computed))];
+    if reused > 0 {
+        parts.push(format!("{} reused", count(reused)));
+    }
+    if skipped > 0 {
+        parts.push(format!("{} skipped", count(skipped)));
+    }
+    Some(parts.join(", "))
+}
+
+/// Every failure once more, for the end of a run.
+pub fn failure(wording: &Wording<'_>, report: &RunReport) -> Option<String> {
+    let failed = report.outcomes.iter().filter_map(|(&id, outcome)| match outcome {
+        Outcome::Failed { message, help } => Some(wording.failed(id, message, help.as_deref())),
+        _ => None,
+    });
+    let failed: Vec<String> = failed.collect();
+    (!failed.is_empty()).then(|| failed.join("\n"))
+}
+
+/// `9 stages: 3 ran, 6 cached (1.9 s)`.
+pub fn summary(report: &RunReport, paint: Paint) -> String {
+    let of = |matches| report.count(matches) as u64;
+    let (ran, cached) = (of(|o| matches!(o, Outcome::Ran { .. })), of(|o| matches!(o, Outcome::Cached { .. })));
+    let failed = of(|o| matches!(o, Outcome::Failed { .. }));
+    let skipped = of(|o| matches!(o, Outcome::Skipped { .. }));
+    let stopped = of(|o| matches!(o, Outcome::Interrupted));
+    let mut parts = vec![format!("{} ran", count(ran)), format!("{} cached", count(cached))];
+    if failed > 0 {
+        parts.push(paint.red(format!("{} failed", count(failed))));
+    }
+    if skipped > 0 {
+        parts.push(paint.yellow(format!("{} skipped", count(skipped))));
+    }
+    if stopped > 0 {
+        parts.push(paint.yellow(format!("{} not finished", count(stopped))));
+    }
+    let total = plural(report.outcomes.len() as u64, "stage");
+    format!("{}: {} ({})", paint.bold(total), parts.join(", "), duration(report.wall))
+}

@@ -1,0 +1,75 @@
+//! A pipeline file and a cache, opened for a command.
+
+use std::path::Path;
+
+use sndpipe_cache::Store;
+use sndpipe_engine::{Graph, InstanceId, Plan, Registry, Sources};
+
+use crate::args::Pipeline;
+use crate::console;
+use crate::failure::Failure;
+use crate::paint::Paint;
+
+/// Every stage kind.
+pub fn registry() -> Registry {
+    sndpipe_stages::registry()
+}
+
+/// Reads and checks a pipeline file.
+pub fn load(pipeline: &Pipeline) -> Result<Graph, Failure> {
+    Ok(sndpipe_engine::load(&pipeline.file, &pipeline.set, &registry())?)
+}
+
+/// Opens the cache; damaged entries are told on standard error.
+pub fn open(dir: &Path) -> Result<Store, Failure> {
+    let store = Store::open(dir)?;
+    let yellow = Paint::stderr();
+    store.on_warning(Box::new(move |warning| {
+        let path = warning.path.display();
+        console::line(&format!("{}: {path}: {}; it is treated as absent", yellow.yellow("warning"), warning.what));
+    }));
+    Ok(store)
+}
+
+/// A checked pipeline with its cache.
+pub struct Session {
+    /// The pipeline.
+    pub graph: Graph,
+    /// The cache.
+    pub store: Store,
+}
+
+impl Session {
+    /// Checks the pipeline and opens the cache.
+    pub fn open(pipeline: &Pipeline, cache: &Path) -> Result<Self, Failure> {
+        let graph = load(pipeline)?;
+        let store = open(cache)?;
+        Ok(Self { graph, store })
+    }
+
+    /// Looks at the files outside the cache.
+    pub fn scan(&self) -> Result<Sources, Failure> {
+        Ok(Sources::scan(&self.graph, &self.store)?)
+    }
+
+    /// The instances of references on the command line.
+    pub fn select(&self, references: &[String]) -> Result<Vec<InstanceId>, Failure> {
+        let mut ids = Vec::new();
+        for reference in references {
+            ids.extend(select(&self.graph, reference)?);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    /// What a run would do.
+    pub fn plan(&self, sources: &Sources, targets: &[InstanceId], force: &[InstanceId]) -> Result<Plan, Failure> {
+        Plan::new(&self.graph, &self.store, sources, targets, force).map_err(Failure::usage)
+    }
+}
+
+/// The instances of one reference.
+pub fn select(graph: &Graph, reference: &str) -> Result<Vec<InstanceId>, Failure> {
+    graph.select(reference).map_err(|message| Failure::usage(message).help("`sndpipe graph FILE` lists the stages and their cells"))
+}
