@@ -16,7 +16,14 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// Folder of the cache.
-    #[arg(long, global = true, env = "SNDPIPE_CACHE", value_name = "DIR", default_value = ".sndpipe", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "SNDPIPE_CACHE",
+        value_name = "DIR",
+        default_value = ".sndpipe",
+        hide_env_values = true
+    )]
     pub cache: PathBuf,
     /// How much the program says about itself on standard error: off, error, warn, info, debug, trace.
     #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", hide_default_value = true, value_parser = level)]
@@ -24,7 +31,6 @@ pub struct Cli {
 }
 
 const TOP_HELP: &str = exit::HELP;
-
 
 /// Every command.
 #[derive(Debug, Subcommand)]
@@ -377,7 +383,9 @@ pub enum Cache {
         format: Format,
     },
     /// Read everything and compare it with its checksum
-    #[command(after_help = "Examples:\n  sndpipe cache verify\n  sndpipe cache verify --cache /data/sndpipe --format json")]
+    #[command(
+        after_help = "Examples:\n  sndpipe cache verify\n  sndpipe cache verify --cache /data/sndpipe --format json"
+    )]
     Verify {
         /// What to print.
         #[arg(long, value_enum, default_value_t)]

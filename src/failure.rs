@@ -109,8 +109,12 @@ fn cache_note(error: &CacheError) -> Note {
         CacheError::Unusable { .. } => {
             "choose a folder that you may write to with `--cache DIR` or the variable SNDPIPE_CACHE"
         }
-        CacheError::Full { .. } => "make room on the disk and run again: everything that was finished is kept",
-        CacheError::Damaged { .. } => "`sndpipe cache verify` names every damaged file; running again computes it anew",
+        CacheError::Full { .. } => {
+            "make room on the disk and run again: everything that was finished is kept"
+        }
+        CacheError::Damaged { .. } => {
+            "`sndpipe cache verify` names every damaged file; running again computes it anew"
+        }
         _ => "running again continues where this run stopped",
     };
     Note { message, help: Some(help.to_owned()) }
@@ -126,7 +130,8 @@ fn show(diagnostic: &dyn Diagnostic) {
     }
     let mut options = MietteHandlerOpts::new().unicode(true).color(Paint::stderr().is_on());
     if !console::is_terminal() {
-        options = options.width(WIDTH);
+        // Lines that a program or a person may search stay whole.
+        options = options.width(WIDTH).wrap_lines(false);
     }
     let handler = options.build();
     let text = Rendered(&handler, diagnostic).to_string();
@@ -156,6 +161,10 @@ impl From<ScanError> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe { Self::BrokenPipe } else { Self::failed(error.to_string()) }
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::BrokenPipe
+        } else {
+            Self::failed(error.to_string())
+        }
     }
 }

@@ -9,7 +9,11 @@ pub fn duration(time: Duration) -> String {
 
 /// As [`duration`], from seconds.
 pub fn seconds(seconds: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a duration is positive and fits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a duration is positive and fits"
+    )]
     let whole = seconds.max(0.0).round() as u64;
     match whole {
         _ if seconds < 0.0995 => format!("{:.0} ms", seconds.max(0.0) * 1e3),
@@ -42,7 +46,7 @@ pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -45,7 +45,12 @@ impl<'a> Results<'a> {
     /// The key that an instance has now, or had in the last run.
     pub fn keys(&self, id: InstanceId) -> Vec<Digest> {
         let name = self.session.graph.instances[id].to_string();
-        let now = self.plan.iter().flat_map(|plan| &plan.items).find(|item| item.id == id).and_then(|item| item.key);
+        let now = self
+            .plan
+            .iter()
+            .flat_map(|plan| &plan.items)
+            .find(|item| item.id == id)
+            .and_then(|item| item.key);
         let mut keys: Vec<Digest> = now.into_iter().collect();
         keys.extend(self.history.keys.get(&name).filter(|last| Some(**last) != now));
         keys
@@ -79,7 +84,9 @@ pub fn never_ran(graph: &Graph, id: InstanceId) -> Failure {
 pub fn warn_if_old(graph: &Graph, id: InstanceId, found: &Found) {
     if !found.current {
         let instance = &graph.instances[id];
-        warn(&format!("`{instance}` is not up to date; this is its last result (`sndpipe plan` says what changed)"));
+        warn(&format!(
+            "`{instance}` is not up to date; this is its last result (`sndpipe plan` says what changed)"
+        ));
     }
 }
 

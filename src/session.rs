@@ -26,7 +26,11 @@ pub fn open(dir: &Path) -> Result<Store, Failure> {
     let yellow = Paint::stderr();
     store.on_warning(Box::new(move |warning| {
         let path = warning.path.display();
-        console::line(&format!("{}: {path}: {}; it is treated as absent", yellow.yellow("warning"), warning.what));
+        console::line(&format!(
+            "{}: {path}: {}; it is treated as absent",
+            yellow.yellow("warning"),
+            warning.what
+        ));
     }));
     Ok(store)
 }
@@ -64,12 +68,19 @@ impl Session {
     }
 
     /// What a run would do.
-    pub fn plan(&self, sources: &Sources, targets: &[InstanceId], force: &[InstanceId]) -> Result<Plan, Failure> {
+    pub fn plan(
+        &self,
+        sources: &Sources,
+        targets: &[InstanceId],
+        force: &[InstanceId],
+    ) -> Result<Plan, Failure> {
         Plan::new(&self.graph, &self.store, sources, targets, force).map_err(Failure::usage)
     }
 }
 
 /// The instances of one reference.
 pub fn select(graph: &Graph, reference: &str) -> Result<Vec<InstanceId>, Failure> {
-    graph.select(reference).map_err(|message| Failure::usage(message).help("`sndpipe graph FILE` lists the stages and their cells"))
+    graph.select(reference).map_err(|message| {
+        Failure::usage(message).help("`sndpipe graph FILE` lists the stages and their cells")
+    })
 }

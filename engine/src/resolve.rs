@@ -53,7 +53,7 @@ impl Sources {
                         Err(StageError::Cache(error)) => return Err(error.into()),
                         Err(StageError::Failed { message, help }) => {
                             let message = format!("stage `{}`: {message}", instance.stage);
-                            errors.push(graph.source.error("sndpipe::data", instance.span, message, help));
+                            errors.push(graph.source.error("data", instance.span, message, help));
                             Arc::default()
                         }
                         Err(StageError::Interrupted) => Arc::default(),

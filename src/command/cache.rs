@@ -40,10 +40,22 @@ fn stats_text(out: &mut Out, stats: &Stats, dir: &Path) -> Result<(), Failure> {
     let mut grid = Grid::new(&[Side::Left, Side::Right, Side::Right, Side::Right, Side::Right]);
     grid.row(["kind", "artefacts", "rows", "files", "size"].map(|title| paint.bold(title)));
     for (name, kind) in &stats.kinds {
-        grid.row([name.clone(), count(kind.artefacts), count(kind.rows), count(kind.files), bytes(kind.bytes)]);
+        grid.row([
+            name.clone(),
+            count(kind.artefacts),
+            count(kind.rows),
+            count(kind.files),
+            bytes(kind.bytes),
+        ]);
     }
     if stats.orphan_files > 0 {
-        grid.row(["unused".to_owned(), String::new(), String::new(), count(stats.orphan_files), bytes(stats.orphan_bytes)]);
+        grid.row([
+            "unused".to_owned(),
+            String::new(),
+            String::new(),
+            count(stats.orphan_files),
+            bytes(stats.orphan_bytes),
+        ]);
     }
     grid.lines().iter().try_for_each(|line| out.line(line))?;
     let (records, runs) = (plural(stats.records, "result"), plural(stats.runs, "run"));
@@ -52,7 +64,8 @@ fn stats_text(out: &mut Out, stats: &Stats, dir: &Path) -> Result<(), Failure> {
 
 fn verify(format: Format, dir: &Path) -> Result<Exit, Failure> {
     let store = open(dir)?;
-    let bar = if console::is_terminal() { console::bars().add(ProgressBar::new(0)) } else { ProgressBar::hidden() };
+    let bar =
+        if console::is_terminal() { console::bars().add(ProgressBar::new(0)) } else { ProgressBar::hidden() };
     let style = ProgressStyle::with_template("verifying  {bar:30.cyan}  {percent:>3} %  {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ "));
     let faults = store.verify(&|done, total| {
@@ -85,5 +98,6 @@ fn verify(format: Format, dir: &Path) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let found = plural(faults.len() as u64, "damaged file");
-    Err(Failure::failed(format!("{found} in {}", dir.display())).help("the next run treats them as absent and computes them anew"))
+    Err(Failure::failed(format!("{found} in {}", dir.display()))
+        .help("the next run treats them as absent and computes them anew"))
 }

@@ -61,7 +61,13 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn write(self, item: &PlanItem, name: &str, record: Option<&Record>, last: Option<String>) -> Result<(), Failure> {
+    fn write(
+        self,
+        item: &PlanItem,
+        name: &str,
+        record: Option<&Record>,
+        last: Option<String>,
+    ) -> Result<(), Failure> {
         let Self { out, paint, graph } = self;
         out.line(format!("{}  {}", paint.bold(name), word(item.status)))?;
         match item.status {
@@ -95,7 +101,8 @@ impl Page<'_> {
             if item.parts.is_some() {
                 break;
             }
-            let from: Vec<String> = input.items.iter().take(4).map(|item| graph.instances[item.from].to_string()).collect();
+            let from: Vec<String> =
+                input.items.iter().take(4).map(|item| graph.instances[item.from].to_string()).collect();
             let more = input.items.len().saturating_sub(from.len());
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             out.line(format!("  input      {} from {}{more}", input.port, from.join(", ")))?;
@@ -128,9 +135,15 @@ fn write_parts(out: &mut Out, parts: &KeyParts) -> Result<(), Failure> {
         for item in port.items.iter().take(SHOWN) {
             let cell: Vec<String> = item.axes.iter().map(|(axis, label)| format!("{axis}={label}")).collect();
             let cell = if cell.is_empty() { String::new() } else { format!("[{}]", cell.join(",")) };
-            let columns: Vec<String> = item.columns.iter().map(|(name, id)| format!("{name} {}", &id.to_string()[..8])).collect();
+            let columns: Vec<String> =
+                item.columns.iter().map(|(name, id)| format!("{name} {}", &id.to_string()[..8])).collect();
             let meta = &item.meta.to_string()[..8];
-            out.line(format!("  input      {}{cell}: {}, metadata {meta}, {}", port.port, item.kind, columns.join(", ")))?;
+            out.line(format!(
+                "  input      {}{cell}: {}, metadata {meta}, {}",
+                port.port,
+                item.kind,
+                columns.join(", ")
+            ))?;
         }
         let more = port.items.len().saturating_sub(SHOWN);
         if more > 0 {

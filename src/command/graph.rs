@@ -43,7 +43,11 @@ pub fn graph(args: &args::Graph) -> Result<Exit, Failure> {
 }
 
 fn cells(graph: &Graph) -> (Vec<Node>, BTreeSet<Edge>) {
-    let node = |instance: &Instance| Node { name: instance.to_string(), repeated: String::new(), uses: instance.bound.name() };
+    let node = |instance: &Instance| Node {
+        name: instance.to_string(),
+        repeated: String::new(),
+        uses: instance.bound.name(),
+    };
     let nodes = graph.instances.iter().map(node).collect();
     let mut edges = BTreeSet::new();
     for (to, instance) in graph.instances.iter().enumerate() {
@@ -141,7 +145,9 @@ fn inputs(graph: &Graph, instance: &Instance, by_cell: bool) -> String {
     }
     match &parts[..] {
         [(_, name)] => name.clone(),
-        several => several.iter().map(|(port, name)| format!("{port}: {name}")).collect::<Vec<_>>().join(", "),
+        several => {
+            several.iter().map(|(port, name)| format!("{port}: {name}")).collect::<Vec<_>>().join(", ")
+        }
     }
 }
 
@@ -158,21 +164,30 @@ fn dot(out: &mut Out, graph: &Graph, nodes: &[Node], edges: &BTreeSet<Edge>) -> 
         out.line(format!("  n{index} [label={label}\\n{uses}];"))?;
     }
     for edge in edges {
-        let label = if edge.label.is_empty() { String::new() } else { format!(" [label={}]", quote(&edge.label)) };
+        let label =
+            if edge.label.is_empty() { String::new() } else { format!(" [label={}]", quote(&edge.label)) };
         out.line(format!("  n{} -> n{}{label};", edge.from, edge.to))?;
     }
     out.line("}")
 }
 
 fn mermaid(out: &mut Out, nodes: &[Node], edges: &BTreeSet<Edge>) -> Result<(), Failure> {
-    let quote = |text: &str| text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;");
+    let quote = |text: &str| {
+        text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
+    };
     out.line("flowchart LR")?;
     for (index, node) in nodes.iter().enumerate() {
         let repeated = if node.repeated.is_empty() { String::new() } else { format!(" {}", node.repeated) };
-        out.line(format!("  n{index}[\"{}{}<br><i>{}</i>\"]", quote(&node.name), quote(&repeated), quote(node.uses)))?;
+        out.line(format!(
+            "  n{index}[\"{}{}<br><i>{}</i>\"]",
+            quote(&node.name),
+            quote(&repeated),
+            quote(node.uses)
+        ))?;
     }
     for edge in edges {
-        let arrow = if edge.label.is_empty() { "-->".to_owned() } else { format!("-->|\"{}\"|", quote(&edge.label)) };
+        let arrow =
+            if edge.label.is_empty() { "-->".to_owned() } else { format!("-->|\"{}\"|", quote(&edge.label)) };
         out.line(format!("  n{} {arrow} n{}", edge.from, edge.to))?;
     }
     Ok(())

@@ -60,7 +60,8 @@ fn past_keys(session: &Session, id: InstanceId) -> Result<Vec<Digest>, Failure> 
     let runs = names.iter().take(RUNS).filter_map(|name| RunRecord::read(&session.store, name));
     let mut keys = Vec::new();
     for run in runs.filter(|run| run.pipeline == session.graph.name) {
-        let stage = run.stages.iter().find(|stage| stage.stage == instance.stage && stage.axes == instance.axes);
+        let stage =
+            run.stages.iter().find(|stage| stage.stage == instance.stage && stage.axes == instance.axes);
         keys.extend(stage.and_then(|stage| stage.key).filter(|key| !keys.contains(key)));
     }
     Ok(keys)

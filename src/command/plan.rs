@@ -85,13 +85,15 @@ fn text(out: &mut Out, graph: &Graph, plan: &Plan, all: bool) -> Result<(), Fail
         out.line(line)?;
     }
     let count = |status| plan.items.iter().filter(|item| item.status == status).count() as u64;
-    let (run, maybe, cached) = (count(PlanStatus::WouldRun), count(PlanStatus::Maybe), count(PlanStatus::Cached));
+    let (run, maybe, cached) =
+        (count(PlanStatus::WouldRun), count(PlanStatus::Maybe), count(PlanStatus::Cached));
     let total = plural(plan.items.len() as u64, "stage");
     if plan.is_current() {
         return out.line(format!("{total}: everything is up to date"));
     }
     let parts = [(run, "would run"), (maybe, "may run"), (cached, "cached")];
-    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let parts: Vec<String> =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     out.line(format!("{total}: {}", parts.join(", ")))
 }
 

@@ -21,14 +21,20 @@ use crate::session::Session;
 pub fn predict(args: &Predict, cache: &Path) -> Result<Exit, Failure> {
     let model = model(&args.model, cache)?;
     let files = files(&args.paths)?;
-    let bar = if console::is_terminal() { console::bars().add(ProgressBar::new(files.len() as u64)) } else { ProgressBar::hidden() };
+    let bar = if console::is_terminal() {
+        console::bars().add(ProgressBar::new(files.len() as u64))
+    } else {
+        ProgressBar::hidden()
+    };
     let style = ProgressStyle::with_template("predicting  {bar:30.cyan}  {pos}/{len} files");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ "));
     let predictions = apply(&model, &files, &|done, _| bar.set_position(done));
     bar.finish_and_clear();
     let predictions = predictions.map_err(|error| match error {
         sndpipe_engine::StageError::Cache(error) => Failure::Cache(error),
-        sndpipe_engine::StageError::Failed { message, help: Some(help) } => Failure::failed(message).help(help),
+        sndpipe_engine::StageError::Failed { message, help: Some(help) } => {
+            Failure::failed(message).help(help)
+        }
         other => Failure::failed(other.to_string()),
     })?;
     let mut out = Out::new();
@@ -51,7 +57,8 @@ fn model(name: &str, cache: &Path) -> Result<Vec<u8>, Failure> {
     let session = Session::open(&pipeline, cache)?;
     let (ids, output) = chosen(&session.graph, stage)?;
     let &[id] = &ids[..] else {
-        let cells: Vec<String> = ids.iter().take(4).map(|&id| session.graph.instances[id].to_string()).collect();
+        let cells: Vec<String> =
+            ids.iter().take(4).map(|&id| session.graph.instances[id].to_string()).collect();
         let message = format!("`{stage}` names {} models", ids.len());
         return Err(Failure::usage(message).help(format!("name one, such as `{}`", cells.join("`, `"))));
     };
@@ -114,7 +121,10 @@ fn print(out: &mut Out, predictions: &[Prediction], args: &Predict) -> Result<()
     match args.format {
         PredictFormat::Json => {
             for prediction in predictions {
-                let scores: Map<_, _> = best(prediction, args.top).into_iter().map(|(class, score)| (class, json!(score))).collect();
+                let scores: Map<_, _> = best(prediction, args.top)
+                    .into_iter()
+                    .map(|(class, score)| (class, json!(score)))
+                    .collect();
                 out.json(&json!({ "path": prediction.path, "scores": scores }))?;
             }
             Ok(())
@@ -131,7 +141,9 @@ fn csv(out: &mut Out, predictions: &[Prediction], top: Option<usize>) -> Result<
     writer.write_record(["path", "class", "score"]).map_err(failed)?;
     for prediction in predictions {
         for (class, score) in best(prediction, top) {
-            writer.write_record([&prediction.path.display().to_string(), &class, &score.to_string()]).map_err(failed)?;
+            writer
+                .write_record([&prediction.path.display().to_string(), &class, &score.to_string()])
+                .map_err(failed)?;
         }
     }
     let bytes = writer.into_inner().map_err(|error| Failure::failed(error.to_string()))?;

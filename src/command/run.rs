@@ -47,7 +47,9 @@ pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
         overrides: args.pipeline.set.clone(),
         cancel: &interrupt::CANCEL,
     };
-    let run = |observer: &dyn Observer| sndpipe_engine::run(&session.graph, &session.store, &sources, &options, observer);
+    let run = |observer: &dyn Observer| {
+        sndpipe_engine::run(&session.graph, &session.store, &sources, &options, observer)
+    };
     let file = args.pipeline.file.display().to_string();
     let paint = Paint::stderr();
     let wording = Wording::new(&session.graph, &file, paint);
@@ -84,7 +86,8 @@ pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
 /// Prints the tables that nothing else reads: what the experiment was made for.
 fn print_tables(session: &Session, report: &RunReport) -> Result<(), Failure> {
     let readers = session.graph.readers();
-    let wanted = |id: &InstanceId| readers[*id].is_empty() && session.graph.instances[*id].bound.name() == table::KIND;
+    let wanted =
+        |id: &InstanceId| readers[*id].is_empty() && session.graph.instances[*id].bound.name() == table::KIND;
     let ids: Vec<InstanceId> = report.outcomes.keys().copied().filter(wanted).collect();
     let mut out = Out::new();
     for id in &ids {

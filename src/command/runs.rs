@@ -29,7 +29,8 @@ pub fn runs(args: &Runs, cache: &Path) -> Result<Exit, Failure> {
             }
         }
         None => {
-            let runs: Vec<RunRecord> = names.iter().take(args.limit).filter_map(|name| RunRecord::read(&store, name)).collect();
+            let runs: Vec<RunRecord> =
+                names.iter().take(args.limit).filter_map(|name| RunRecord::read(&store, name)).collect();
             match args.format {
                 Format::Json => runs.iter().try_for_each(|run| out.json(run))?,
                 Format::Text => list(&mut out, &runs, names.len())?,
@@ -44,14 +45,17 @@ fn find(store: &Store, names: &[String], id: &str) -> Result<RunRecord, Failure>
     let matching: Vec<&String> = names.iter().filter(|name| id == "last" || name.starts_with(id)).collect();
     let name = match (&matching[..], id) {
         ([], "last") => return Err(Failure::failed("nothing ran yet")),
-        ([], _) => return Err(Failure::usage(format!("there is no run `{id}`")).help("`sndpipe runs` lists them")),
+        ([], _) => {
+            return Err(Failure::usage(format!("there is no run `{id}`")).help("`sndpipe runs` lists them"));
+        }
         ([latest, ..], "last") | ([latest], _) => latest,
         (several, _) => {
             let message = format!("`{id}` is the beginning of {} runs", several.len());
             return Err(Failure::usage(message).help("give more of the id"));
         }
     };
-    RunRecord::read(store, name).ok_or_else(|| Failure::failed(format!("the record of run `{name}` is damaged")))
+    RunRecord::read(store, name)
+        .ok_or_else(|| Failure::failed(format!("the record of run `{name}` is damaged")))
 }
 
 fn count(run: &RunRecord, status: &str) -> usize {
@@ -59,8 +63,10 @@ fn count(run: &RunRecord, status: &str) -> usize {
 }
 
 fn counts(run: &RunRecord) -> String {
-    let all = ["ran", "cached", "failed", "skipped", "interrupted"].map(|status| (count(run, status), status));
-    let some: Vec<String> = all.iter().filter(|(n, _)| *n > 0).map(|(n, status)| format!("{n} {status}")).collect();
+    let all =
+        ["ran", "cached", "failed", "skipped", "interrupted"].map(|status| (count(run, status), status));
+    let some: Vec<String> =
+        all.iter().filter(|(n, _)| *n > 0).map(|(n, status)| format!("{n} {status}")).collect();
     some.join(", ")
 }
 
@@ -110,7 +116,11 @@ fn one(out: &mut Out, run: &RunRecord) -> Result<(), Failure> {
     let mut grid = Grid::new(&[Side::Left, Side::Left, Side::Right, Side::Left, Side::Left]).indent(4);
     for stage in run.stages.iter().filter(|stage| stage.status != "cached") {
         let cell: Vec<String> = stage.axes.iter().map(|(axis, label)| format!("{axis}={label}")).collect();
-        let name = if cell.is_empty() { stage.stage.clone() } else { format!("{}[{}]", stage.stage, cell.join(",")) };
+        let name = if cell.is_empty() {
+            stage.stage.clone()
+        } else {
+            format!("{}[{}]", stage.stage, cell.join(","))
+        };
         let took = if stage.status == "ran" { seconds(stage.seconds) } else { String::new() };
         let why = stage.error.clone().unwrap_or_else(|| stage.reason.clone());
         grid.row([name, stage.status.clone(), took, stage.key.map(short).unwrap_or_default(), why]);

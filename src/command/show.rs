@@ -32,7 +32,10 @@ pub fn show(args: &Show, cache: &Path) -> Result<Exit, Failure> {
     for &id in &ids {
         let result = results.find(id).ok_or_else(|| never_ran(&session.graph, id))?;
         let manifest = result.artefact(&session.store, output).ok_or_else(|| {
-            let message = format!("the result of `{}` is recorded, but no longer in the cache", session.graph.instances[id]);
+            let message = format!(
+                "the result of `{}` is recorded, but no longer in the cache",
+                session.graph.instances[id]
+            );
             Failure::failed(message).help("`sndpipe run FILE STAGE` computes it again")
         })?;
         warn_if_old(&session.graph, id, &result);
@@ -68,7 +71,9 @@ pub fn show(args: &Show, cache: &Path) -> Result<Exit, Failure> {
 /// The instances and the output that `model.history[fold=1]` or `model[fold=1].history` names.
 pub fn chosen(graph: &Graph, reference: &str) -> Result<(Vec<InstanceId>, usize), Failure> {
     let (head, cell, tail) = match (reference.find('['), reference.rfind(']')) {
-        (Some(open), Some(close)) if open < close => (&reference[..open], &reference[open..=close], &reference[close + 1..]),
+        (Some(open), Some(close)) if open < close => {
+            (&reference[..open], &reference[open..=close], &reference[close + 1..])
+        }
         _ => (reference, "", ""),
     };
     let known = |name: &str| graph.stages.iter().any(|(stage, _)| stage == name);
@@ -76,7 +81,9 @@ pub fn chosen(graph: &Graph, reference: &str) -> Result<(Vec<InstanceId>, usize)
         (_, Some(output)) => (head, Some(output)),
         (Some((stage, output)), None) if !known(head) && tail.is_empty() => (stage, Some(output)),
         _ if tail.is_empty() => (head, None),
-        _ => return Err(Failure::usage(format!("`{reference}` is not of the form STAGE[axis=label].output"))),
+        _ => {
+            return Err(Failure::usage(format!("`{reference}` is not of the form STAGE[axis=label].output")));
+        }
     };
     let ids = select(graph, &format!("{stage}{cell}"))?;
     let outputs = ids.first().map_or(&[][..], |&id| graph.instances[id].bound.outputs());
@@ -101,14 +108,24 @@ fn output_name(graph: &Graph, id: InstanceId, output: usize) -> String {
     }
 }
 
-fn page_json(session: &Session, id: InstanceId, output: usize, found: &Found, manifest: &Manifest) -> Result<serde_json::Value, Failure> {
+fn page_json(
+    session: &Session,
+    id: InstanceId,
+    output: usize,
+    found: &Found,
+    manifest: &Manifest,
+) -> Result<serde_json::Value, Failure> {
     let instance = &session.graph.instances[id];
     let skipped = match &manifest.form {
         Form::Rows { .. } if manifest.skipped > 0 => session.store.open_rows(manifest)?.skipped().to_vec(),
         _ => Vec::new(),
     };
-    let skipped: Vec<_> = skipped.iter().map(|(clip, reason)| json!({ "clip_id": clip, "reason": reason })).collect();
-    let files: Vec<_> = manifest.files().map(|file| json!({ "path": session.store.file_path(file), "bytes": file.bytes })).collect();
+    let skipped: Vec<_> =
+        skipped.iter().map(|(clip, reason)| json!({ "clip_id": clip, "reason": reason })).collect();
+    let files: Vec<_> = manifest
+        .files()
+        .map(|file| json!({ "path": session.store.file_path(file), "bytes": file.bytes }))
+        .collect();
     Ok(json!({
         "stage": instance.stage,
         "axes": instance.axes_map(),
@@ -147,7 +164,8 @@ impl Page<'_> {
             _ => format!("{}, ", plural(manifest.rows, "row")),
         };
         self.field("size", format!("{rows}{} in {}", bytes(manifest.bytes()), plural(files, "file")))?;
-        let columns: Vec<String> = manifest.columns.iter().map(|column| format!("{}: {}", column.name, column.data_type)).collect();
+        let columns: Vec<String> =
+            manifest.columns.iter().map(|column| format!("{}: {}", column.name, column.data_type)).collect();
         if !matches!(manifest.form, Form::Blob { .. }) {
             self.field("columns", columns.join(", "))?;
         }
@@ -162,7 +180,8 @@ impl Page<'_> {
             self.field("note", format!("{name} = {value}"))?;
         }
         for (index, file) in manifest.files().take(4).enumerate() {
-            let more = if index == 3 && files > 4 { format!(" and {} more", files - 4) } else { String::new() };
+            let more =
+                if index == 3 && files > 4 { format!(" and {} more", files - 4) } else { String::new() };
             self.field("file", format!("{}{more}", self.store.file_path(file).display()))?;
         }
         match &manifest.form {
@@ -187,17 +206,26 @@ impl Page<'_> {
             self.field("skipped", format!("{clip}: {reason}"))?;
         }
         if skipped.len() > SKIPPED {
-            self.field("skipped", format!("and {} more; `--format json` lists all", skipped.len() - SKIPPED))?;
+            self.field(
+                "skipped",
+                format!("and {} more; `--format json` lists all", skipped.len() - SKIPPED),
+            )?;
         }
         let mut grid = Grid::new(&[Side::Left, Side::Right, Side::Right, Side::Left]);
         grid.row(["clip_id", "frames", "per frame", "values"].map(|title| self.paint.bold(title)));
         for (index, clip) in rows.ids().iter().enumerate().take(self.rows) {
             let row = rows.row(index)?;
             let values = row.to_f32();
-            let first: Vec<String> = values.iter().take(VALUES).map(|value| Cell::Float(f64::from(*value)).rounded(4)).collect();
+            let first: Vec<String> =
+                values.iter().take(VALUES).map(|value| Cell::Float(f64::from(*value)).rounded(4)).collect();
             let more = if values.len() > VALUES { ", …" } else { "" };
             let per_frame = values.len().checked_div(row.frames as usize).unwrap_or(0);
-            grid.row([clip.clone(), count(row.frames.into()), count(per_frame as u64), format!("{}{more}", first.join(", "))]);
+            grid.row([
+                clip.clone(),
+                count(row.frames.into()),
+                count(per_frame as u64),
+                format!("{}{more}", first.join(", ")),
+            ]);
         }
         self.rows_below(grid.lines(), manifest.rows)
     }
@@ -229,7 +257,10 @@ impl Page<'_> {
         lines.iter().try_for_each(|line| self.out.line(format!("  {line}")))?;
         let more = total.saturating_sub(self.rows as u64);
         if more > 0 {
-            self.out.line(format!("  {}", self.paint.dim(format!("and {} more", plural(more, "row")))))?;
+            self.out.line(format!(
+                "  {}",
+                self.paint.dim(format!("and {} more row{}", count(more), if more == 1 { "" } else { "s" }))
+            ))?;
         }
         Ok(())
     }

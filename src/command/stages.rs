@@ -67,7 +67,11 @@ fn describe(kind: &dyn StageKind) -> Value {
                 json!({ "name": port.name, "accepts": port.accepts, "optional": port.optional, "collects": port.collects, "reads": port.reads })
             })
             .collect();
-        let outputs: Vec<Value> = bound.outputs().iter().map(|output| json!({ "name": output.name, "kind": output.kind })).collect();
+        let outputs: Vec<Value> = bound
+            .outputs()
+            .iter()
+            .map(|output| json!({ "name": output.name, "kind": output.kind }))
+            .collect();
         (inputs, outputs)
     };
     let (inputs, outputs) = bound.as_deref().map(ports).unzip();
@@ -121,7 +125,11 @@ fn parameter(out: &mut Out, paint: Paint, param: &ParamDoc) -> Result<(), Failur
         None => ", optional".to_owned(),
     };
     out.line(format!("{indent}{}: {}{}", paint.cyan(&param.name), param.kind, paint.dim(default)))?;
-    param.docs.lines().filter(|line| !line.is_empty()).try_for_each(|line| out.line(format!("{indent}    {line}")))
+    param
+        .docs
+        .lines()
+        .filter(|line| !line.is_empty())
+        .try_for_each(|line| out.line(format!("{indent}    {line}")))
 }
 
 fn ports(out: &mut Out, paint: Paint, bound: &dyn BoundStage) -> Result<(), Failure> {

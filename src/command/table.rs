@@ -43,25 +43,43 @@ pub fn table(args: &Table, cache: &Path) -> Result<Exit, Failure> {
 
 fn chosen(graph: &Graph, stage: Option<&str>) -> Result<Vec<InstanceId>, Failure> {
     let Some(stage) = stage else {
-        let ids: Vec<InstanceId> = (0..graph.instances.len()).filter(|&id| graph.instances[id].bound.name() == KIND).collect();
+        let ids: Vec<InstanceId> =
+            (0..graph.instances.len()).filter(|&id| graph.instances[id].bound.name() == KIND).collect();
         let help = "name a stage whose output is a table, or add one with `uses: table`";
-        return if ids.is_empty() { Err(Failure::usage("the pipeline has no `table` stage").help(help)) } else { Ok(ids) };
+        return if ids.is_empty() {
+            Err(Failure::usage("the pipeline has no `table` stage").help(help))
+        } else {
+            Ok(ids)
+        };
     };
     let ids = select(graph, stage)?;
-    let kind = ids.first().and_then(|&id| graph.instances[id].bound.outputs().first()).map(|output| output.kind);
+    let kind =
+        ids.first().and_then(|&id| graph.instances[id].bound.outputs().first()).map(|output| output.kind);
     match kind {
         Some(kind) if kind.form() == FormKind::Table => Ok(ids),
-        Some(kind) => Err(Failure::usage(format!("`{stage}` gives {kind}, not a table")).help("`sndpipe show` looks into it")),
+        Some(kind) => Err(Failure::usage(format!("`{stage}` gives {kind}, not a table"))
+            .help("`sndpipe show` looks into it")),
         None => Err(Failure::usage(format!("`{stage}` has no output"))),
     }
 }
 
 /// Prints a table as aligned text.
-pub fn print_text(out: &mut Out, title: Option<&str>, batch: &RecordBatch, meta: &Meta) -> Result<(), Failure> {
+pub fn print_text(
+    out: &mut Out,
+    title: Option<&str>,
+    batch: &RecordBatch,
+    meta: &Meta,
+) -> Result<(), Failure> {
     print(out, title, batch, meta, TableFormat::Text)
 }
 
-fn print(out: &mut Out, title: Option<&str>, batch: &RecordBatch, meta: &Meta, format: TableFormat) -> Result<(), Failure> {
+fn print(
+    out: &mut Out,
+    title: Option<&str>,
+    batch: &RecordBatch,
+    meta: &Meta,
+    format: TableFormat,
+) -> Result<(), Failure> {
     let paint = Paint::stdout();
     let lines = match format {
         TableFormat::Text => render::text(batch, meta, usize::MAX, paint),

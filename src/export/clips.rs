@@ -23,7 +23,8 @@ pub fn arrow(export: &Export<'_>, name: &str, manifest: &Manifest) -> Result<Pat
     let audio = manifest.kind == Kind::Audio.name();
     let schema = Arc::new(schema(audio, half).with_metadata(table::schema_metadata(&manifest.meta)));
     let path = export.path(&format!("{name}.arrow"))?;
-    let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("cannot write {}: {error}", path.display()));
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::failed(format!("cannot write {}: {error}", path.display()));
     file::replace(&path, |file| {
         let mut writer = FileWriter::try_new(file, &schema).map_err(|error| failed(&error))?;
         let mut start = 0;
@@ -78,17 +79,27 @@ fn batch(rows: &Rows, start: usize, audio: bool, half: bool) -> Result<(Vec<Arra
     }
     let ids: ArrayRef = Arc::new(StringArray::from_iter_values(&rows.ids()[start..end]));
     let values: ArrayRef = if half { Arc::new(halves.finish()) } else { Arc::new(singles.finish()) };
-    let columns = if audio { vec![ids, values] } else { vec![ids, Arc::new(UInt32Array::from(frames)), values] };
+    let columns =
+        if audio { vec![ids, values] } else { vec![ids, Arc::new(UInt32Array::from(frames)), values] };
     Ok((columns, end))
 }
 
 /// Writes a folder of wav files, single precision, one for each clip.
 pub fn wav(export: &Export<'_>, name: &str, manifest: &Manifest) -> Result<PathBuf, Failure> {
-    let rate = manifest.meta.get("sample_rate").and_then(serde_json::Value::as_f64).filter(|rate| *rate >= 1.0 && *rate < 1e9);
+    let rate = manifest
+        .meta
+        .get("sample_rate")
+        .and_then(serde_json::Value::as_f64)
+        .filter(|rate| *rate >= 1.0 && *rate < 1e9);
     let rate = rate.ok_or_else(|| Failure::failed("the artefact does not say its sample rate"))?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     let sample_rate = rate.round() as u32;
-    let spec = hound::WavSpec { channels: 1, sample_rate, bits_per_sample: 32, sample_format: hound::SampleFormat::Float };
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate,
+        bits_per_sample: 32,
+        sample_format: hound::SampleFormat::Float,
+    };
     let rows = export.store.open_rows(manifest)?;
     let folder = export.path(name)?;
     fs_err::create_dir_all(&folder).map_err(|error| Failure::failed(error.to_string()))?;
@@ -98,7 +109,8 @@ pub fn wav(export: &Export<'_>, name: &str, manifest: &Manifest) -> Result<PathB
             stem = short.to_owned();
         }
         let path = folder.join(format!("{stem}.wav"));
-        let failed = |error: hound::Error| Failure::failed(format!("cannot write {}: {error}", path.display()));
+        let failed =
+            |error: hound::Error| Failure::failed(format!("cannot write {}: {error}", path.display()));
         let row = rows.row(index)?;
         let mut bytes = std::io::Cursor::new(Vec::new());
         let mut writer = hound::WavWriter::new(&mut bytes, spec).map_err(failed)?;

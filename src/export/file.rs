@@ -34,7 +34,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Writes a file under another name and moves it where it belongs once it is complete.
-pub fn replace(path: &Path, fill: impl FnOnce(&mut BufWriter<fs_err::File>) -> Result<(), Failure>) -> Result<(), Failure> {
+pub fn replace(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<fs_err::File>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let part = part(path);
     let failed = |error: std::io::Error| Failure::failed(error.to_string());
     let result = (|| {

@@ -33,9 +33,13 @@ impl Export<'_> {
     pub fn write(&self, name: &str, manifest: &Manifest) -> Result<Vec<PathBuf>, Failure> {
         let name = file::safe_name(name);
         match (&manifest.form, self.form) {
-            (Form::Table { .. }, None | Some(ExportForm::Parquet)) => Ok(vec![table::parquet(self, &name, manifest)?]),
+            (Form::Table { .. }, None | Some(ExportForm::Parquet)) => {
+                Ok(vec![table::parquet(self, &name, manifest)?])
+            }
             (Form::Table { .. }, Some(ExportForm::Csv)) => Ok(vec![table::csv(self, &name, manifest)?]),
-            (Form::Rows { .. }, None | Some(ExportForm::Arrow)) => Ok(vec![clips::arrow(self, &name, manifest)?]),
+            (Form::Rows { .. }, None | Some(ExportForm::Arrow)) => {
+                Ok(vec![clips::arrow(self, &name, manifest)?])
+            }
             (Form::Rows { .. }, Some(ExportForm::Npy)) => npy::write(self, &name, manifest),
             (Form::Rows { .. }, Some(ExportForm::Wav)) if manifest.kind == Kind::Audio.name() => {
                 Ok(vec![clips::wav(self, &name, manifest)?])
@@ -64,7 +68,8 @@ impl Export<'_> {
         fs_err::create_dir_all(self.dir).map_err(|error| Failure::failed(error.to_string()))?;
         let path = self.dir.join(name);
         if path.exists() && !self.overwrite {
-            return Err(Failure::usage(format!("{} exists already", path.display())).help("`--overwrite` replaces it"));
+            return Err(Failure::usage(format!("{} exists already", path.display()))
+                .help("`--overwrite` replaces it"));
         }
         Ok(path)
     }

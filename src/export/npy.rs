@@ -64,7 +64,11 @@ struct Layout {
 
 impl Layout {
     fn of(manifest: &Manifest) -> Self {
-        let channels = manifest.meta.get("channels").and_then(serde_json::Value::as_u64).and_then(|n| usize::try_from(n).ok());
+        let channels = manifest
+            .meta
+            .get("channels")
+            .and_then(serde_json::Value::as_u64)
+            .and_then(|n| usize::try_from(n).ok());
         Self { audio: manifest.kind == Kind::Audio.name(), channels: channels.unwrap_or(1).max(1) }
     }
 
@@ -74,7 +78,7 @@ impl Layout {
         let per_frame = values.checked_div(frames).unwrap_or(0);
         if self.audio || per_frame * frames != values {
             vec![values]
-        } else if self.channels > 1 && per_frame % self.channels == 0 {
+        } else if self.channels > 1 && per_frame.is_multiple_of(self.channels) {
             vec![self.channels, frames, per_frame / self.channels]
         } else {
             vec![frames, per_frame]
@@ -98,7 +102,8 @@ fn header(half: bool, shape: &[usize]) -> Vec<u8> {
     let sizes: Vec<String> = shape.iter().map(ToString::to_string).collect();
     let comma = if shape.len() == 1 { "," } else { "" };
     let dtype = if half { "<f2" } else { "<f4" };
-    let mut text = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({}{comma}), }}", sizes.join(", "));
+    let mut text =
+        format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({}{comma}), }}", sizes.join(", "));
     let unpadded = 10 + text.len() + 1;
     text.push_str(&" ".repeat(unpadded.next_multiple_of(64) - unpadded));
     text.push('\n');
@@ -121,7 +126,10 @@ mod tests {
             bytes.extend(format!("{text:<117}\n").as_bytes());
             bytes
         };
-        assert_eq!(header(false, &[2, 3]), expect("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"));
+        assert_eq!(
+            header(false, &[2, 3]),
+            expect("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }")
+        );
         assert_eq!(header(true, &[5]), expect("{'descr': '<f2', 'fortran_order': False, 'shape': (5,), }"));
     }
 }

@@ -23,13 +23,16 @@ pub fn schema_metadata(meta: &Meta) -> HashMap<String, String> {
 /// Writes a Parquet file; the metadata stands in its schema.
 pub fn parquet(export: &Export<'_>, name: &str, manifest: &Manifest) -> Result<PathBuf, Failure> {
     let table = export.store.read_table(manifest, None)?;
-    let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("cannot write {name}.parquet: {error}"));
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::failed(format!("cannot write {name}.parquet: {error}"));
     let schema = table.schema().as_ref().clone().with_metadata(schema_metadata(&manifest.meta));
-    let table = RecordBatch::try_new(Arc::new(schema), table.columns().to_vec()).map_err(|error| failed(&error))?;
+    let table =
+        RecordBatch::try_new(Arc::new(schema), table.columns().to_vec()).map_err(|error| failed(&error))?;
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let path = export.path(&format!("{name}.parquet"))?;
     file::replace(&path, |file| {
-        let mut writer = ArrowWriter::try_new(file, table.schema(), Some(properties)).map_err(|error| failed(&error))?;
+        let mut writer =
+            ArrowWriter::try_new(file, table.schema(), Some(properties)).map_err(|error| failed(&error))?;
         writer.write(&table).map_err(|error| failed(&error))?;
         writer.close().map_err(|error| failed(&error))?;
         Ok(())

@@ -45,15 +45,15 @@ impl<'a> Bars<'a> {
         // Nothing is drawn before something runs: a run that finds everything cached leaves the terminal alone.
         let (stages, settled) = (state.stages, state.settled);
         let whole = state.whole.get_or_insert_with(|| {
-            let bar = console::bars().add(ProgressBar::new(stages));
-            bar.set_style(style("{spinner} {pos}/{len} stages  {elapsed}", self.paint));
-            bar.set_position(settled);
+            let bar = ProgressBar::new(stages)
+                .with_style(style("{spinner} {pos}/{len} stages  {elapsed}", self.paint));
+            let bar = console::bars().add(bar.with_position(settled));
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        let bar = console::bars().insert_before(whole, ProgressBar::new_spinner());
-        bar.set_prefix(self.wording.name(id));
-        bar.set_style(style("{spinner} {prefix}  {elapsed:>8}  {msg}", self.paint));
+        let bar = ProgressBar::new_spinner()
+            .with_style(style("{spinner} {prefix}  {elapsed:>8}  {msg}", self.paint));
+        let bar = console::bars().insert_before(whole, bar.with_prefix(self.wording.name(id)));
         bar.enable_steady_tick(Duration::from_millis(120));
         state.running.insert(id, bar);
     }
@@ -61,7 +61,11 @@ impl<'a> Bars<'a> {
 
 /// A style; the templates are constants of this file, so a mistake in one shows in the first run as a plain line.
 fn style(template: &str, paint: Paint) -> ProgressStyle {
-    let style = if template.contains("{bar") { ProgressStyle::default_bar() } else { ProgressStyle::default_spinner() };
+    let style = if template.contains("{bar") {
+        ProgressStyle::default_bar()
+    } else {
+        ProgressStyle::default_spinner()
+    };
     let style = style.template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
     let filled = if paint.is_on() { "━╸ " } else { "=> " };
     style
@@ -93,7 +97,9 @@ impl Observer for Bars<'_> {
                 if bar.length() != Some(progress.total) {
                     bar.set_length(progress.total);
                     let unit = progress.unit;
-                    let template = format!("{{spinner}} {{prefix}}  {{elapsed:>8}}  {{bar:20.cyan}} {{count}} {unit}  {{rate}}  {{eta}} left  {{msg}}");
+                    let template = format!(
+                        "{{spinner}} {{prefix}}  {{elapsed:>8}}  {{bar:20.cyan}} {{count}} {unit}  {{rate}}  {{eta}} left  {{msg}}"
+                    );
                     bar.set_style(style(&template, self.paint));
                 }
                 bar.set_position(progress.done);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
-use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use sndpipe_cache::Digest;
@@ -30,10 +30,9 @@ impl<'a> Json<'a> {
         if self.closed.load(Ordering::Relaxed) {
             return;
         }
-        if let Ok(mut out) = self.out.lock() {
-            if writeln!(out, "{value}").and_then(|()| out.flush()).is_err() {
-                self.closed.store(true, Ordering::Relaxed);
-            }
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        if writeln!(out, "{value}").and_then(|()| out.flush()).is_err() {
+            self.closed.store(true, Ordering::Relaxed);
         }
     }
 
@@ -65,7 +64,8 @@ impl Observer for Json<'_> {
 /// The object of one instance. A run that was stopped counts its unfinished stages as skipped.
 fn stage_line(graph: &Graph, id: InstanceId, outcome: &Outcome, key: Option<Digest>) -> Value {
     let instance = &graph.instances[id];
-    let (mut status, mut seconds, mut rows, mut text) = (outcome.name(), 0.0, RowCounts::default(), String::new());
+    let (mut status, mut seconds, mut rows, mut text) =
+        (outcome.name(), 0.0, RowCounts::default(), String::new());
     match outcome {
         Outcome::Ran { wall, rows: counts, reason, .. } => {
             (seconds, rows) = (wall.as_secs_f64(), *counts);

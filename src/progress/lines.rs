@@ -54,7 +54,10 @@ impl Observer for Lines<'_> {
             }
             Event::Progress { id, progress } => self.progress(*id, progress),
             Event::Waiting { id } => {
-                console::line(&format!("  {}  waits for another process that computes it", self.wording.name(*id)));
+                console::line(&format!(
+                    "  {}  waits for another process that computes it",
+                    self.wording.name(*id)
+                ));
             }
             Event::Finished { id, outcome, .. } => {
                 self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
@@ -107,7 +110,10 @@ mod tests {
     #[test]
     fn a_running_stage_says_how_fast_it_is() {
         let progress = Progress { done: 120, total: 400, unit: "clips", note: "loss 0.31".to_owned() };
-        assert_eq!(how_far(&progress, Duration::from_secs(2)), "120/400 clips, 30 %, 60/s, 4.7 s left, loss 0.31");
+        assert_eq!(
+            how_far(&progress, Duration::from_secs(2)),
+            "120/400 clips, 30 %, 60/s, 4.7 s left, loss 0.31"
+        );
         let none = Progress { done: 0, total: 0, unit: "epochs", note: String::new() };
         assert_eq!(how_far(&none, Duration::ZERO), "0/0 epochs");
     }

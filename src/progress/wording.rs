@@ -35,7 +35,9 @@ impl<'a> Wording<'a> {
             Outcome::Ran { wall, rows, reason, remarks } => {
                 let time = format!("{:>8}", duration(*wall));
                 let mut line = format!("{} {name}  {time}", paint.green("✓"));
-                for part in [rows_text(*rows), (!reason.is_empty()).then(|| paint.dim(reason))].into_iter().flatten() {
+                for part in
+                    [rows_text(*rows), (!reason.is_empty()).then(|| paint.dim(reason))].into_iter().flatten()
+                {
                     line.push_str("  ");
                     line.push_str(&part);
                 }
@@ -46,9 +48,11 @@ impl<'a> Wording<'a> {
             }
             Outcome::Cached { .. } => None,
             Outcome::Failed { message, help } => Some(self.failed(id, message, help.as_deref())),
-            Outcome::Skipped { because } => {
-                Some(format!("{} {name}  {}", paint.yellow("-"), paint.dim(format!("skipped: needs `{because}`, which failed"))))
-            }
+            Outcome::Skipped { because } => Some(format!(
+                "{} {name}  {}",
+                paint.yellow("-"),
+                paint.dim(format!("skipped: needs `{because}`, which failed"))
+            )),
             Outcome::Interrupted => Some(format!("{} {name}  {}", paint.yellow("-"), paint.dim("stopped"))),
         }
     }
@@ -96,7 +100,8 @@ pub fn failure(wording: &Wording<'_>, report: &RunReport) -> Option<String> {
 /// `9 stages: 3 ran, 6 cached (1.9 s)`.
 pub fn summary(report: &RunReport, paint: Paint) -> String {
     let of = |matches| report.count(matches) as u64;
-    let (ran, cached) = (of(|o| matches!(o, Outcome::Ran { .. })), of(|o| matches!(o, Outcome::Cached { .. })));
+    let (ran, cached) =
+        (of(|o| matches!(o, Outcome::Ran { .. })), of(|o| matches!(o, Outcome::Cached { .. })));
     let failed = of(|o| matches!(o, Outcome::Failed { .. }));
     let skipped = of(|o| matches!(o, Outcome::Skipped { .. }));
     let stopped = of(|o| matches!(o, Outcome::Interrupted));

@@ -18,32 +18,70 @@ struct Column {
     cells: Vec<String>,
 }
 
-/// Which columns the table asks to show as percentages: its metadata may say `display: {"accuracy": "percent"}`.
-fn display(meta: &Meta) -> BTreeMap<&str, &str> {
-    let map = meta.get("display").and_then(Value::as_object);
-    map.into_iter().flatten().filter_map(|(column, how)| Some((column.as_str(), how.as_str()?))).collect()
+/// How the metadata of a table asks to show its columns: `display: {"accuracy": "percent"}`, `precision: 1`.
+struct Display<'a> {
+    columns: BTreeMap<&'a str, &'a str>,
+    precision: Option<usize>,
+}
+
+impl<'a> Display<'a> {
+    fn of(meta: &'a Meta) -> Self {
+        let map = meta.get("display").and_then(Value::as_object).into_iter().flatten();
+        let columns = map.filter_map(|(column, how)| Some((column.as_str(), how.as_str()?))).collect();
+        let precision =
+            meta.get("precision").and_then(Value::as_u64).and_then(|digits| usize::try_from(digits).ok());
+        Self { columns, precision }
+    }
+
+    fn is_percent(&self, column: &str) -> bool {
+        self.columns.get(column) == Some(&"percent")
+    }
+
+    /// Whether `second` is the deviation of `first`, so that both are shown as `90.5 ± 1.2`.
+    fn pairs(&self, first: &str, second: &str) -> bool {
+        let deviation = (first == "mean" && second == "std") || second.strip_suffix(" std") == Some(first);
+        deviation && self.columns.contains_key(first) && self.columns.contains_key(second)
+    }
 }
 
 fn columns(table: &RecordBatch, meta: &Meta, rows: usize) -> Vec<Column> {
-    let display = display(meta);
+    let display = Display::of(meta);
     let schema = table.schema();
-    let mut columns = Vec::with_capacity(table.num_columns());
+    let mut columns: Vec<Column> = Vec::with_capacity(table.num_columns());
+    let mut before = "";
     for (field, array) in schema.fields().iter().zip(table.columns()) {
+        let name = field.name().as_str();
         let mut cells: Vec<Cell> = (0..table.num_rows().min(rows)).map(|row| cell(array, row)).collect();
-        let percent = display.get(field.name().as_str()) == Some(&"percent");
-        let decimals = if percent {
+        let percent = display.is_percent(name);
+        if percent {
             for cell in &mut cells {
                 if let Cell::Float(number) = cell {
                     *number *= 100.0;
                 }
             }
-            1
-        } else {
-            decimals(&cells)
+        }
+        let decimals = match display.precision.filter(|_| display.columns.contains_key(name)) {
+            Some(digits) => digits,
+            None if percent => 1,
+            None => decimals(&cells),
         };
-        let title = if percent { format!("{} (%)", field.name()) } else { field.name().clone() };
         let numeric = is_numeric(field.data_type()) || looks_numeric(&cells);
-        columns.push(Column { title, numeric, cells: cells.iter().map(|cell| cell.rounded(decimals)).collect() });
+        let rounded = cells.iter().map(|cell| cell.rounded(decimals));
+        match columns.last_mut().filter(|_| display.pairs(before, name)) {
+            Some(mean) => {
+                for ((text, deviation), cell) in mean.cells.iter_mut().zip(rounded).zip(&cells) {
+                    if *cell != Cell::Null {
+                        text.push_str(&format!(" ± {deviation}"));
+                    }
+                }
+                mean.title = mean.title.replacen(before, &format!("{before} ± std"), 1);
+            }
+            None => {
+                let title = if percent { format!("{name} (%)") } else { name.to_owned() };
+                columns.push(Column { title, numeric, cells: rounded.collect() });
+            }
+        }
+        before = name;
     }
     columns
 }
@@ -81,7 +119,8 @@ fn looks_numeric(cells: &[Cell]) -> bool {
         Cell::Text(text) if text.is_empty() || text == "-" => true,
         Cell::Text(text) => {
             some = true;
-            text.starts_with(|first: char| first.is_ascii_digit() || first == '-' || first == '+') && text.contains('.')
+            text.starts_with(|first: char| first.is_ascii_digit() || first == '-' || first == '+')
+                && text.contains('.')
         }
         Cell::Null => true,
         _ => false,
@@ -91,7 +130,8 @@ fn looks_numeric(cells: &[Cell]) -> bool {
 /// Aligned columns, numbers rounded; at most `rows` rows.
 pub fn text(table: &RecordBatch, meta: &Meta, rows: usize, paint: Paint) -> Vec<String> {
     let columns = columns(table, meta, rows);
-    let sides: Vec<Side> = columns.iter().map(|column| if column.numeric { Side::Right } else { Side::Left }).collect();
+    let sides: Vec<Side> =
+        columns.iter().map(|column| if column.numeric { Side::Right } else { Side::Left }).collect();
     let mut grid = Grid::new(&sides);
     grid.row(columns.iter().map(|column| paint.bold(&column.title)));
     for row in 0..table.num_rows().min(rows) {
@@ -109,7 +149,10 @@ pub fn markdown(table: &RecordBatch, meta: &Meta) -> Vec<String> {
         line(columns.iter().map(|column| escape(&column.title)).collect()),
         line(columns.iter().map(|column| if column.numeric { "---:" } else { "---" }.to_owned()).collect()),
     ];
-    lines.extend((0..table.num_rows()).map(|row| line(columns.iter().map(|column| escape(&column.cells[row])).collect())));
+    lines.extend(
+        (0..table.num_rows())
+            .map(|row| line(columns.iter().map(|column| escape(&column.cells[row])).collect())),
+    );
     lines
 }
 
@@ -124,7 +167,9 @@ pub fn latex(table: &RecordBatch, meta: &Meta) -> Vec<String> {
         line(columns.iter().map(|column| tex(&column.title)).collect()),
         "  \\hline".to_owned(),
     ];
-    lines.extend((0..table.num_rows()).map(|row| line(columns.iter().map(|column| tex(&column.cells[row])).collect())));
+    lines.extend(
+        (0..table.num_rows()).map(|row| line(columns.iter().map(|column| tex(&column.cells[row])).collect())),
+    );
     lines.extend(["  \\hline".to_owned(), "\\end{tabular}".to_owned()]);
     lines
 }
@@ -240,12 +285,39 @@ mod tests {
         l|q & co,,8.1 ± 0.3,12.25,10
         ");
         let rows = json_lines(&table);
-        assert_eq!(Value::Object(rows[1].clone()), json!({"loss_name": "l|q & co", "accuracy": null, "ours": "8.1 ± 0.3", "rate": 12.25, "n": 10}));
+        assert_eq!(
+            Value::Object(rows[1].clone()),
+            json!({"loss_name": "l|q & co", "accuracy": null, "ours": "8.1 ± 0.3", "rate": 12.25, "n": 10})
+        );
+    }
+
+    #[test]
+    fn a_deviation_stands_behind_its_mean() {
+        let table = RecordBatch::try_from_iter([
+            ("mean", Arc::new(Float64Array::from(vec![0.905, 0.8])) as ArrayRef),
+            ("std", Arc::new(Float64Array::from(vec![Some(0.012_34), None])) as ArrayRef),
+            ("n", Arc::new(Int64Array::from(vec![5, 1])) as ArrayRef),
+        ]);
+        let meta = Meta::from([
+            ("display".to_owned(), json!({ "mean": "percent", "std": "percent", "n": "plain" })),
+            ("precision".to_owned(), json!(2)),
+        ]);
+        insta::assert_snapshot!(plain(text(&table.unwrap(), &meta, usize::MAX, Paint::off())), @r"
+        mean ± std (%)  n
+          90.50 ± 1.23  5
+                 80.00  1
+        ");
     }
 
     #[test]
     fn four_digits_count() {
-        for (values, expected) in [(vec![0.5, 0.25], 4), (vec![0.01234], 5), (vec![12.5], 2), (vec![3.0, 400.0], 0), (vec![12345.5], 0)] {
+        for (values, expected) in [
+            (vec![0.5, 0.25], 4),
+            (vec![0.01234], 5),
+            (vec![12.5], 2),
+            (vec![3.0, 400.0], 0),
+            (vec![12345.5], 0),
+        ] {
             let cells: Vec<Cell> = values.iter().copied().map(Cell::Float).collect();
             assert_eq!(decimals(&cells), expected, "{values:?}");
         }

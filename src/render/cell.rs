@@ -2,8 +2,8 @@
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{
-    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
@@ -89,7 +89,9 @@ impl Cell {
         match self {
             Self::Null => Value::Null,
             Self::Text(text) => json!(text),
-            Self::Int(number) => i64::try_from(*number).map_or_else(|_| json!(number.to_string()), |number| json!(number)),
+            Self::Int(number) => {
+                i64::try_from(*number).map_or_else(|_| json!(number.to_string()), |number| json!(number))
+            }
             Self::Float(number) => json!(number),
             Self::Bool(value) => json!(value),
             Self::List(list) => Value::Array(list.iter().map(Self::json).collect()),
@@ -101,13 +103,16 @@ impl Cell {
         match self {
             Self::Null => "-".to_owned(),
             Self::Float(number) if !number.is_finite() => number.to_string(),
-            Self::Float(number) if *number != 0.0 && number.abs() < 0.5 * 10_f64.powi(-decimals_i32(decimals)) => {
+            Self::Float(number)
+                if *number != 0.0 && number.abs() < 0.5 * 10_f64.powi(-decimals_i32(decimals)) =>
+            {
                 format!("{number:.2e}")
             }
             Self::Float(number) => format!("{number:.decimals$}"),
             Self::List(list) => {
                 const SHOWN: usize = 6;
-                let mut parts: Vec<String> = list.iter().take(SHOWN).map(|cell| cell.rounded(decimals)).collect();
+                let mut parts: Vec<String> =
+                    list.iter().take(SHOWN).map(|cell| cell.rounded(decimals)).collect();
                 if list.len() > SHOWN {
                     parts.push("…".to_owned());
                 }

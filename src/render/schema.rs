@@ -30,7 +30,13 @@ pub fn params_of(schema: &Value) -> Vec<ParamDoc> {
 fn gather(root: &Value, object: &Value, depth: usize, into: &mut Vec<ParamDoc>) {
     const DEEPEST: usize = 2;
     let Some(properties) = object.get("properties").and_then(Value::as_object) else { return };
-    let required: Vec<&str> = object.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = object
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     for (name, property) in properties {
         let shape = resolve(root, property);
         let text = |value: &Value| value.get("description").and_then(Value::as_str).map(str::to_owned);
@@ -90,18 +96,24 @@ fn kind(root: &Value, value: &Value) -> String {
         let forms = forms.iter().filter(|form| form.get("type") != Some(&json!("null")));
         let kinds: Vec<String> = forms.map(|form| kind(root, form)).collect();
         let one_of = kinds.iter().any(|kind| kind.starts_with("one of "));
-        let kinds: Vec<&str> = kinds.iter().map(|kind| kind.strip_prefix("one of ").unwrap_or(kind)).collect();
-        let all_constant = one_of || alternatives(value).is_some_and(|forms| forms.iter().all(|form| form.get("const").is_some()));
+        let kinds: Vec<&str> =
+            kinds.iter().map(|kind| kind.strip_prefix("one of ").unwrap_or(kind)).collect();
+        let all_constant = one_of
+            || alternatives(value).is_some_and(|forms| forms.iter().all(|form| form.get("const").is_some()));
         return if all_constant { format!("one of {}", kinds.join(", ")) } else { kinds.join(" or ") };
     }
     let types: Vec<&str> = match value.get("type") {
         Some(Value::String(only)) => vec![only.as_str()],
-        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect(),
+        Some(Value::Array(several)) => {
+            several.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect()
+        }
         _ => Vec::new(),
     };
     let mut text = match &types[..] {
         [] => "any value".to_owned(),
-        ["array"] => value.get("items").map_or_else(|| "list".to_owned(), |items| format!("list of {}", kind(root, items))),
+        ["array"] => value
+            .get("items")
+            .map_or_else(|| "list".to_owned(), |items| format!("list of {}", kind(root, items))),
         ["object"] => match value.get("properties").and_then(Value::as_object) {
             Some(properties) if !properties.is_empty() => {
                 format!("{{ {} }}", properties.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
@@ -160,7 +172,12 @@ fn example(root: &Value, value: &Value) -> Option<Value> {
         }),
         "object" => {
             let mut map = serde_json::Map::new();
-            let required = value.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+            let required = value
+                .get("required")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str);
             for name in required {
                 map.insert(name.to_owned(), example(root, value.get("properties")?.get(name)?)?);
             }
@@ -193,7 +210,17 @@ mod tests {
         let params = params_of(&schema);
         let lines: Vec<String> = params
             .iter()
-            .map(|param| format!("{}{}|{}|{}|{:?}|{}", ".".repeat(param.depth), param.name, param.kind, param.docs, param.default, param.required))
+            .map(|param| {
+                format!(
+                    "{}{}|{}|{}|{:?}|{}",
+                    ".".repeat(param.depth),
+                    param.name,
+                    param.kind,
+                    param.docs,
+                    param.default,
+                    param.required
+                )
+            })
             .collect();
         assert_eq!(
             lines,

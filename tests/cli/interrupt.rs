@@ -1,0 +1,65 @@
+//! Ctrl-C.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::sandbox::Sandbox;
+
+/// The first stage ends at once, the second one only when it is stopped.
+const SLOW: &str = r#"version: 1
+name: slow
+stages:
+  quick: { uses: command, with: { program: [sh, -c, "echo x > {out.text}"], outputs: { text: file } } }
+  slow:
+    uses: command
+    in: { text: quick }
+    with: { program: [sh, -c, "echo begun; exec sleep 600 # {out.text}"], inputs: { text: file }, outputs: { text: file } }
+"#;
+
+fn interrupt(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+/// Starts the slow run and waits until the slow stage is said to have started.
+fn start(sandbox: &Sandbox) -> (Child, BufReader<std::process::ChildStderr>) {
+    let mut child =
+        sandbox.command(["run", "slow.yaml"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("> slow") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "the run ended early");
+    }
+    (child, stderr)
+}
+
+fn stops_with_130(signal: Signal) {
+    let sandbox = Sandbox::new().file("slow.yaml", SLOW);
+    let (mut child, mut stderr) = start(&sandbox);
+    interrupt(&child, signal);
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    assert!(rest.contains("stopping") && rest.contains("1 not finished"), "{rest}");
+
+    // What was finished is kept, nothing of the rest is, and the cache is whole.
+    sandbox.ok("cache verify");
+    assert_eq!(sandbox.ok("plan slow.yaml --format json").statuses(), ["quick cached", "slow would_run"]);
+    let runs = sandbox.ok("runs --format json").json();
+    assert_eq!(runs[0]["status"], "interrupted");
+    sandbox.edit("slow.yaml", "exec sleep 600 #", "echo y >");
+    assert_eq!(sandbox.ok("run slow.yaml --format json").statuses(), ["quick cached", "slow ran"]);
+}
+
+#[test]
+fn ctrl_c_stops_a_run_in_good_order() {
+    stops_with_130(Signal::INT);
+}
+
+#[test]
+fn a_request_to_terminate_does_the_same() {
+    stops_with_130(Signal::TERM);
+}

@@ -1,0 +1,10 @@
+//! The whole program, driven from outside. Run with `INSTA_UPDATE=always` to renew the snapshots.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod artefacts;
+mod broken;
+mod help;
+mod interrupt;
+mod listing;
+mod runs;
+mod sandbox;
