@@ -199,11 +199,13 @@ impl<'a> Run<'a> {
         }
         let mut broken = None;
         loop {
-            if broken.is_none() && !self.stop && !self.is_cancelled() {
-                if let Err(error) = self.dispatch(scope, around, &send) {
-                    self.options.cancel.store(true, Ordering::Relaxed);
-                    broken = Some(error);
-                }
+            if broken.is_none()
+                && !self.stop
+                && !self.is_cancelled()
+                && let Err(error) = self.dispatch(scope, around, &send)
+            {
+                self.options.cancel.store(true, Ordering::Relaxed);
+                broken = Some(error);
             }
             let idle = self.ready.is_empty() && self.locked.is_empty();
             let stopping = broken.is_some() || self.stop || self.is_cancelled();
@@ -251,13 +253,13 @@ impl<'a> Run<'a> {
         };
         let key = parts.key();
         self.keys[id] = Some(key);
-        if !self.forced.contains(&id) {
-            if let Some(record) = Record::read(self.store, &key) {
-                let asked = self.options.targets.contains(&id)
-                    || self.readers[id].iter().all(|&reader| !self.needed[reader]);
-                if !asked || record.outputs.iter().all(|face| is_present(self.store, face)) {
-                    return self.cached(id, record.outputs);
-                }
+        if !self.forced.contains(&id)
+            && let Some(record) = Record::read(self.store, &key)
+        {
+            let asked = self.options.targets.contains(&id)
+                || self.readers[id].iter().all(|&reader| !self.needed[reader]);
+            if !asked || record.outputs.iter().all(|face| is_present(self.store, face)) {
+                return self.cached(id, record.outputs);
             }
         }
         let files = self.sources.of(id).map(|files| &files[..]);
@@ -288,14 +290,12 @@ impl<'a> Run<'a> {
         for producer in gone {
             let first = !self.rebuilding.contains_key(&producer);
             self.rebuilding.entry(producer).or_default().push(id);
-            if first {
-                if let Ok(Some(parts)) = key_parts(self.graph, producer, &self.faces, self.sources) {
-                    let reason = format!(
-                        "its output is gone from the cache and `{}` needs it",
-                        self.graph.instances[id].stage
-                    );
-                    self.must_run(producer, parts, reason);
-                }
+            if first && let Ok(Some(parts)) = key_parts(self.graph, producer, &self.faces, self.sources) {
+                let reason = format!(
+                    "its output is gone from the cache and `{}` needs it",
+                    self.graph.instances[id].stage
+                );
+                self.must_run(producer, parts, reason);
             }
         }
     }
@@ -328,15 +328,14 @@ impl<'a> Run<'a> {
                 continue;
             };
             // Another process may have finished it between our look and our lock.
-            if !self.forced.contains(&id) {
-                if let Some(record) = Record::read(self.store, &key) {
-                    if record.outputs.iter().all(|face| is_present(self.store, face)) {
-                        drop(lock);
-                        self.pending.remove(&id);
-                        self.cached(id, record.outputs);
-                        continue;
-                    }
-                }
+            if !self.forced.contains(&id)
+                && let Some(record) = Record::read(self.store, &key)
+                && record.outputs.iter().all(|face| is_present(self.store, face))
+            {
+                drop(lock);
+                self.pending.remove(&id);
+                self.cached(id, record.outputs);
+                continue;
             }
             let Some((parts, reason)) = self.pending.get(&id).cloned() else { continue };
             let inputs = self.graph.instances[id]

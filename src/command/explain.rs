@@ -126,7 +126,10 @@ fn write_parts(out: &mut Out, parts: &KeyParts) -> Result<(), Failure> {
     const SHOWN: usize = 6;
     out.line(format!("  stage      {} version {}", parts.kind, parts.version))?;
     for (name, value) in &parts.params {
-        out.line(format!("  parameter  {name} = {value}"))?;
+        // What is left out has no say.
+        if value != "null" {
+            out.line(format!("  parameter  {name} = {value}"))?;
+        }
     }
     for port in &parts.inputs {
         if port.items.is_empty() {

@@ -47,12 +47,15 @@ pub fn word(status: PlanStatus) -> &'static str {
 fn json(out: &mut Out, graph: &Graph, plan: &Plan) -> Result<(), Failure> {
     for item in &plan.items {
         let instance = &graph.instances[item.id];
+        let names = instance.bound.outputs().iter().map(|output| output.name.as_str());
+        let outputs: BTreeMap<_, _> = names.zip(item.faces.iter().flatten().map(|face| face.id)).collect();
         out.json(&json!({
             "event": "stage",
             "stage": instance.stage,
             "axes": instance.axes_map(),
             "status": item.status.name(),
             "key": item.key,
+            "outputs": outputs,
             "reason": item.reasons.join("; "),
         }))?;
     }
