@@ -3,7 +3,7 @@
 use super::error::Problem;
 use super::node::{Key, Node, Value};
 use super::source::Span;
-use super::suggest::hint;
+use super::suggest::{closest, hint};
 
 /// A pipeline file as written.
 pub(super) struct File<'a> {
@@ -73,6 +73,7 @@ pub(super) fn read<'a>(tree: &'a Node, problems: &mut Vec<Problem>) -> File<'a> 
         }
     }
     match tree.entry("stages") {
+        None if misspelt(tree, "stages", &TOP) => {}
         None => problems.push(
             Problem::new("missing_key", start(tree), "`stages` is missing")
                 .help("add `stages:` with at least one stage"),
@@ -95,14 +96,17 @@ fn start(tree: &Node) -> Span {
 
 fn version(tree: &Node, problems: &mut Vec<Problem>) {
     match tree.get("version") {
+        None if misspelt(tree, "version", &TOP) => {}
         None => problems.push(
             Problem::new("missing_key", start(tree), "`version` is missing")
                 .help("write `version: 1` at the top of the file"),
         ),
         Some(node) => {
             if !matches!(&node.value, Value::Number(number) if number.as_u64() == Some(1)) {
-                let message =
-                    format!("version {} is unknown", node.describe().trim_start_matches("the number "));
+                let message = match &node.value {
+                    Value::Number(number) => format!("version {number} is unknown"),
+                    _ => format!("`version` expects the number 1, found {}", node.describe()),
+                };
                 problems
                     .push(Problem::new("version", node.span, message).help("this build reads `version: 1`"));
             }
@@ -126,6 +130,13 @@ fn check_keys(node: &Node, what: &str, known: &[&'static str], problems: &mut Ve
             );
         }
     }
+}
+
+/// Whether a key of a map is likely meant to be this one; that it is missing needs no word then.
+fn misspelt(node: &Node, key: &str, known: &[&'static str]) -> bool {
+    let mut unknown =
+        node.as_map().into_iter().flatten().filter(|(other, _)| !known.contains(&other.text.as_str()));
+    unknown.any(|(other, _)| closest(&other.text, known.iter().copied()) == Some(key))
 }
 
 fn string(key: &Key, node: &Node, problems: &mut Vec<Problem>) -> Option<Name> {
@@ -205,7 +216,7 @@ fn stage<'a>(key: &'a Key, node: &'a Node, problems: &mut Vec<Problem>) -> Optio
             _ => {}
         }
     }
-    if node.get("uses").is_none() {
+    if node.get("uses").is_none() && !misspelt(node, "uses", &STAGE) {
         problems.push(
             Problem::new("missing_key", key.span, format!("stage `{}` does not say what it uses", key.text))
                 .label("`uses` is missing")
@@ -239,6 +250,7 @@ fn input<'a>(port: &'a Key, node: &'a Node, problems: &mut Vec<Problem>) -> Opti
             let collect =
                 node.get("collect").map(|node| names(node, "`collect`", "the axes to gather", problems));
             match node.get("from") {
+                None if misspelt(node, "from", &["from", "collect"]) => None,
                 Some(from) if from.as_str().is_some() => {
                     Some(InputSpec { port: Some(port), from, collect: collect.unwrap_or_default() })
                 }

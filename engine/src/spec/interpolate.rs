@@ -262,6 +262,16 @@ fn lookup(reference: &Ref, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<
         Err(_) => Vec::new(),
     };
     let names: Vec<&str> = env.params.names().chain(axis_names).collect();
+    // What was probably meant is not called unused as well.
+    if let Some(meant) = closest(name, names.iter().copied()) {
+        if let Some(param) = env.params.get(meant) {
+            param.used.set(true);
+        } else if let Ok(matrix) = env.matrix
+            && let Some(axis) = matrix.find(meant)
+        {
+            matrix.axes[axis].used.set(true);
+        }
+    }
     problems.push(
         Problem::new("unknown_name", *span, format!("`{name}` is no parameter and no axis"))
             .label("not defined")

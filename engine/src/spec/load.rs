@@ -72,7 +72,8 @@ fn build(tree: &Node, registry: &Registry, problems: &mut Vec<Problem>) -> Built
     (file.name, instances, stages)
 }
 
-/// Parameters and axes that nothing refers to. What a broken stage refers to counts.
+/// Parameters and axes of the file itself that nothing refers to: those of a base may be without use when stages are replaced.
+/// What a broken stage refers to counts.
 fn report_unused(
     tree: &Node,
     file: &File<'_>,
@@ -81,13 +82,14 @@ fn report_unused(
     problems: &mut Vec<Problem>,
 ) {
     let mut used: Vec<Ref> = Vec::new();
-    for node in ["stages", "matrix"].iter().filter_map(|key| tree.get(key)) {
+    for node in ["stages", "matrix", "params"].iter().filter_map(|key| tree.get(key)) {
         references(node, &mut used);
     }
     for reference in used {
         if let Some(param) = params.get(&reference.name) {
             param.used.set(true);
-        } else if let Some(axis) = matrix.find(&reference.name) {
+        }
+        if let Some(axis) = matrix.find(&reference.name) {
             matrix.axes[axis].used.set(true);
         }
     }

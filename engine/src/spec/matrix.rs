@@ -57,6 +57,7 @@ impl<'a> Matrix<'a> {
         for (key, _) in &file.matrix {
             if let Some(param) = params.get(&key.text) {
                 param.used.set(true);
+                matrix.axes.iter().filter(|axis| axis.name == key.text).for_each(|axis| axis.used.set(true));
                 problems.push(
                     Problem::new(
                         "duplicate_name",
@@ -89,7 +90,7 @@ impl<'a> Matrix<'a> {
 
     /// Reports axes that no stage uses.
     pub fn report_unused(&self, problems: &mut Vec<Problem>) {
-        for axis in self.axes.iter().filter(|axis| !axis.used.get()) {
+        for axis in self.axes.iter().filter(|axis| !axis.used.get() && axis.span.file() == 0) {
             let name = &axis.name;
             problems.push(
                 Problem::new("unused_axis", axis.span, format!("no stage uses the axis `{name}`"))
@@ -165,6 +166,7 @@ impl<'a> Matrix<'a> {
     ) -> Option<Vec<(usize, usize)>> {
         let mut rule: Vec<(usize, usize)> = Vec::new();
         let before = problems.len();
+        let mut broken = false;
         for (key, node) in cell {
             let name = Name { text: key.text.clone(), span: key.span };
             let Some(axis) = self.find(&key.text) else {
@@ -179,8 +181,9 @@ impl<'a> Matrix<'a> {
                 ));
                 continue;
             };
-            if let Some(position) = self.position(axis, &label, node.span, problems) {
-                rule.push((self.axes[axis].dim, position));
+            match self.position(axis, &label, node.span, problems) {
+                Some(position) => rule.push((self.axes[axis].dim, position)),
+                None => broken = true,
             }
         }
         rule.sort_unstable();
@@ -193,7 +196,7 @@ impl<'a> Matrix<'a> {
             ));
         }
         rule.dedup();
-        (problems.len() == before).then_some(rule)
+        (problems.len() == before && !broken).then_some(rule)
     }
 
     /// The position of a label on an axis.

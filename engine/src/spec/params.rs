@@ -54,7 +54,7 @@ impl<'a> Params<'a> {
 
     /// Reports parameters that nothing refers to.
     pub fn report_unused(&self, problems: &mut Vec<Problem>) {
-        for param in self.entries.iter().filter(|param| !param.used.get()) {
+        for param in self.entries.iter().filter(|param| !param.used.get() && param.key.span.file() == 0) {
             let name = &param.key.text;
             problems.push(
                 Problem::new("unused_param", param.key.span, format!("nothing uses the parameter `{name}`"))

@@ -15,7 +15,9 @@ pub(super) fn closest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str
         {
             distance = close.max(1);
         }
-        if distance <= close.max(1) && best.is_none_or(|(least, _)| distance < least) {
+        // One letter for another says nothing about names of one letter.
+        let shorter = wanted.chars().count().min(candidate.chars().count());
+        if distance <= close.max(1) && distance < shorter && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
         }
     }
@@ -57,6 +59,7 @@ mod tests {
         assert_eq!(did_you_mean("Decode", names()), ": did you mean `decode`?");
         assert_eq!(did_you_mean("folds", names()), ": did you mean `split.folds`?");
         assert_eq!(did_you_mean("qqqq", names()), "");
+        assert_eq!(did_you_mean("3", ["1", "2"].into_iter()), "");
         assert_eq!(
             hint("qqqq", "there are", names()).as_deref(),
             Some("there are: `decode`, `spectrogram`, `split.folds`")

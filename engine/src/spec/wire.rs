@@ -115,9 +115,12 @@ fn assign(plans: &[Plan<'_>], at: usize, ports: &[Port], problems: &mut Vec<Prob
         .label(format!("reads no {}", accepted(port)));
         let help = match suppliers(plans, at, port).as_slice() {
             [] => format!("no stage of this file writes {}", accepted(port)),
-            found => {
-                format!("add `in: {{ {name}: {} }}`; {} written by {}", found[0], accepted(port), list(found))
-            }
+            found => format!(
+                "add `in: {{ {name}: {} }}`; {} is written by {}",
+                found[0],
+                accepted(port),
+                list(found)
+            ),
         };
         problems.push(problem.help(help));
     }
@@ -341,13 +344,18 @@ impl<'w> Wire<'w> {
         let fitting = outputs.iter().find(|output| port.accepts.contains(&output.kind));
         let others = suppliers(self.plans, usize::MAX, port);
         problem = if let Some(output) = fitting {
-            problem.help(format!("did you mean `{stage}.{}`?", output.name))
+            let name = if output.name == outputs[0].name {
+                stage.clone()
+            } else {
+                format!("{stage}.{}", output.name)
+            };
+            problem.help(format!("did you mean `{name}`?"))
         } else if let Some(close) = closest(stage, others.iter().map(String::as_str)) {
             problem.help(format!("did you mean `{close}`?"))
         } else if others.is_empty() {
             problem.help(format!("no stage of this file writes {}", accepted(port)))
         } else {
-            problem.help(format!("{} written by {}", accepted(port), list(&others)))
+            problem.help(format!("{} is written by {}", accepted(port), list(&others)))
         };
         problems.push(problem);
         None

@@ -306,17 +306,28 @@ impl Builder<'_> {
         let end = self.text[offset..].chars().next().map_or(offset, |c| offset + c.len_utf8()).min(line_end);
         let span = Span::new(self.file, self.base + offset, self.base + end);
         let line = self.text[..offset].rsplit('\n').next().unwrap_or("");
+        if info.contains("unknown anchor") {
+            let name: String = self.text[offset..]
+                .chars()
+                .skip(1)
+                .take_while(|c| c.is_alphanumeric() || "_-".contains(*c))
+                .collect();
+            let span = Span::new(self.file, self.base + offset, self.base + offset + 1 + name.len());
+            return Problem::new("yaml", span, format!("the alias `*{name}` has no anchor"))
+                .label("defined nowhere above")
+                .help(format!("define it earlier in the file with `&{name}`, or quote it if it is text"));
+        }
         let help = if info.contains("tab") || line.starts_with('\t') {
             Some("indent with blanks, not with tabs".to_owned())
-        } else if info.contains("unknown anchor") {
-            Some("define it earlier in the file with `&name`".to_owned())
         } else if info.contains("unexpected character") {
             Some("put text that begins with a special character in quotes".to_owned())
         } else if info.contains("mapping values") || info.contains("simple key") {
             Some("text with `: ` in it needs quotes; a key needs `: ` behind it".to_owned())
         } else if info.contains("recursion") {
             Some(format!("lists and maps may nest {DEPTH} deep"))
-        } else if info.contains("EOF") || info.contains("',' or") {
+        } else if info.contains("quoted scalar") {
+            Some("the quote that this belongs to is not closed".to_owned())
+        } else if info.contains("EOF") || info.contains("unclosed") || info.contains("',' or") {
             Some("a bracket, a brace or a quote is not closed, or a comma is missing".to_owned())
         } else {
             None

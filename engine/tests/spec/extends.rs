@@ -48,13 +48,30 @@ fn mistakes_point_into_the_file_where_they_stand() {
         ("base.yaml", &EXAMPLE.replace("uses: table", "uses: tabel")),
     ])
     .unwrap_err();
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    x.yaml:3:33 bad_param: `sample_rate` of stage `audio`: 5 is outside 1000..=192000
+      `5` this value
+      help: 44100 is usual
+    base.yaml:12:39 bad_param: `root` of stage `clips`: expected a string, found a map
+      `"${root}"` the value comes from `${root}`
+      help: mid.yaml:3:9: `${root}` is defined here
+    base.yaml:22:19 unknown_stage: there is no stage kind `tabel`
+      `tabel` unknown
+      help: did you mean `table`?
+    "#);
 }
 
 #[test]
 fn circles_and_missing_bases_are_refused() {
-    insta::assert_snapshot!(load(&[("x.yaml", "extends: y.yaml\n"), ("y.yaml", "version: 1\nextends: ./x.yaml\n")]).unwrap_err().replace(std::env::temp_dir().to_str().unwrap(), "TMP"), @"");
-    insta::assert_snapshot!(load(&[("x.yaml", "extends: [a]\n")]).unwrap_err(), @"");
+    insta::assert_snapshot!(load(&[("x.yaml", "extends: y.yaml\n"), ("y.yaml", "version: 1\nextends: ./x.yaml\n")]).unwrap_err(), @r"
+    y.yaml:2:10 extends_cycle: the files extend each other in a circle: x.yaml -> y.yaml -> x.yaml
+      `./x.yaml` leads back to a file that extends this one
+      help: let one of them stand on its own
+    ");
+    insta::assert_snapshot!(load(&[("x.yaml", "extends: [a]\n")]).unwrap_err(), @r"
+    x.yaml:1:10 wrong_type: `extends` expects the path of a pipeline file, found a list
+      `[a]`
+    ");
     let text = load(&[("x.yaml", "extends: nowhere.yaml\n")]).unwrap_err();
     assert!(text.starts_with("x.yaml:1:10 unreadable: cannot read the pipeline"), "{text}");
 }

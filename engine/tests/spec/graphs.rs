@@ -202,7 +202,20 @@ fn set_replaces_parameters_with_their_types() {
         load(&[("sample_rate", "8000"), ("root", "\"1\"")]).unwrap()[1].contains(r#"{"sample_rate":8000}"#)
     );
     assert!(load(&[("sample_rate", "8000"), ("root", "\"1\"")]).unwrap()[0].contains(r#""root":"1""#));
-    insta::assert_snapshot!(load(&[("sampel_rate", "1"), ("sample_rate", "abc"), ("fold", "[1]"), ("root.x", "[")]).unwrap_err(), @"");
+    insta::assert_snapshot!(load(&[("sampel_rate", "1"), ("sample_rate", "abc"), ("fold", "[1]"), ("root.x", "[")]).unwrap_err(), @r#"
+    x.yaml:13:59 bad_param: `sample_rate` of stage `audio`: expected a whole number, at least 0, found the string `abc`
+      `"${sample_rate}"` the value comes from `${sample_rate}`
+      help: --set:2:13: `${sample_rate}` is defined here
+    --set:1:1 unknown_param: the pipeline has no parameter `sampel_rate`
+      `sampel_rate` set here
+      help: did you mean `sample_rate`?
+    --set:3:1 unknown_param: the pipeline has no parameter `fold`
+      `fold` set here
+      help: `fold` is an axis: write `matrix: { fold: "${values}" }` and `params: { values: […] }` to set it
+    --set:4:8 yaml: the file is no valid YAML: unclosed bracket '['
+      `[`
+      help: a bracket, a brace or a quote is not closed, or a comma is missing
+    "#);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 mod broken;
-mod edges;
 mod extends;
 mod graphs;
 mod kinds;
@@ -80,11 +79,14 @@ pub fn render(errors: &SpecErrors) -> String {
             writeln!(text, "  {} `{}` {label}", name(error.source.place(*span)), error.source.text(*span))
                 .unwrap();
         }
-        for line in error.help.iter().flat_map(|help| help.lines()) {
+        let folder = std::path::Path::new(error.source.name()).parent().unwrap_or(std::path::Path::new(""));
+        let folder = format!("{}/", folder.display());
+        text = text.replace(&folder, "");
+        for line in error.help.iter().flat_map(|help| help.lines()).map(|line| line.replace(&folder, "")) {
             writeln!(text, "  help: {line}").unwrap();
         }
     }
-    text
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// A graph as text: each instance with its parameters and what each port reads.

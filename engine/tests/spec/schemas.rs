@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sndpipe_engine::schema;
 
-use super::{EXAMPLE, kinds};
+use super::{EXAMPLE, describe, graph, kinds};
 
 fn validator() -> jsonschema::Validator {
     let schema = schema(&kinds::registry());
@@ -11,9 +11,46 @@ fn validator() -> jsonschema::Validator {
     jsonschema::draft202012::new(&schema).unwrap()
 }
 
+/// The example of the documentation as JSON, which is YAML too.
 fn example() -> Value {
-    // JSON is YAML, so the example is read by the YAML library and written as JSON.
-    serde_saphyr::from_str(EXAMPLE).unwrap()
+    json!({
+        "version": 1,
+        "name": "esc50",
+        "params": { "root": "data/ESC-50", "sample_rate": 22050 },
+        "matrix": { "fold": [1, 2, 3, 4, 5], "loss": { "cce": { "name": "cce" }, "lq": { "name": "lq", "q": 0.7 } } },
+        "stages": {
+            "clips": { "uses": "data", "with": { "root": "${root}" } },
+            "audio": { "uses": "decode", "in": "clips", "with": { "sample_rate": "${sample_rate}" } },
+            "mel": { "uses": "spectrogram", "in": "audio", "with": { "bands": 96, "hop_ms": 10 } },
+            "split": { "uses": "split.folds", "in": "clips", "with": { "test": "${fold}" } },
+            "model": {
+                "uses": "train",
+                "in": { "features": "mel", "labels": "clips.labels", "split": "split" },
+                "with": { "loss": "${loss}", "epochs": 60, "seed": 0 },
+            },
+            "scores": {
+                "uses": "score",
+                "in": { "model": "model", "features": "mel", "split": "split" },
+                "with": { "subset": "test" },
+            },
+            "eval": { "uses": "evaluate", "in": { "scores": "scores", "labels": "clips.labels" } },
+            "table": {
+                "uses": "table",
+                "in": { "metrics": { "from": "eval", "collect": ["fold", "loss"] } },
+                "with": { "rows": "loss", "over": ["fold"] },
+            },
+        },
+    })
+}
+
+#[test]
+fn a_file_may_be_json() {
+    let lines = |text: &str| {
+        let mut lines = describe(&graph(text));
+        lines.sort();
+        lines
+    };
+    assert_eq!(lines(&example().to_string()), lines(EXAMPLE));
 }
 
 #[test]
