@@ -9,7 +9,12 @@ import sys
 import time
 
 STEPS = 10
-APPEND = "import sys; open(sys.argv[2], 'w').write(open(sys.argv[1]).read() + sys.argv[3] + chr(10))"
+APPEND = '(cat "$1"; echo "$3") > "$2"'
+
+
+def first(branch, step):
+    """A value of its own: stages with equal parameters and inputs would be one job for sndpipe."""
+    return 1000 * branch + step
 
 
 def before(branch, step):
@@ -18,12 +23,12 @@ def before(branch, step):
 
 def sndpipe(folder, branches):
     lines = ["version: 1", "name: sweep", "params:"]
-    lines += [f"  b{b}_s{s}: 1" for b in range(branches) for s in range(STEPS)]
+    lines += [f"  b{b}_s{s}: {first(b, s)}" for b in range(branches) for s in range(STEPS)]
     lines += ["stages:", "  data: { uses: command, with: { program: [cp, data.txt, '{out.text}'], files: [data.txt], outputs: { text: file } } }"]
     for b in range(branches):
         for s in range(STEPS):
             source = "data" if s == 0 else f"b{b}_s{s - 1}"
-            program = f"[python3, -c, \"{APPEND}\", '{{in.text}}', '{{out.text}}', 'p${{b{b}_s{s}}}']"
+            program = f"[sh, -c, '{APPEND}', sh, '{{in.text}}', '{{out.text}}', 'p${{b{b}_s{s}}}']"
             lines.append(
                 f"  b{b}_s{s}: {{ uses: command, in: {{ text: {source} }}, "
                 f"with: {{ program: {program}, inputs: {{ text: file }}, outputs: {{ text: file }} }} }}"
@@ -32,7 +37,7 @@ def sndpipe(folder, branches):
 
 
 def params(folder, branches):
-    text = "".join(f"b{b}:\n" + "".join(f"  s{s}: 1\n" for s in range(STEPS)) for b in range(branches))
+    text = "".join(f"b{b}:\n" + "".join(f"  s{s}: {first(b, s)}\n" for s in range(STEPS)) for b in range(branches))
     (folder / "params.yaml").write_text(text)
 
 
