@@ -6,5 +6,6 @@ mod broken;
 mod help;
 mod interrupt;
 mod listing;
+mod mistakes;
 mod runs;
 mod sandbox;
