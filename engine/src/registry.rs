@@ -254,7 +254,8 @@ where
                     }
                     return Err(errors);
                 }
-                let removed = remove(&mut with, &at);
+                // A list is set aside whole: without one of its items the others would change their places.
+                let removed = remove(&mut with, at.split('[').next().unwrap_or_default());
                 errors.push(ParamError::new(at, message));
                 if !removed {
                     return Err(errors);
@@ -268,30 +269,10 @@ fn parent(path: &str) -> String {
     path.rsplit_once('.').map_or(String::new(), |(head, _)| head.to_owned())
 }
 
-/// Removes what a path like `augment[1].width` leads to.
+/// Removes what a path like `optimiser.rate` leads to.
 fn remove(value: &mut Value, path: &str) -> bool {
-    let steps: Vec<&str> =
-        path.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|s| !s.is_empty()).collect();
-    let Some((last, head)) = steps.split_last() else { return false };
-    let mut at = value;
-    for step in head {
-        let next = match at {
-            Value::Object(map) => map.get_mut(*step),
-            Value::Array(list) => step.parse::<usize>().ok().and_then(|index| list.get_mut(index)),
-            _ => None,
-        };
-        let Some(next) = next else { return false };
-        at = next;
-    }
-    match at {
-        Value::Object(map) => map.remove(*last).is_some(),
-        Value::Array(list) => match last.parse::<usize>() {
-            Ok(index) if index < list.len() => {
-                list.remove(index);
-                true
-            }
-            _ => false,
-        },
-        _ => false,
-    }
+    let (head, last) = path.rsplit_once('.').map_or(("", path), |(head, last)| (head, last));
+    let steps = head.split('.').filter(|step| !step.is_empty());
+    let parent = steps.fold(Some(value), |at, step| at?.as_object_mut()?.get_mut(step));
+    parent.and_then(Value::as_object_mut).is_some_and(|map| map.remove(last).is_some())
 }
