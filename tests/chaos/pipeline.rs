@@ -12,7 +12,7 @@ name: training
 stages:
   clips: { uses: dataset.synth, with: { classes: 4, clips_per_class: 8, seconds: 0.6, sample_rate: 8000, seed: 3 } }
   audio: { uses: decode, in: clips.audio, with: { sample_rate: 8000 } }
-  mel: { uses: spectrogram, in: audio, with: { kind: log_mel, bands: 32, window_ms: 32, hop_ms: 10, n_fft: 256, max_hz: 4000 } }
+  mel: { uses: spectrogram, in: audio, with: { kind: log_mel, bands: 32, window_ms: 32, hop_ms: 10, n_fft: 256, high_hz: 4000 } }
   split: { uses: split.random, in: { clips: clips, labels: clips.labels }, with: { test: 0.25, val: 0.25, seed: 1 } }
   model:
     uses: train
@@ -23,7 +23,7 @@ stages:
       epochs: 12
       batch: 8
       rate: 0.002
-      early_stopping: { metric: accuracy, patience: 30 }
+      early_stopping: { metric: accuracy, patience: 12 }
       seed: 5
   scores: { uses: score, in: { model: model, features: mel, split: split }, with: { subset: test } }
   eval: { uses: evaluate, in: { scores: scores, labels: clips.labels } }
@@ -200,7 +200,7 @@ impl Settings {
         }
         let mel = |name: &str, bands: u32| {
             format!(
-                "  {name}: {{ uses: spectrogram, in: audio, with: {{ kind: log_mel, bands: {bands}, window_ms: 32, hop_ms: {}, n_fft: 256, max_hz: 3000 }} }}\n",
+                "  {name}: {{ uses: spectrogram, in: audio, with: {{ kind: log_mel, bands: {bands}, window_ms: 32, hop_ms: {}, n_fft: 256, high_hz: 3000 }} }}\n",
                 self.hop
             )
         };

@@ -111,7 +111,7 @@ fn undecodable(name: &str, bytes: &[u8]) {
     let failed: Vec<&str> = ran
         .stderr
         .lines()
-        .skip_while(|line| !line.starts_with('✗'))
+        .skip_while(|line| !line.starts_with('×'))
         .take_while(|line| !line.is_empty())
         .collect();
     check(&format!("decode_{name}"), failed.join("\n"));
@@ -178,7 +178,7 @@ fn a_full_disk_ends_with_3_and_nothing_is_lost() {
     fs_err::create_dir(sandbox.path("small")).unwrap();
     let program = env!("CARGO_BIN_EXE_sndpipe");
     let script = format!(
-        "mount -t tmpfs -o size=160k tmpfs small || exit 99
+        "mount -t tmpfs -o size=60k tmpfs small || exit 99
          {program} --cache small/cache run sounds.yaml audio mel; first=$?
          mount -o remount,size=64m small
          {program} --cache small/cache run sounds.yaml audio mel --format json; echo \"exits $first $?\""
