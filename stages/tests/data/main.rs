@@ -4,6 +4,7 @@
 mod command;
 mod dataset;
 mod incremental;
+mod pipelines;
 mod sandbox;
 mod split;
 mod synth;
