@@ -215,6 +215,7 @@ impl Listing {
             return error;
         }
         let (absent, wrong, all) = (missing.len(), odd.len(), self.clips.len());
+        let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
         let place = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         let title = match (absent, wrong) {
             (0, wrong) => format!("{wrong} of {all} audio files are no files"),
