@@ -272,7 +272,7 @@ fn parent(path: &str) -> String {
 /// Removes what a path like `optimiser.rate` leads to.
 fn remove(value: &mut Value, path: &str) -> bool {
     let (head, last) = path.rsplit_once('.').map_or(("", path), |(head, last)| (head, last));
-    let steps = head.split('.').filter(|step| !step.is_empty());
-    let parent = steps.fold(Some(value), |at, step| at?.as_object_mut()?.get_mut(step));
+    let mut steps = head.split('.').filter(|step| !step.is_empty());
+    let parent = steps.try_fold(value, |at, step| at.as_object_mut()?.get_mut(step));
     parent.and_then(Value::as_object_mut).is_some_and(|map| map.remove(last).is_some())
 }

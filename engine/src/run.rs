@@ -102,6 +102,8 @@ struct Run<'a> {
     options: &'a RunOptions<'a>,
     observer: &'a dyn Observer,
     history: History,
+    /// When the history was last written, and whether it has changed since.
+    history_written: (Instant, bool),
     needed: Vec<bool>,
     readers: Vec<Vec<InstanceId>>,
     /// Inputs that are not settled yet.
@@ -158,6 +160,7 @@ impl<'a> Run<'a> {
             options,
             observer,
             history: History::read(store, graph),
+            history_written: (Instant::now(), false),
             needed: needed(graph, &options.targets),
             readers: graph.readers(),
             unsettled,
@@ -373,6 +376,7 @@ impl<'a> Run<'a> {
             Ok(Finished { faces, rows, remarks }) => {
                 self.forced.remove(&id);
                 self.warn_if_different(id, &faces);
+                self.remember(id);
                 self.settle(id, faces.clone(), Outcome::Ran { wall, rows, reason, remarks });
                 for waiter in waiters {
                     self.pending.remove(&waiter);
@@ -420,6 +424,17 @@ impl<'a> Run<'a> {
                 self.consider(id);
             }
         }
+    }
+
+    /// Keeps the key of an instance that ran, so that a run which is killed later can still be explained. Written once a second at
+    /// most; an error shows at the next write that matters.
+    fn remember(&mut self, id: InstanceId) {
+        const EVERY: Duration = Duration::from_secs(1);
+        let Some(key) = self.keys[id] else { return };
+        self.history.keys.insert(self.graph.instances[id].to_string(), key);
+        let due = self.history_written.0.elapsed() >= EVERY;
+        let written = due && self.history.write(self.store, self.graph).is_ok();
+        self.history_written = if written { (Instant::now(), false) } else { (self.history_written.0, true) };
     }
 
     fn warn_if_different(&self, id: InstanceId, faces: &[Face]) {
@@ -565,7 +580,7 @@ impl<'a> Run<'a> {
             }
             stages.push(stage);
         }
-        if history != self.history {
+        if self.history_written.1 || history != self.history {
             history.write(self.store, self.graph)?;
         }
         let failed = self.outcomes.values().any(|outcome| matches!(outcome, Outcome::Failed { .. }));

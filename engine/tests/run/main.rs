@@ -562,3 +562,19 @@ fn a_missing_folder_is_an_error_of_the_pipeline_file() {
     let sndpipe_engine::ScanError::Spec(errors) = error else { panic!("{error}") };
     assert!(errors.0[0].to_string().contains("stage `clips`"), "{}", errors.0[0]);
 }
+
+#[test]
+fn what_ran_before_a_failure_is_compared_with_later() {
+    let bench = Bench::new();
+    let stages = |value: i64| {
+        format!(
+            "
+stages:
+  one: {{ uses: number, with: {{ value: {value} }} }}
+  bad: {{ uses: fail, in: one, with: {{ how: error }} }}
+"
+        )
+    };
+    bench.run(&stages(1));
+    assert_eq!(bench.plan(&stages(2))["one"].1, ["value: 1 -> 2"]);
+}
