@@ -1,7 +1,8 @@
 //! Decoding: every way in which bytes are not one whole sound is an error, and no bytes are a panic.
 
+mod real;
+
 use std::io::Cursor;
-use std::path::PathBuf;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 use proptest::prelude::*;
@@ -47,11 +48,8 @@ fn wav_of_doubles(samples: &[f64]) -> Vec<u8> {
 }
 
 fn clip() -> Option<Vec<u8>> {
-    let root = std::env::var_os("SNDPIPE_ESC10").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/esc10")),
-        PathBuf::from,
-    );
-    fs_err::read(root.join("001 - Dog bark/1-100032-A.ogg")).ok()
+    real::data("SNDPIPE_ESC10", "esc10")
+        .map(|root| fs_err::read(root.join("001 - Dog bark/1-100032-A.ogg")).unwrap())
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use crate::sandbox::{Sandbox, shared, zip};
+use crate::real::data;
+use crate::sandbox::{Sandbox, zip};
 
 const CSV: &str = "stages:\n  clips: { uses: dataset.csv, with: { manifest: 'DIR/data/data.csv' } }\n";
 const FULL: &str = "
@@ -200,7 +201,7 @@ fn the_official_layout_of_esc_50() {
 
 #[test]
 fn the_real_esc_10_is_read() {
-    let Some(esc10) = shared("SNDPIPE_ESC10", "esc10") else { return };
+    let Some(esc10) = data("SNDPIPE_ESC10", "esc10") else { return };
     let sandbox = Sandbox::new();
     let stages = format!(
         "

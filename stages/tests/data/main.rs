@@ -5,6 +5,8 @@ mod command;
 mod dataset;
 mod incremental;
 mod pipelines;
+#[path = "../real/mod.rs"]
+mod real;
 mod sandbox;
 mod split;
 mod synth;

@@ -1,7 +1,7 @@
 //! A folder with audio files, a pipeline file and a cache.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use arrow_array::RecordBatch;
@@ -206,10 +206,4 @@ impl Ran {
 /// Pairs of two columns as a map.
 pub fn zip(keys: Vec<String>, values: Vec<String>) -> BTreeMap<String, String> {
     keys.into_iter().zip(values).collect()
-}
-
-/// A folder of the shared data, where it is there: behind a variable, or at its usual place beside the project.
-pub fn shared(variable: &str, usual: &str) -> Option<PathBuf> {
-    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(usual);
-    Some(std::env::var_os(variable).map_or(usual, PathBuf::from)).filter(|path| path.is_dir())
 }

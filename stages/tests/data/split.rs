@@ -1,6 +1,7 @@
 //! `split.folds` and `split.random`.
 
-use crate::sandbox::{Sandbox, shared, zip};
+use crate::real::data;
+use crate::sandbox::{Sandbox, zip};
 
 const FOLDS: &str = "
 stages:
@@ -77,7 +78,7 @@ fn a_random_split_needs_sensible_shares() {
 /// Counted from the attribution file of ESC-50: the table of section 3.3 of the methods reference.
 #[test]
 fn the_contamination_of_esc_50_is_as_published() {
-    let Some(metadata) = shared("SNDPIPE_METADATA", "metadata") else { return };
+    let Some(metadata) = data("SNDPIPE_METADATA", "metadata") else { return };
     let sandbox = Sandbox::new();
     let text = fs_err::read_to_string(metadata.join("esc50/esc50_uploaders.csv")).unwrap();
     for line in text.lines().skip(1) {
