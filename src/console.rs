@@ -13,7 +13,7 @@ pub fn is_terminal() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// The lines at the bottom of the terminal; from now on [`line`] writes above them.
+/// The lines at the bottom of the terminal; from now on [`line()`] writes above them.
 pub fn bars() -> &'static MultiProgress {
     BARS.get_or_init(MultiProgress::new)
 }

@@ -49,7 +49,7 @@ fn wav_of_doubles(samples: &[f64]) -> Vec<u8> {
 
 fn clip() -> Option<Vec<u8>> {
     real::data("SNDPIPE_ESC10", "esc10")
-        .map(|root| fs_err::read(root.join("001 - Dog bark/1-100032-A.ogg")).unwrap())
+        .and_then(|root| fs_err::read(root.join("001 - Dog bark/1-100032-A.ogg")).ok())
 }
 
 #[test]
