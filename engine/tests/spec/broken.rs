@@ -224,6 +224,10 @@ fn parameters() {
       help: write 8000 without quotes
     "#);
     insta::assert_snapshot!(said_of("  audio: { uses: decode, in: clips }\n  mel: { uses: spectrogram, in: audio, with: { hop_ms: fast, bands: -1, augment: [{ kind: tim_mask }] } }"), @r"
+    x.yaml:5:56 bad_param: `hop_ms` of stage `mel`: expected a number, found the string `fast`
+      `fast` this value
+    x.yaml:5:69 bad_param: `bands` of stage `mel`: expected a whole number, at least 0, found the number `-1`
+      `-1` this value
     x.yaml:5:91 bad_param: `augment[0].kind` of stage `mel`: `tim_mask` is not one of `time_mask`, `band_mask`
       `tim_mask` this value
       help: did you mean `time_mask`?
