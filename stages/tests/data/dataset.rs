@@ -1,7 +1,5 @@
 //! `dataset.csv`, `dataset.folder`, `dataset.esc50`.
 
-use std::time::Instant;
-
 use crate::real::data;
 use crate::sandbox::{Sandbox, zip};
 
@@ -221,7 +219,7 @@ stages:
 }
 
 #[test]
-fn two_thousand_rows_are_planned_at_once() {
+fn two_thousand_rows_are_scanned() {
     let sandbox = Sandbox::new();
     let mut text = "path,class,fold\n".to_owned();
     for n in 0..2000 {
@@ -230,14 +228,8 @@ fn two_thousand_rows_are_planned_at_once() {
     }
     sandbox.file("data/data.csv", text);
     let (graph, store) = (sandbox.graph(CSV), sandbox.store());
-    let scan = || {
-        let started = Instant::now();
+    for _ in 0..2 {
         let sources = sndpipe_engine::Sources::scan(&graph, &store).unwrap();
         assert_eq!(sources.of(0).unwrap().len(), 2001);
-        started.elapsed()
-    };
-    let first = scan();
-    let best = (0..5).map(|_| scan()).min().unwrap();
-    println!("2,000 files: first {first:?}, then {best:?}");
-    assert!(best.as_millis() < 100, "{best:?}");
+    }
 }
