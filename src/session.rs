@@ -1,5 +1,6 @@
 //! A pipeline file and a cache, opened for a command.
 
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use sndpipe_cache::Store;
@@ -37,8 +38,8 @@ pub fn open(dir: &Path) -> Result<Store, Failure> {
 
 /// A checked pipeline with its cache.
 pub struct Session {
-    /// The pipeline.
-    pub graph: Graph,
+    /// The pipeline. A command is the last that its process does: freeing a large graph would only make it longer.
+    pub graph: ManuallyDrop<Graph>,
     /// The cache.
     pub store: Store,
 }
@@ -46,7 +47,7 @@ pub struct Session {
 impl Session {
     /// Checks the pipeline and opens the cache.
     pub fn open(pipeline: &Pipeline, cache: &Path) -> Result<Self, Failure> {
-        let graph = load(pipeline)?;
+        let graph = ManuallyDrop::new(load(pipeline)?);
         let store = open(cache)?;
         Ok(Self { graph, store })
     }

@@ -139,7 +139,7 @@ impl Store {
 /// Reads a file that is likely small with as few calls to the system as that takes.
 fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = fs_err::File::open(path)?;
-    let mut first = [0; 8 << 10];
+    let mut first = [0; 4 << 10];
     let count = file.read(&mut first)?;
     let mut bytes = first[..count].to_vec();
     if count == first.len() {

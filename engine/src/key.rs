@@ -17,7 +17,7 @@
 //! explanation cannot disagree with the key.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -370,7 +370,7 @@ fn write_canonical(value: &Value, out: &mut String) {
                 if index > 0 {
                     out.push(',');
                 }
-                out.push_str(&Value::String(key.clone()).to_string());
+                write_text(key, out);
                 out.push(':');
                 write_canonical(value, out);
             }
@@ -386,7 +386,23 @@ fn write_canonical(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        plain => out.push_str(&plain.to_string()),
+        Value::Null => out.push_str("null"),
+        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Value::Number(number) => drop(write!(out, "{number}")),
+        Value::String(text) => write_text(text, out),
+    }
+}
+
+/// A JSON string.
+fn write_text(text: &str, out: &mut String) {
+    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        out.reserve(text.len() + 2);
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&Value::from(text).to_string());
     }
 }
 

@@ -67,6 +67,7 @@ impl Plan {
     ) -> Result<Self, String> {
         let needed = needed(graph, targets);
         let history = History::read(store, graph);
+        let mut recalled = history.recall(store, graph, &needed);
         let mut faces: Vec<Option<Vec<Face>>> = vec![None; graph.instances.len()];
         let mut items: Vec<Option<PlanItem>> = graph.instances.iter().map(|_| None).collect();
         for id in 0..graph.instances.len() {
@@ -86,17 +87,19 @@ impl Plan {
                 continue;
             };
             let key = parts.key();
-            let record = Record::read(store, &key);
             let forced = force.contains(&id);
+            let outputs = match forced {
+                true => None,
+                false => recalled.remove(&key).or_else(|| Record::read_outputs(store, &key)),
+            };
             let (status, reasons) = if forced {
                 (PlanStatus::WouldRun, vec!["forced".to_owned()])
-            } else if record.is_some() {
+            } else if outputs.is_some() {
                 (PlanStatus::Cached, Vec::new())
             } else {
                 let files = sources.of(id).map(|files| &files[..]);
                 (PlanStatus::WouldRun, changes(store, &history, &instance.to_string(), &key, &parts, files))
             };
-            let outputs = record.filter(|_| !forced).map(|record| record.outputs);
             faces[id].clone_from(&outputs);
             items[id] =
                 Some(PlanItem { id, status, reasons, key: Some(key), parts: Some(parts), faces: outputs });

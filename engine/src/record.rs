@@ -1,7 +1,8 @@
 //! What is stored under a key, and the history of a pipeline and its runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::{Bucket, CacheError, Digest, Store};
 
@@ -54,6 +55,17 @@ impl Record {
         serde_json::from_slice(&bytes).ok()
     }
 
+    /// Reads only the outputs of a key's record: what a plan needs of most of them.
+    #[must_use]
+    pub fn read_outputs(store: &Store, key: &Digest) -> Option<Vec<Face>> {
+        #[derive(Deserialize)]
+        struct Outputs {
+            outputs: Vec<Face>,
+        }
+        let bytes = store.document(Bucket::Records, &key.to_hex()).ok().flatten()?;
+        serde_json::from_slice(&bytes).ok().map(|Outputs { outputs }| outputs)
+    }
+
     /// Stores the record: the last write of a stage.
     ///
     /// # Errors
@@ -100,6 +112,21 @@ impl History {
     pub fn read(store: &Store, graph: &Graph) -> Self {
         let bytes = store.document(Bucket::Pipelines, &Self::name(graph)).ok().flatten();
         bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Reads the outputs that the last keys of these instances led to, on all processors: most likely they are still the keys.
+    #[must_use]
+    pub(crate) fn recall(&self, store: &Store, graph: &Graph, needed: &[bool]) -> BTreeMap<Digest, Vec<Face>> {
+        /// A small pipeline is read before the threads of a large machine have started.
+        const SMALL: usize = 100;
+        let read = |key: &Digest| Some((*key, Record::read_outputs(store, key)?));
+        let names = graph.instances.iter().zip(needed).filter(|(_, needed)| **needed);
+        let keys: BTreeSet<Digest> =
+            names.filter_map(|(instance, _)| self.keys.get(&instance.to_string())).copied().collect();
+        if keys.len() <= SMALL {
+            return keys.iter().filter_map(read).collect();
+        }
+        keys.into_par_iter().filter_map(|key| read(&key)).collect()
     }
 
     /// Stores it.

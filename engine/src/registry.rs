@@ -222,7 +222,7 @@ where
 {
     let mut errors: Vec<ParamError> = Vec::new();
     loop {
-        match serde_path_to_error::deserialize::<_, P>(with.clone()) {
+        match serde_path_to_error::deserialize::<_, P>(&with) {
             Ok(typed) if errors.is_empty() => {
                 errors = check(&typed);
                 if !errors.is_empty() {

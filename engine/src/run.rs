@@ -102,6 +102,8 @@ struct Run<'a> {
     options: &'a RunOptions<'a>,
     observer: &'a dyn Observer,
     history: History,
+    /// What the keys of the last run led to; each is taken once, later looks go to the cache.
+    recalled: BTreeMap<Digest, Vec<Face>>,
     /// When the history was last written, and whether it has changed since.
     history_written: (Instant, bool),
     needed: Vec<bool>,
@@ -153,15 +155,18 @@ impl<'a> Run<'a> {
                     .len()
             })
             .collect();
+        let needed = needed(graph, &options.targets);
+        let history = History::read(store, graph);
         Self {
             graph,
             store,
             sources,
             options,
             observer,
-            history: History::read(store, graph),
+            recalled: history.recall(store, graph, &needed),
+            history,
             history_written: (Instant::now(), false),
-            needed: needed(graph, &options.targets),
+            needed,
             readers: graph.readers(),
             unsettled,
             faces: vec![None; count],
@@ -257,12 +262,13 @@ impl<'a> Run<'a> {
         let key = parts.key();
         self.keys[id] = Some(key);
         if !self.forced.contains(&id)
-            && let Some(record) = Record::read(self.store, &key)
+            && let Some(outputs) =
+                self.recalled.remove(&key).or_else(|| Record::read_outputs(self.store, &key))
         {
             let asked = self.options.targets.contains(&id)
                 || self.readers[id].iter().all(|&reader| !self.needed[reader]);
-            if !asked || record.outputs.iter().all(|face| is_present(self.store, face)) {
-                return self.cached(id, record.outputs);
+            if !asked || outputs.iter().all(|face| is_present(self.store, face)) {
+                return self.cached(id, outputs);
             }
         }
         let files = self.sources.of(id).map(|files| &files[..]);
@@ -332,12 +338,12 @@ impl<'a> Run<'a> {
             };
             // Another process may have finished it between our look and our lock.
             if !self.forced.contains(&id)
-                && let Some(record) = Record::read(self.store, &key)
-                && record.outputs.iter().all(|face| is_present(self.store, face))
+                && let Some(outputs) = Record::read_outputs(self.store, &key)
+                && outputs.iter().all(|face| is_present(self.store, face))
             {
                 drop(lock);
                 self.pending.remove(&id);
-                self.cached(id, record.outputs);
+                self.cached(id, outputs);
                 continue;
             }
             let Some((parts, reason)) = self.pending.get(&id).cloned() else { continue };
@@ -544,14 +550,8 @@ impl<'a> Run<'a> {
 
     fn record_run(&mut self, started_ms: u64, wall: Duration) -> Result<String, CacheError> {
         let mut history = self.history.clone();
-        let names: BTreeMap<String, InstanceId> = self
-            .graph
-            .instances
-            .iter()
-            .enumerate()
-            .map(|(id, instance)| (instance.to_string(), id))
-            .collect();
-        history.keys.retain(|name, _| names.contains_key(name));
+        let names: BTreeSet<String> = self.graph.instances.iter().map(ToString::to_string).collect();
+        history.keys.retain(|name, _| names.contains(name));
         let mut stages = Vec::with_capacity(self.outcomes.len());
         for (&id, outcome) in &self.outcomes {
             let instance = &self.graph.instances[id];

@@ -293,14 +293,17 @@ impl<'p> Binder<'p> {
         }
         let on_axis = |axis: usize| layout.on_axis(self.matrix, coords, axis);
         let value = with.eval(&on_axis);
-        let text = value.to_string();
-        let found = match self.by_value.get(&text) {
+        // Cells can only share a set of parameters where there is more than one cell.
+        let text = (!self.slots.is_empty()).then(|| value.to_string());
+        let found = match text.as_ref().and_then(|text| self.by_value.get(text)) {
             Some(&found) => Some(found),
             None => match kind.bind(value) {
                 Ok(bound) => {
                     let id = u32::try_from(self.bound.len()).unwrap_or(NONE);
                     self.bound.push(bound);
-                    self.by_value.insert(text, id);
+                    if let Some(text) = text {
+                        self.by_value.insert(text, id);
+                    }
                     Some(id)
                 }
                 Err(errors) => {

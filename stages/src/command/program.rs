@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use sndpipe_engine::StageError;
 
@@ -119,13 +120,20 @@ pub(super) fn find(program: &str) -> Result<PathBuf, StageError> {
         };
         return Err(StageError::failed(message).help(help));
     }
+    // A thousand stages that call `sh` look through PATH once.
+    static FOUND: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(path) = found.get(program).filter(|path| runs(path)) {
+        return Ok(path.clone());
+    }
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| runs(path)).ok_or_else(
-        || {
-            StageError::failed(format!("the program `{program}` is not in PATH"))
-                .help("install it, activate its environment, or write its path with a `/`")
-        },
-    )
+    let path = std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| runs(path));
+    let path = path.ok_or_else(|| {
+        StageError::failed(format!("the program `{program}` is not in PATH"))
+            .help("install it, activate its environment, or write its path with a `/`")
+    })?;
+    found.insert(program.to_owned(), path.clone());
+    Ok(path)
 }
 
 #[cfg(test)]
