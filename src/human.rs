@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sndpipe_engine::Utc;
+
 /// `0.4 s`, `1.9 s`, `47 s`, `3 min 05 s`, `2 h 14 min`.
 pub fn duration(time: Duration) -> String {
     seconds(time.as_secs_f64())
@@ -61,17 +63,7 @@ pub fn plural(number: u64, noun: &str) -> String {
 
 /// `2026-11-21 21:47:03 UTC` from milliseconds since 1970.
 pub fn time(ms: u64) -> String {
-    let (days, second) = (ms / 86_400_000, ms / 1000 % 86_400);
-    // Civil date from days since 1970: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let Utc { year, month, day, hour, minute, second, .. } = Utc::of_unix_ms(ms);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 

@@ -17,6 +17,7 @@ mod run;
 mod scan;
 mod spec;
 mod stage;
+mod utc;
 
 pub use device::Device;
 pub use event::{Event, Observer, Outcome, Progress, RowCounts, Silent};
@@ -34,3 +35,4 @@ pub use spec::{Source, Span, SpecError, SpecErrors, did_you_mean, load, schema};
 pub use stage::{
     MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, Stage, StageError, Upstream,
 };
+pub use utc::Utc;

@@ -1,5 +1,6 @@
 //! The stage kinds that a pipeline file can name, with their types erased.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -66,7 +67,7 @@ pub trait StageKind: Send + Sync {
     ///
     /// # Errors
     /// Every mistake, each with the path of its parameter.
-    fn bind(&self, with: Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>>;
+    fn bind(&self, with: &Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>>;
 }
 
 /// A stage kind with checked parameters: everything the planner and the scheduler need.
@@ -125,7 +126,7 @@ impl<S: Stage> StageKind for PlainKind<S> {
     fn schema(&self) -> Schema {
         schema_for!(S::Params)
     }
-    fn bind(&self, with: Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>> {
+    fn bind(&self, with: &Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>> {
         let (typed, params) = parse::<S::Params>(with, S::check)?;
         let (inputs, outputs) = (S::inputs(&typed), S::outputs(&typed));
         Ok(Arc::new(PlainStage::<S>(Bound { typed, params, inputs, outputs })))
@@ -145,7 +146,7 @@ impl<M: MapStage> StageKind for MapKind<M> {
     fn schema(&self) -> Schema {
         schema_for!(M::Params)
     }
-    fn bind(&self, with: Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>> {
+    fn bind(&self, with: &Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>> {
         let (typed, params) = parse::<M::Params>(with, M::check)?;
         let mut inputs = vec![M::input(&typed)];
         inputs.extend(M::others(&typed));
@@ -216,13 +217,14 @@ impl<M: MapStage> BoundStage for MappedStage<M> {
 }
 
 /// Parses parameters and gathers every mistake: after one was found its parameter is set aside and the rest is tried again.
-fn parse<P>(mut with: Value, check: fn(&P) -> Vec<ParamError>) -> Result<(P, Value), Vec<ParamError>>
+fn parse<P>(with: &Value, check: fn(&P) -> Vec<ParamError>) -> Result<(P, Value), Vec<ParamError>>
 where
     P: Serialize + DeserializeOwned + JsonSchema,
 {
     let mut errors: Vec<ParamError> = Vec::new();
+    let mut with = Cow::Borrowed(with);
     loop {
-        match serde_path_to_error::deserialize::<_, P>(&with) {
+        match serde_path_to_error::deserialize::<_, P>(&*with) {
             Ok(typed) if errors.is_empty() => {
                 errors = check(&typed);
                 if !errors.is_empty() {
@@ -255,7 +257,7 @@ where
                     return Err(errors);
                 }
                 // A list is set aside whole: without one of its items the others would change their places.
-                let removed = remove(&mut with, at.split('[').next().unwrap_or_default());
+                let removed = remove(with.to_mut(), at.split('[').next().unwrap_or_default());
                 errors.push(ParamError::new(at, message));
                 if !removed {
                     return Err(errors);

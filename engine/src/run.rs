@@ -19,6 +19,7 @@ use crate::plan::{is_present, needed};
 use crate::record::{History, Record, RunRecord, RunStage};
 use crate::resolve::{Sources, changes, key_parts};
 use crate::stage::StageError;
+use crate::utc::Utc;
 
 /// How often a stage is tried again after an input turned out to be damaged.
 const REPAIRS: u32 = 3;
@@ -611,20 +612,7 @@ impl<'a> Run<'a> {
 
 /// `20261121-214703-123-4f2a`: UTC time to the millisecond and the process, so that ids sort by time.
 fn run_id(started_ms: u64) -> String {
-    let (days, ms) = (started_ms / 86_400_000, started_ms % 86_400_000);
-    // Civil date from days since 1970: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
-    let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
-    format!(
-        "{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{:03}-{:04x}",
-        ms % 1_000,
-        std::process::id() & 0xffff
-    )
+    let Utc { year, month, day, hour, minute, second, millisecond } = Utc::of_unix_ms(started_ms);
+    let process = std::process::id() & 0xffff;
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{millisecond:03}-{process:04x}")
 }

@@ -166,11 +166,11 @@ fn ports(out: &mut Out, paint: Paint, bound: &dyn BoundStage) -> Result<(), Fail
 /// The kind with its defaults and something plausible where a value is required.
 fn minimal(kind: &dyn StageKind, schema: &Value) -> Option<std::sync::Arc<dyn BoundStage>> {
     let mut with = Map::new();
-    if let Ok(bound) = kind.bind(Value::Object(with.clone())) {
+    if let Ok(bound) = kind.bind(&Value::Object(with.clone())) {
         return Some(bound);
     }
     for param in params_of(schema).into_iter().filter(|param| param.required && param.depth == 0) {
         with.insert(param.name, param.example?);
     }
-    kind.bind(Value::Object(with)).ok()
+    kind.bind(&Value::Object(with)).ok()
 }

@@ -145,7 +145,11 @@ pub(super) fn compile(node: &Node, env: Env<'_>, problems: &mut Vec<Problem>) ->
             if parts.iter().any(|part| !matches!(part, Template::Const(_))) {
                 return Some(Template::Seq(parts));
             }
-            Json::Array(parts.iter().map(|part| part.eval(&|_| 0)).collect())
+            let constant = |part| match part {
+                Template::Const(value) => value,
+                _ => Json::Null,
+            };
+            Json::Array(parts.into_iter().map(constant).collect())
         }
         Value::Map(entries) => {
             let parts: Vec<Option<(String, Template)>> = entries

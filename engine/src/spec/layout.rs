@@ -1,5 +1,6 @@
 //! Which cells a stage has, and its parameters in each of them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -292,12 +293,15 @@ impl<'p> Binder<'p> {
             return None;
         }
         let on_axis = |axis: usize| layout.on_axis(self.matrix, coords, axis);
-        let value = with.eval(&on_axis);
+        let value = match with {
+            Template::Const(value) => Cow::Borrowed(value),
+            _ => Cow::Owned(with.eval(&on_axis)),
+        };
         // Cells can only share a set of parameters where there is more than one cell.
         let text = (!self.slots.is_empty()).then(|| value.to_string());
         let found = match text.as_ref().and_then(|text| self.by_value.get(text)) {
             Some(&found) => Some(found),
-            None => match kind.bind(value) {
+            None => match kind.bind(&value) {
                 Ok(bound) => {
                     let id = u32::try_from(self.bound.len()).unwrap_or(NONE);
                     self.bound.push(bound);

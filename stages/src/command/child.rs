@@ -12,7 +12,7 @@ use sndpipe_engine::{StageError, StageIo};
 
 /// How long a program has to end by itself after it was asked to.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long is waited between looks.
+/// How long is waited between looks, at most.
 const STEP: Duration = Duration::from_millis(20);
 /// Lines of the error output that a message shows.
 const TAIL: usize = 10;
@@ -58,11 +58,16 @@ pub(super) fn run(
             }
         }
     };
+    // A program whose output has ended is about to end itself.
+    let mut nap = Duration::from_micros(250);
     loop {
         match lines.recv_timeout(STEP) {
             Ok(line) => hear(line),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(STEP),
+            Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(nap);
+                nap = (2 * nap).min(STEP);
+            }
         }
         // Looked at without being collected: until then nobody else can have its process id.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;

@@ -63,7 +63,7 @@ impl Bench {
         run: &Run,
     ) -> Result<Written, StageError> {
         let registry = sndpipe_stages::registry();
-        let bound = registry.get(stage).unwrap().bind(with).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let bound = registry.get(stage).unwrap().bind(&with).unwrap_or_else(|errors| panic!("{errors:?}"));
         let items = |name: &str| {
             let wire = wires.iter().find(|(port, _)| *port == name);
             wire.into_iter()

@@ -5,7 +5,7 @@ use sndpipe_engine::{BoundStage, Upstream};
 use std::sync::Arc;
 
 fn bind(stage: &str, with: Value) -> Arc<dyn BoundStage> {
-    sndpipe_stages::registry().get(stage).unwrap().bind(with).unwrap_or_else(|errors| panic!("{errors:?}"))
+    sndpipe_stages::registry().get(stage).unwrap().bind(&with).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 #[track_caller]
