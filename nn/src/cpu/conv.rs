@@ -1,10 +1,13 @@
 //! Two-dimensional convolution over NHWC images with PyTorch's weight order (output, input, row, column).
 //!
-//! Any size goes through im2col tiles and the `gemm` crate; stride-1 convolutions on AVX-512 take `direct`.
+//! Any size goes through im2col tiles and the `gemm` crate; on AVX-512, 3x3 with stride 1 takes `winograd` and others with
+//! stride 1 take `direct`.
 
 #[cfg(target_arch = "x86_64")]
 mod direct;
 mod im2col;
+#[cfg(target_arch = "x86_64")]
+mod winograd;
 
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Level, level};
@@ -77,11 +80,23 @@ fn direct_allowed() -> bool {
     level() == Level::Avx512
 }
 
+#[cfg(target_arch = "x86_64")]
+/// Cuts `0..length` into pieces of nearly equal size, at most `most` each.
+fn pieces(length: usize, most: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let count = length.div_ceil(most);
+    (0..count).map(move |i| i * length / count..(i + 1) * length / count)
+}
+
 /// `y = x * w`.
 pub(crate) fn forward(x: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
     #[cfg(target_arch = "x86_64")]
-    if direct_allowed() && direct::fits(g) {
-        return direct::forward(x, weight, g, false);
+    if direct_allowed() {
+        if winograd::fits(g) {
+            return winograd::forward(x, weight, g, false);
+        }
+        if direct::fits(g) {
+            return direct::forward(x, weight, g, false);
+        }
     }
     im2col::forward(x, weight, g)
 }
@@ -91,9 +106,13 @@ pub(crate) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f3
     #[cfg(target_arch = "x86_64")]
     if let Some(t) = g.transposed()
         && direct_allowed()
-        && direct::fits(&t)
     {
-        return direct::forward(dy, weight, &t, true);
+        if winograd::fits(&t) {
+            return winograd::forward(dy, weight, &t, true);
+        }
+        if direct::fits(&t) {
+            return direct::forward(dy, weight, &t, true);
+        }
     }
     im2col::input_gradient(dy, weight, g)
 }
@@ -101,8 +120,13 @@ pub(crate) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f3
 /// The gradient of the weight.
 pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
     #[cfg(target_arch = "x86_64")]
-    if direct_allowed() && direct::fits(g) {
-        return direct::weight_gradient(x, dy, g);
+    if direct_allowed() {
+        if winograd::fits(g) {
+            return winograd::weight_gradient(x, dy, g);
+        }
+        if direct::fits(g) {
+            return direct::weight_gradient(x, dy, g);
+        }
     }
     im2col::weight_gradient(x, dy, g)
 }

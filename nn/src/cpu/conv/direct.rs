@@ -13,7 +13,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::Geometry;
+use super::{Geometry, pieces};
 use crate::cpu::elementwise::sum_partials;
 
 /// Numbers of a vector.
@@ -169,12 +169,6 @@ impl Plan {
             }
         }
     }
-}
-
-/// Cuts `0..length` into pieces of nearly equal size, at most `most` each.
-fn pieces(length: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let count = length.div_ceil(most);
-    (0..count).map(move |i| i * length / count..(i + 1) * length / count)
 }
 
 /// `y = x * w`; with `flip` the weight is that of the convolution whose transpose `g` is.
