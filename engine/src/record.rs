@@ -116,7 +116,12 @@ impl History {
 
     /// Reads the outputs that the last keys of these instances led to, on all processors: most likely they are still the keys.
     #[must_use]
-    pub(crate) fn recall(&self, store: &Store, graph: &Graph, needed: &[bool]) -> BTreeMap<Digest, Vec<Face>> {
+    pub(crate) fn recall(
+        &self,
+        store: &Store,
+        graph: &Graph,
+        needed: &[bool],
+    ) -> BTreeMap<Digest, Vec<Face>> {
         /// A small pipeline is read before the threads of a large machine have started.
         const SMALL: usize = 100;
         let read = |key: &Digest| Some((*key, Record::read_outputs(store, key)?));
