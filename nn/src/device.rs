@@ -6,7 +6,7 @@ use crate::{
     NnError,
     ops::{
         ActivationKernel, BatchNormKernel, ConcatKernel, Conv2dKernel, ElementwiseKernel, LinearKernel,
-        LossKernel, PoolKernel, ResizeKernel, WindowPoolKernel,
+        LossKernel, LowPassKernel, PolyphaseKernel, PoolKernel, ResizeKernel, WindowPoolKernel,
     },
     optimiser::UpdateKernel,
 };
@@ -23,6 +23,8 @@ pub trait Device:
     + ElementwiseKernel
     + LinearKernel
     + LossKernel
+    + LowPassKernel
+    + PolyphaseKernel
     + PoolKernel
     + ResizeKernel
     + UpdateKernel
