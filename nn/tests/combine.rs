@@ -8,12 +8,69 @@ use dfdx::{
     tensor::{PutTape, SplitTape},
 };
 use sndpipe_nn::{
-    InputGrad, Rng, Tensor4,
+    InputGrad, NnError, Rng, Tensor4,
     ops::{
-        try_add, try_add_relu, try_bias, try_concat_channels, try_multiply, try_relu, try_reshape,
-        try_resize_bilinear,
+        Conv2dSpec, Divisor, PolyphaseNorm, PoolSpec, try_add, try_add_relu, try_average_pool, try_bias,
+        try_blur, try_concat_channels, try_conv2d, try_global_average, try_max_pool, try_multiply,
+        try_polyphase, try_relu, try_reshape, try_resize_bilinear, try_trained_low_pass,
     },
 };
+
+/// Gradients of the input and of some weights, and the output, of a chain of most operations.
+fn chain() -> Result<Vec<Vec<f32>>, NnError> {
+    let mut rng = Rng::new(7, "chain");
+    let mut draw = |n: usize| tensor(&random(&mut rng, n), (n,));
+    let (n, height, width) = (10, 25, 22);
+    let x = try_reshape(draw(n * height * width * 20), (n, height, width, 20))?;
+    let (depthwise, bias, grouped, pointwise) = (draw(180), draw(20), draw(240), draw(260));
+    let (strided, low_pass) = (draw(13 * 20 * 9), draw(20 * 25));
+    let (set, add) = (InputGrad::Set, InputGrad::Add);
+
+    let y =
+        try_conv2d(x.leaky_trace(), &depthwise, &Conv2dSpec::depthwise(20, (3, 3)).same(height, width), set)?;
+    let y = try_bias(y, &bias, set)?;
+    let (side, tape) = y.split_tape();
+    let spec = Conv2dSpec { groups: 5, ..Conv2dSpec::new(20, 20, (3, 1)) };
+    let y = try_conv2d(side.clone().put_tape(tape), &grouped, &spec.same(height, width), add)?;
+    let y = try_add_relu(y, &side, SET)?;
+    let y = try_conv2d(y, &pointwise, &Conv2dSpec::new(20, 13, (1, 1)), set)?;
+    let spec = Conv2dSpec { stride: (2, 1), ..Conv2dSpec::new(13, 20, (3, 3)) };
+    let y = try_conv2d(y, &strided, &spec.same(height, width), set)?;
+    let y = try_max_pool(y, &PoolSpec::same((3, 3), (1, 1), 13, width), set)?;
+    let y = try_blur(y, 4, (1, 1), set)?;
+    let y = try_trained_low_pass(y, &low_pass, 5, (1, 1), set)?;
+    let y = try_polyphase(y, PolyphaseNorm::L1Induced, set)?;
+    let y = try_resize_bilinear(y, (9, 13), set)?;
+    let (side, tape) = y.split_tape();
+    let y = try_average_pool(
+        side.clone().put_tape(tape),
+        &PoolSpec::same((2, 2), (1, 1), 9, 13),
+        Divisor::Image,
+        add,
+    )?;
+    let y = try_multiply(y, &side, [set, add])?;
+    let y = try_concat_channels((y, set), &[(&side, set)])?;
+    let y = try_global_average(y, set)?;
+    let values = y.as_vec();
+    let grads = backward(y, &values);
+    let parameters = [&depthwise, &bias, &grouped, &pointwise, &strided, &low_pass];
+    let mut all: Vec<Vec<f32>> = parameters.iter().map(|&p| grads.get(p).as_vec()).collect();
+    all.extend([values, grads.get(&x).as_vec()]);
+    Ok(all)
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let numbers = pool.install(chain).unwrap();
+        assert!(numbers.iter().all(|v| v.iter().any(|&v| v != 0.0) && v.iter().all(|v| v.is_finite())));
+        numbers.iter().flatten().map(|v| v.to_bits()).collect::<Vec<_>>()
+    };
+    let one = run(1);
+    assert!(one == run(2), "two threads give other bits");
+    assert!(one == run(3), "three threads give other bits");
+}
 
 const SET: [InputGrad; 2] = [InputGrad::Set; 2];
 

@@ -115,6 +115,9 @@ pub(crate) fn forward(x: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
     if depthwise::fits(g) {
         return depthwise::forward(x, weight, g);
     }
+    if let Some(thinned) = pointwise::thinned(g) {
+        return forward(&pointwise::pick(x, g), weight, &thinned);
+    }
     #[cfg(target_arch = "x86_64")]
     if direct_allowed() && direct::fits(g) {
         return direct::forward(x, weight, g, false);
@@ -129,6 +132,9 @@ pub(crate) fn forward(x: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
 pub(crate) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
     if depthwise::fits(g) {
         return depthwise::input_gradient(dy, weight, g);
+    }
+    if let Some(thinned) = pointwise::thinned(g) {
+        return pointwise::put_back(&input_gradient(dy, weight, &thinned), g);
     }
     #[cfg(target_arch = "x86_64")]
     if let Some(t) = g.transposed()
@@ -147,6 +153,9 @@ pub(crate) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f3
 pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
     if depthwise::fits(g) {
         return depthwise::weight_gradient(x, dy, g);
+    }
+    if let Some(thinned) = pointwise::thinned(g) {
+        return weight_gradient(&pointwise::pick(x, g), dy, &thinned);
     }
     #[cfg(target_arch = "x86_64")]
     if direct_allowed() && direct::fits(g) {

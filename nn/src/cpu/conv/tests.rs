@@ -147,6 +147,9 @@ fn pointwise_agrees_with_the_definition() {
         (g.height, g.width, g.stride, g.padding) = (height, width, (1, 1), Padding::NONE);
         assert!(pointwise::fits(&g));
         check(&g, &mut rng);
+        g.stride = (2, 3);
+        assert!(pointwise::thinned(&g).is_some());
+        check(&g, &mut rng);
     }
 }
 
