@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     NnError,
-    ops::{ActivationKernel, BatchNormKernel, Conv2dKernel, LinearKernel, LossKernel, PoolKernel},
+    ops::{
+        ActivationKernel, BatchNormKernel, ConcatKernel, Conv2dKernel, ElementwiseKernel, LinearKernel,
+        LossKernel, LowPassKernel, PolyphaseKernel, PoolKernel, ResizeKernel, WindowPoolKernel,
+    },
     optimiser::UpdateKernel,
 };
 
@@ -15,11 +18,17 @@ pub trait Device:
     dfdx::tensor_ops::Device<f32>
     + ActivationKernel
     + BatchNormKernel
+    + ConcatKernel
     + Conv2dKernel
+    + ElementwiseKernel
     + LinearKernel
     + LossKernel
+    + LowPassKernel
+    + PolyphaseKernel
     + PoolKernel
+    + ResizeKernel
     + UpdateKernel
+    + WindowPoolKernel
 {
 }
 

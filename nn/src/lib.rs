@@ -16,6 +16,7 @@ pub mod rng;
 mod schedule;
 mod tensor;
 mod trainer;
+mod window;
 
 pub use checkpoint::METADATA_KEY;
 pub use cpu::simd_level;
@@ -28,5 +29,5 @@ pub use optimiser::{Optimiser, OptimiserSpec, Update, UpdateKernel};
 pub use parameter::{Init, Parameter, ParameterId, Parameters};
 pub use rng::{Rng, Stream};
 pub use schedule::{Moment, ScheduleSpec};
-pub use tensor::{Buffer, InputGrad, Scalar, Tensor1, Tensor2, Tensor4};
+pub use tensor::{Buffer, ChannelsLast, InputGrad, Scalar, Tensor1, Tensor2, Tensor4};
 pub use trainer::{StepReport, Trainer, TrainerSpec};

@@ -1,75 +1,22 @@
 //! Every operation against its definition in f64, values and gradients.
-//!
-//! The loss of each check is `sum(r * y)` with random `r`, so that the gradient of `y` is `r`; gradients of the
-//! definitions are central differences in f64.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod check;
+
+use check::{backward, close, differences, random, tensor, two_readers, wide};
 use dfdx::{
-    prelude::{Cpu, HasShape, NoneTape, OwnedTape, TensorFromVec, Trace},
-    shapes::Shape,
-    tensor::{Gradients, PutTape, SplitTape, Tape, Tensor},
+    prelude::{HasShape, NoneTape, Trace},
+    tensor::PutTape,
     tensor_ops::Backward,
 };
 use sndpipe_nn::{
     InputGrad, LossSpec, Rng, Stream,
     ops::{
-        BatchNormParameters, BatchNormSpec, Conv2dSpec, Normalisation, try_batch_norm, try_conv2d,
+        BatchNormParameters, BatchNormSpec, Conv2dSpec, Normalisation, Padding, try_batch_norm, try_conv2d,
         try_dropout, try_linear, try_log_softmax, try_loss, try_max_pool_2x2, try_mean_max, try_relu,
     },
 };
-
-fn random(rng: &mut Rng, n: usize) -> Vec<f32> {
-    (0..n).map(|_| rng.normal() as f32).collect()
-}
-
-fn tensor<S: Shape>(values: &[f32], shape: S) -> Tensor<S, f32, Cpu> {
-    Cpu::default().tensor_from_vec(values.to_vec(), shape)
-}
-
-/// Runs the backward pass from `y` with the gradient `r`.
-fn backward<S: Shape>(y: Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>, r: &[f32]) -> Gradients<f32, Cpu> {
-    let (y, mut tape) = y.split_tape();
-    let r = r.to_vec();
-    let scalar = tensor(&[0.0], ());
-    tape.add_backward_op(move |grads| {
-        grads.get_or_alloc_mut(&y)?.copy_from_slice(&r);
-        Ok(())
-    });
-    scalar.put_tape(tape).backward()
-}
-
-#[track_caller]
-fn close(name: &str, ours: &[f32], expected: &[f64], tolerance: f64) {
-    assert_eq!(ours.len(), expected.len(), "{name}");
-    let scale = expected.iter().fold(1.0f64, |m, v| m.max(v.abs()));
-    for (i, (&a, &b)) in ours.iter().zip(expected).enumerate() {
-        let far = (f64::from(a) - b).abs();
-        assert!(far < tolerance * scale, "{name} at {i}: {a} instead of {b}");
-    }
-}
-
-fn wide(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|&v| f64::from(v)).collect()
-}
-
-/// Central differences of `sum(r * f(x))`.
-fn differences(x: &[f32], r: &[f32], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
-    let h = 1e-6;
-    let dot = |x: &[f64]| -> f64 { f(x).iter().zip(r).map(|(y, &r)| y * f64::from(r)).sum() };
-    let mut x = wide(x);
-    (0..x.len())
-        .map(|i| {
-            let old = x[i];
-            x[i] = old + h;
-            let up = dot(&x);
-            x[i] = old - h;
-            let down = dot(&x);
-            x[i] = old;
-            (up - down) / (2.0 * h)
-        })
-        .collect()
-}
 
 /// Batch normalisation by its formula; statistics from `x` itself or given.
 fn batch_norm(
@@ -126,7 +73,8 @@ fn batch_norm_agrees_with_its_formula() {
         };
         let spec = BatchNormSpec { relu, ..BatchNormSpec::default() };
         let statistics = if training { Normalisation::Batch } else { Normalisation::Running };
-        let (y, running) = try_batch_norm(tx.leaky_trace(), &parameters, &spec, &statistics).unwrap();
+        let (y, running) =
+            try_batch_norm(tx.leaky_trace(), &parameters, &spec, &statistics, InputGrad::Set).unwrap();
         close("output", &y.as_vec(), &batch_norm(&wx, &wg, &wb, given, relu), 2e-5);
 
         let grads = backward(y, &r);
@@ -188,14 +136,14 @@ fn pooling_agrees_with_its_definition() {
         let x = random(&mut rng, samples * height * width * channels);
         let tx = tensor(&x, shape);
 
-        let y = try_max_pool_2x2(tx.leaky_trace()).unwrap();
+        let y = try_max_pool_2x2(tx.leaky_trace(), InputGrad::Set).unwrap();
         assert_eq!(*y.shape(), (samples, height / 2, width / 2, channels));
         let r = random(&mut rng, y.as_vec().len());
         close("max-pool", &y.as_vec(), &max_pool(&wide(&x)), 1e-7);
         let dx = backward(y, &r).get(&tx).as_vec();
         close("its gradient", &dx, &differences(&x, &r, max_pool), 1e-6);
 
-        let y = try_mean_max(tx.leaky_trace()).unwrap();
+        let y = try_mean_max(tx.leaky_trace(), InputGrad::Set).unwrap();
         assert_eq!(*y.shape(), (samples, channels));
         let r = random(&mut rng, samples * channels);
         close("mean-max", &y.as_vec(), &mean_max(&wide(&x)), 1e-6);
@@ -207,9 +155,9 @@ fn pooling_agrees_with_its_definition() {
 #[test]
 fn ties_go_to_the_first_maximum() {
     let tx = tensor(&[1.0; 4], (1, 2, 2, 1));
-    let y = try_max_pool_2x2(tx.leaky_trace()).unwrap();
+    let y = try_max_pool_2x2(tx.leaky_trace(), InputGrad::Set).unwrap();
     assert_eq!(backward(y, &[3.0]).get(&tx).as_vec(), [3.0, 0.0, 0.0, 0.0]);
-    let y = try_mean_max(tx.leaky_trace()).unwrap();
+    let y = try_mean_max(tx.leaky_trace(), InputGrad::Set).unwrap();
     assert_eq!(backward(y, &[3.0]).get(&tx).as_vec(), [1.5, 1.5, 0.0, 0.0]);
 }
 
@@ -251,10 +199,10 @@ fn activations_agree_with_their_definitions() {
     let (x, r) = (random(&mut rng, 4 * 9), random(&mut rng, 4 * 9));
     let tx = tensor(&x, (4, 9));
     let relu = |x: &[f64]| x.iter().map(|v| v.max(0.0)).collect::<Vec<_>>();
-    let y = try_relu(tx.leaky_trace()).unwrap();
+    let y = try_relu(tx.leaky_trace(), InputGrad::Set).unwrap();
     close("relu", &y.as_vec(), &relu(&wide(&x)), 1e-7);
     close("its gradient", &backward(y, &r).get(&tx).as_vec(), &differences(&x, &r, relu), 1e-6);
-    let nan = try_relu(tensor(&[f32::NAN, -1.0], (1, 2))).unwrap().as_vec();
+    let nan = try_relu(tensor(&[f32::NAN, -1.0], (1, 2)), InputGrad::Set).unwrap().as_vec();
     assert!(nan[0].is_nan() && nan[1] == 0.0);
 
     let log_softmax = |x: &[f64]| -> Vec<f64> {
@@ -265,11 +213,11 @@ fn activations_agree_with_their_definitions() {
             })
             .collect()
     };
-    let y = try_log_softmax(tx.leaky_trace()).unwrap();
+    let y = try_log_softmax(tx.leaky_trace(), InputGrad::Set).unwrap();
     close("log-softmax", &y.as_vec(), &log_softmax(&wide(&x)), 1e-6);
     let dx = backward(y, &r).get(&tx).as_vec();
     close("its gradient", &dx, &differences(&x, &r, log_softmax), 1e-6);
-    let huge = try_log_softmax(tensor(&[1e4, 0.0], (1, 2))).unwrap().as_vec();
+    let huge = try_log_softmax(tensor(&[1e4, 0.0], (1, 2)), InputGrad::Set).unwrap().as_vec();
     assert_eq!(huge, [0.0, -1e4]);
 }
 
@@ -277,7 +225,7 @@ fn activations_agree_with_their_definitions() {
 fn dropout_keeps_the_mean_and_its_mask() {
     let stream = Stream::new(9, "dropout");
     let tx = tensor(&vec![1.0; 20_000], (2, 10_000));
-    let run = |step| try_dropout(tx.leaky_trace(), 0.25, &stream, step).unwrap();
+    let run = |step| try_dropout(tx.leaky_trace(), 0.25, &stream, step, InputGrad::Set).unwrap();
     let y = run(5).as_vec();
     assert_eq!(y, run(5).as_vec());
     assert_ne!(y, run(6).as_vec());
@@ -366,12 +314,39 @@ fn wrong_shapes_are_errors() {
     assert!(conv(Conv2dSpec::same3x3(2, 4)).is_err());
     let same = Conv2dSpec::same3x3(2, 3);
     assert!(conv(Conv2dSpec { stride: (0, 1), ..same }).is_err());
-    let large = Conv2dSpec { kernel: (9, 1), padding: (2, 0), ..same };
+    assert!(conv(Conv2dSpec { dilation: (1, 0), ..same }).is_err());
+    assert!(conv(Conv2dSpec { groups: 0, ..same }).is_err());
+    let error = conv(Conv2dSpec { groups: 2, ..same }).unwrap_err().to_string();
+    assert_eq!(error, "`groups` is 2, must be a divisor of 2 inputs and 3 outputs");
+    let large = Conv2dSpec { kernel: (9, 1), padding: Padding::symmetric(2, 0), ..same };
     let error = conv(large).unwrap_err().to_string();
     assert!(error.ends_with("expected shape [9, 1], found [8, 3]"), "{error}");
-    assert!(try_max_pool_2x2(tensor(&[0.0; 4], (1, 1, 4, 1))).is_err());
+    assert!(try_max_pool_2x2(tensor(&[0.0; 4], (1, 1, 4, 1)), InputGrad::Set).is_err());
     let (logits, targets) = (tensor(&[0.0; 4], (2, 2)), tensor(&[0.0; 4], (1, 4)));
     assert!(try_loss(logits, &targets, LossSpec::Cce).is_err());
     let bias = tensor(&[0.0; 2], (2,));
     assert!(try_linear(tensor(&[0.0; 4], (2, 2)), &weight, &bias, InputGrad::Set).is_err());
+}
+
+#[test]
+fn gradients_of_several_readers_are_added() {
+    let mut rng = Rng::new(6, "readers");
+    let channels = |v: f32| tensor(&[v; 3], (3,));
+    let (zero, one) = (channels(0.0), channels(1.0));
+    let parameters =
+        BatchNormParameters { weight: &one, bias: &zero, running_mean: &zero, running_var: &one };
+    let weight = tensor(&random(&mut rng, 54), (54,));
+    let x4 = tensor(&random(&mut rng, 2 * 4 * 5 * 3), (2, 4, 5, 3));
+    two_readers(&mut rng, &x4, try_relu);
+    two_readers(&mut rng, &x4, try_max_pool_2x2);
+    two_readers(&mut rng, &x4, try_mean_max);
+    two_readers(&mut rng, &x4, |x, g| {
+        try_batch_norm(x, &parameters, &BatchNormSpec::default(), &Normalisation::Batch, g).map(|(y, _)| y)
+    });
+    two_readers(&mut rng, &x4, |x, g| try_conv2d(x, &weight, &Conv2dSpec::same3x3(3, 2), g));
+    let x2 = tensor(&random(&mut rng, 4 * 18), (4, 18));
+    let stream = Stream::new(9, "dropout");
+    two_readers(&mut rng, &x2, try_log_softmax);
+    two_readers(&mut rng, &x2, |x, g| try_dropout(x, 0.5, &stream, 1, g));
+    two_readers(&mut rng, &x2, |x, g| try_linear(x, &weight, &zero, g));
 }

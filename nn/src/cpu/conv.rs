@@ -1,18 +1,23 @@
 //! Two-dimensional convolution over NHWC images with PyTorch's weight order (output, input, row, column).
 //!
-//! Any size goes through im2col tiles and the `gemm` crate; on AVX-512, 3x3 with stride 1 takes `winograd` and others with
-//! stride 1 take `direct`.
+//! On AVX-512, dense 3x3 convolutions with stride 1 and enough channels take `winograd`, others with stride 1 take `direct`.
+//! Depth-wise ones and what is left of the 1x1 kernels have their own paths; any other size goes through im2col tiles and
+//! the `gemm` crate.
 
+mod depthwise;
 #[cfg(target_arch = "x86_64")]
 mod direct;
 mod im2col;
+mod pointwise;
 #[cfg(target_arch = "x86_64")]
 mod winograd;
 
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Level, level};
+use crate::window::{Padding, Slide};
 
-/// Sizes of a convolution; all of them at least 1, the padded image at least as large as the kernel.
+/// Sizes of a convolution; all of them at least 1, the padded image at least as large as the kernel, inputs and outputs
+/// multiples of the groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Geometry {
     pub(crate) samples: usize,
@@ -22,16 +27,39 @@ pub(crate) struct Geometry {
     pub(crate) outputs: usize,
     pub(crate) kernel: (usize, usize),
     pub(crate) stride: (usize, usize),
-    pub(crate) padding: (usize, usize),
+    pub(crate) dilation: (usize, usize),
+    pub(crate) padding: Padding,
+    pub(crate) groups: usize,
 }
 
 impl Geometry {
+    /// The kernel along the rows.
+    fn rows(&self) -> Slide {
+        Slide {
+            length: self.height,
+            kernel: self.kernel.0,
+            stride: self.stride.0,
+            dilation: self.dilation.0,
+            before: self.padding.top,
+            after: self.padding.bottom,
+        }
+    }
+
+    /// The kernel along the columns.
+    fn cols(&self) -> Slide {
+        Slide {
+            length: self.width,
+            kernel: self.kernel.1,
+            stride: self.stride.1,
+            dilation: self.dilation.1,
+            before: self.padding.left,
+            after: self.padding.right,
+        }
+    }
+
     /// Rows and columns of the output.
     pub(crate) fn output(&self) -> (usize, usize) {
-        (
-            (self.height + 2 * self.padding.0 - self.kernel.0) / self.stride.0 + 1,
-            (self.width + 2 * self.padding.1 - self.kernel.1) / self.stride.1 + 1,
-        )
+        (self.rows().output(), self.cols().output())
     }
 
     /// Numbers of one input sample.
@@ -47,23 +75,28 @@ impl Geometry {
 
     /// Numbers of the weight.
     pub(crate) fn weight_len(&self) -> usize {
-        self.outputs * self.inputs * self.kernel.0 * self.kernel.1
+        self.outputs * (self.inputs / self.groups) * self.kernel.0 * self.kernel.1
     }
 
     /// Samples whose weight gradients one thread adds up; a function of the batch alone.
-    fn group(&self) -> usize {
+    fn share(&self) -> usize {
         self.samples.div_ceil(8).max(1)
     }
 
     #[cfg(target_arch = "x86_64")]
-    /// The convolution that gives the gradient of the input from that of the output, where the stride is 1.
+    /// The convolution that gives the gradient of the input from that of the output, where the kernel is dense and the
+    /// stride is 1.
     fn transposed(&self) -> Option<Geometry> {
-        let padding = (
-            (self.kernel.0 - 1).checked_sub(self.padding.0)?,
-            (self.kernel.1 - 1).checked_sub(self.padding.1)?,
-        );
+        let (rows, cols) = (self.kernel.0 - 1, self.kernel.1 - 1);
+        let padding = Padding {
+            top: rows.checked_sub(self.padding.top)?,
+            bottom: rows.checked_sub(self.padding.bottom)?,
+            left: cols.checked_sub(self.padding.left)?,
+            right: cols.checked_sub(self.padding.right)?,
+        };
         let (height, width) = self.output();
-        (self.stride == (1, 1)).then_some(Geometry {
+        let dense = self.stride == (1, 1) && self.dilation == (1, 1) && self.groups == 1;
+        dense.then_some(Geometry {
             height,
             width,
             inputs: self.outputs,
@@ -89,6 +122,12 @@ fn pieces(length: usize, most: usize) -> impl Iterator<Item = std::ops::Range<us
 
 /// `y = x * w`.
 pub(crate) fn forward(x: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
+    if depthwise::fits(g) {
+        return depthwise::forward(x, weight, g);
+    }
+    if let Some(thinned) = pointwise::thinned(g) {
+        return forward(&pointwise::pick(x, g), weight, &thinned);
+    }
     #[cfg(target_arch = "x86_64")]
     if direct_allowed() {
         if winograd::fits(g) {
@@ -98,11 +137,20 @@ pub(crate) fn forward(x: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
             return direct::forward(x, weight, g, false);
         }
     }
+    if pointwise::fits(g) {
+        return pointwise::forward(x, weight, g);
+    }
     im2col::forward(x, weight, g)
 }
 
 /// The gradient of the input.
 pub(crate) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
+    if depthwise::fits(g) {
+        return depthwise::input_gradient(dy, weight, g);
+    }
+    if let Some(thinned) = pointwise::thinned(g) {
+        return pointwise::put_back(&input_gradient(dy, weight, &thinned), g);
+    }
     #[cfg(target_arch = "x86_64")]
     if let Some(t) = g.transposed()
         && direct_allowed()
@@ -114,11 +162,20 @@ pub(crate) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f3
             return direct::forward(dy, weight, &t, true);
         }
     }
+    if pointwise::fits(g) {
+        return pointwise::input_gradient(dy, weight, g);
+    }
     im2col::input_gradient(dy, weight, g)
 }
 
 /// The gradient of the weight.
 pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
+    if depthwise::fits(g) {
+        return depthwise::weight_gradient(x, dy, g);
+    }
+    if let Some(thinned) = pointwise::thinned(g) {
+        return weight_gradient(&pointwise::pick(x, g), dy, &thinned);
+    }
     #[cfg(target_arch = "x86_64")]
     if direct_allowed() {
         if winograd::fits(g) {
@@ -127,6 +184,9 @@ pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
         if direct::fits(g) {
             return direct::weight_gradient(x, dy, g);
         }
+    }
+    if pointwise::fits(g) {
+        return pointwise::weight_gradient(x, dy, g);
     }
     im2col::weight_gradient(x, dy, g)
 }

@@ -6,6 +6,8 @@ use super::simd::multiversion;
 
 /// Numbers a thread works on at a time.
 pub(crate) const CHUNK: usize = 1 << 14;
+/// Rows (pixels) a thread works on at a time.
+const ROWS: usize = 512;
 
 multiversion! {
     fn relu_chunk(x: &[f32], y: &mut [f32]) {
@@ -43,9 +45,79 @@ multiversion! {
     }
 }
 
-/// `sum += x`.
+/// `sum += x`, on the calling thread.
 pub(crate) fn add_assign(sum: &mut [f32], x: &[f32]) {
     add_chunk(sum, x);
+}
+
+/// `sum += x`.
+pub(crate) fn accumulate(sum: &mut [f32], x: &[f32]) {
+    sum.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(sum, x)| add_chunk(sum, x));
+}
+
+multiversion! {
+    fn sum_chunk(a: &[f32], b: &[f32], floor: f32, y: &mut [f32]) {
+        for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+            let sum = a + b;
+            *y = if sum < floor { floor } else { sum };
+        }
+    }
+}
+
+/// `y = max(a + b, floor)`; NaN stays NaN.
+pub(crate) fn add(a: &[f32], b: &[f32], floor: f32) -> Vec<f32> {
+    let mut y = vec![0.0; a.len()];
+    y.par_chunks_mut(CHUNK)
+        .zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK)))
+        .for_each(|(y, (a, b))| sum_chunk(a, b, floor, y));
+    y
+}
+
+multiversion! {
+    fn add_row_chunk(x: &[f32], row: &[f32], y: &mut [f32]) {
+        for (y, x) in y.chunks_exact_mut(row.len()).zip(x.chunks_exact(row.len())) {
+            for ((y, &x), &row) in y.iter_mut().zip(x).zip(row) {
+                *y = x + row;
+            }
+        }
+    }
+}
+
+/// Adds `row` to each row of `x`.
+pub(crate) fn add_rows(x: &[f32], row: &[f32]) -> Vec<f32> {
+    let mut y = vec![0.0; x.len()];
+    let length = ROWS * row.len();
+    y.par_chunks_mut(length).zip(x.par_chunks(length)).for_each(|(y, x)| add_row_chunk(x, row, y));
+    y
+}
+
+multiversion! {
+    fn sum_rows_chunk(x: &[f32], sum: &mut [f32]) {
+        for row in x.chunks_exact(sum.len()) {
+            for (sum, &x) in sum.iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+    }
+}
+
+/// The sum of the rows of `length` numbers.
+pub(crate) fn sum_rows(x: &[f32], length: usize) -> Vec<f32> {
+    let partials: Vec<Vec<f32>> = x
+        .par_chunks(ROWS * length)
+        .map(|x| {
+            let mut sum = vec![0.0; length];
+            sum_rows_chunk(x, &mut sum);
+            sum
+        })
+        .collect();
+    let mut total = vec![0f64; length];
+    for partial in partials {
+        for (total, part) in total.iter_mut().zip(partial) {
+            *total += f64::from(part);
+        }
+    }
+    total.into_iter().map(|v| v as f32).collect()
 }
 
 /// Adds equally long partial results, the first to the last, in parallel over positions.

@@ -27,8 +27,8 @@ impl Conv2d {
         spec: Conv2dSpec,
         input_grad: InputGrad,
     ) -> Result<Conv2d, NnError> {
-        let fan_in = spec.inputs * spec.kernel.0 * spec.kernel.1;
         let shape = spec.weight_shape();
+        let fan_in = shape[1..].iter().product();
         Ok(Conv2d {
             spec,
             weight: p.add(format!("{name}.weight"), &shape, Init::FanIn(fan_in), true)?,
@@ -88,7 +88,7 @@ impl BatchNorm {
             running_var: p.value(self.running_var),
         };
         let statistics = if pass.training { Normalisation::Batch } else { Normalisation::Running };
-        let (y, running) = try_batch_norm(x, &parameters, &self.spec, &statistics)?;
+        let (y, running) = try_batch_norm(x, &parameters, &self.spec, &statistics, InputGrad::Set)?;
         if let Some(running) = running {
             pass.updates.push((self.running_mean, running.mean));
             pass.updates.push((self.running_var, running.variance));

@@ -54,9 +54,9 @@ impl Mlp {
         pass: &Pass<D>,
     ) -> Result<Tensor2<D, T>, NnError> {
         for (layer, stream) in &self.hidden {
-            x = try_relu(layer.forward(p, x)?)?;
+            x = try_relu(layer.forward(p, x)?, InputGrad::Set)?;
             if pass.training && self.dropout > 0.0 {
-                x = try_dropout(x, self.dropout, stream, pass.step)?;
+                x = try_dropout(x, self.dropout, stream, pass.step, InputGrad::Set)?;
             }
         }
         self.fc.forward(p, x)

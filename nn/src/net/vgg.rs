@@ -67,12 +67,12 @@ impl Vgg {
     ) -> Result<Tensor2<D, T>, NnError> {
         for (i, block) in self.blocks.iter().enumerate() {
             if i > 0 {
-                x = try_max_pool_2x2(x)?;
+                x = try_max_pool_2x2(x, InputGrad::Set)?;
             }
             for (conv, norm) in block {
                 x = norm.forward(p, conv.forward(p, x)?, pass)?;
             }
         }
-        self.fc.forward(p, try_mean_max(x)?)
+        self.fc.forward(p, try_mean_max(x, InputGrad::Set)?)
     }
 }

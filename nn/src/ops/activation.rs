@@ -8,7 +8,7 @@ use dfdx::{
 use crate::{
     Device, NnError, cpu,
     rng::Stream,
-    tensor::{Buffer, Tensor2, set_grad, take_grad},
+    tensor::{Buffer, InputGrad, Tensor2, pass_grad, take_grad},
 };
 
 /// Kernels of the activations.
@@ -39,32 +39,36 @@ pub trait ActivationKernel: Storage<f32> {
 /// `y = max(x, 0)`; its derivative at 0 is 0.
 pub fn try_relu<S: Shape, D: Device, T: Tape<f32, D>>(
     x: Tensor<S, f32, D, T>,
+    input_grad: InputGrad,
 ) -> Result<Tensor<S, f32, D, T>, NnError> {
     let (x, mut tape) = x.split_tape();
     let device = x.device().clone();
     let y = device.relu_forward(&x).map_err(NnError::kernel("relu"))?;
-    if T::OWNS_TAPE {
+    if T::OWNS_TAPE && input_grad != InputGrad::Skip {
         let y = y.clone();
         tape.add_backward_op(move |grads| {
             let mut gradient = take_grad(grads, &y)?;
             device.relu_backward(&y, &mut gradient)?;
-            set_grad(grads, &x, gradient)
+            pass_grad(grads, &device, &x, gradient, input_grad)
         });
     }
     Ok(y.put_tape(tape))
 }
 
 /// `y[n, k] = x[n, k] - ln(sum over j of exp(x[n, j]))`, shifted by the row's maximum.
-pub fn try_log_softmax<D: Device, T: Tape<f32, D>>(x: Tensor2<D, T>) -> Result<Tensor2<D, T>, NnError> {
+pub fn try_log_softmax<D: Device, T: Tape<f32, D>>(
+    x: Tensor2<D, T>,
+    input_grad: InputGrad,
+) -> Result<Tensor2<D, T>, NnError> {
     let (x, mut tape) = x.split_tape();
     let device = x.device().clone();
     let y = device.log_softmax_forward(&x).map_err(NnError::kernel("log-softmax"))?;
-    if T::OWNS_TAPE {
+    if T::OWNS_TAPE && input_grad != InputGrad::Skip {
         let y = y.clone();
         tape.add_backward_op(move |grads| {
             let mut gradient = take_grad(grads, &y)?;
             device.log_softmax_backward(&y, &mut gradient)?;
-            set_grad(grads, &x, gradient)
+            pass_grad(grads, &device, &x, gradient, input_grad)
         });
     }
     Ok(y.put_tape(tape))
@@ -78,6 +82,7 @@ pub fn try_dropout<D: Device, T: Tape<f32, D>>(
     p: f64,
     stream: &Stream,
     step: u64,
+    input_grad: InputGrad,
 ) -> Result<Tensor2<D, T>, NnError> {
     if !(0.0..1.0).contains(&p) {
         return Err(NnError::range("dropout", p, "in [0, 1)"));
@@ -92,12 +97,12 @@ pub fn try_dropout<D: Device, T: Tape<f32, D>>(
     let (x, mut tape) = x.split_tape();
     let device = x.device().clone();
     let y = device.mask_forward(&x, &mask).map_err(NnError::kernel("dropout"))?;
-    if T::OWNS_TAPE {
+    if T::OWNS_TAPE && input_grad != InputGrad::Skip {
         let y = y.clone();
         tape.add_backward_op(move |grads| {
             let mut gradient = take_grad(grads, &y)?;
             device.mask_backward(&mask, &mut gradient)?;
-            set_grad(grads, &x, gradient)
+            pass_grad(grads, &device, &x, gradient, input_grad)
         });
     }
     Ok(y.put_tape(tape))

@@ -8,7 +8,7 @@ use dfdx::{
 use crate::{
     Device, NnError,
     cpu::{self, norm::Normaliser},
-    tensor::{Buffer, Tensor1, Tensor4, set_grad, take_grad},
+    tensor::{Buffer, InputGrad, Tensor1, Tensor4, pass_grad, set_grad, take_grad},
 };
 
 /// Constants of a batch normalisation; the defaults are PyTorch's.
@@ -94,6 +94,7 @@ pub fn try_batch_norm<D: Device, T: Tape<f32, D>>(
     parameters: &BatchNormParameters<'_, D>,
     spec: &BatchNormSpec,
     statistics: &Normalisation,
+    input_grad: InputGrad,
 ) -> Result<(Tensor4<D, T>, Option<BatchStatistics<D>>), NnError> {
     let (n, height, width, channels) = *x.shape();
     let p = parameters;
@@ -127,7 +128,7 @@ pub fn try_batch_norm<D: Device, T: Tape<f32, D>>(
             let (dw, db) = device.batch_norm_backward(&x, &saved, &mut gradient)?;
             set_grad(grads, &weight, dw)?;
             set_grad(grads, &bias, db)?;
-            set_grad(grads, &x, gradient)
+            pass_grad(grads, &device, &x, gradient, input_grad)
         });
     }
     Ok((y.put_tape(tape), running))

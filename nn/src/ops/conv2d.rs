@@ -8,10 +8,14 @@ use dfdx::{
 use crate::{
     Device, NnError,
     cpu::{self, conv::Geometry},
-    tensor::{Buffer, InputGrad, Tensor1, Tensor4, set_grad, take_grad},
+    tensor::{Buffer, InputGrad, Tensor1, Tensor4, pass_grad, set_grad, take_grad},
+    window::Padding,
 };
 
 /// Sizes of a convolution; each pair is (rows, columns).
+///
+/// A convolution over time alone is one whose kernel has one column: over (n, time, 1, channels), or over (n, time,
+/// frequency, channels) with the same kernel for every frequency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv2dSpec {
     /// Channels of the input.
@@ -22,36 +26,83 @@ pub struct Conv2dSpec {
     pub kernel: (usize, usize),
     /// Distance between neighbouring kernel positions.
     pub stride: (usize, usize),
-    /// Zeros on each side of the image.
-    pub padding: (usize, usize),
+    /// Distance between neighbouring taps of the kernel.
+    pub dilation: (usize, usize),
+    /// Zeros around the image.
+    pub padding: Padding,
+    /// Into how many groups the channels are cut; outputs of a group see the inputs of that group alone.
+    pub groups: usize,
 }
 
 impl Conv2dSpec {
-    /// A 3x3 convolution that keeps the size of the image.
-    pub fn same3x3(inputs: usize, outputs: usize) -> Conv2dSpec {
-        Conv2dSpec { inputs, outputs, kernel: (3, 3), stride: (1, 1), padding: (1, 1) }
+    /// A convolution of all channels with stride 1, without padding.
+    pub fn new(inputs: usize, outputs: usize, kernel: (usize, usize)) -> Conv2dSpec {
+        Conv2dSpec {
+            inputs,
+            outputs,
+            kernel,
+            stride: (1, 1),
+            dilation: (1, 1),
+            padding: Padding::NONE,
+            groups: 1,
+        }
     }
 
-    /// Shape of the weight, as PyTorch has it: (outputs, inputs, rows, columns).
+    /// A 3x3 convolution that keeps the size of the image.
+    pub fn same3x3(inputs: usize, outputs: usize) -> Conv2dSpec {
+        Conv2dSpec { padding: Padding::symmetric(1, 1), ..Conv2dSpec::new(inputs, outputs, (3, 3)) }
+    }
+
+    /// A convolution of every channel by its own kernel, with stride 1, without padding.
+    pub fn depthwise(channels: usize, kernel: (usize, usize)) -> Conv2dSpec {
+        Conv2dSpec { groups: channels, ..Conv2dSpec::new(channels, channels, kernel) }
+    }
+
+    /// The same convolution with TensorFlow's `SAME` padding for an image of `height` by `width`.
+    pub fn same(self, height: usize, width: usize) -> Conv2dSpec {
+        let padding = Padding::same((height, width), self.kernel, self.stride, self.dilation);
+        Conv2dSpec { padding, ..self }
+    }
+
+    /// Shape of the weight, as PyTorch has it: (outputs, inputs of a group, rows, columns).
     pub fn weight_shape(&self) -> [usize; 4] {
-        [self.outputs, self.inputs, self.kernel.0, self.kernel.1]
+        [self.outputs, self.inputs / self.groups.max(1), self.kernel.0, self.kernel.1]
     }
 
     /// Rows and columns of the output for an image of `height` by `width`.
+    ///
+    /// Fails where a size is 0, the groups do not divide the channels, or the kernel is larger than the padded image.
     pub fn output(&self, height: usize, width: usize) -> Result<(usize, usize), NnError> {
         let sizes = [self.kernel.0, self.kernel.1, self.stride.0, self.stride.1, self.inputs, self.outputs];
-        let padded = (height + 2 * self.padding.0, width + 2 * self.padding.1);
-        if sizes.contains(&0) || padded.0 < self.kernel.0 || padded.1 < self.kernel.1 {
+        let padded =
+            (height + self.padding.top + self.padding.bottom, width + self.padding.left + self.padding.right);
+        if self.groups == 0
+            || !self.inputs.is_multiple_of(self.groups)
+            || !self.outputs.is_multiple_of(self.groups)
+        {
+            let range = format!("a divisor of {} inputs and {} outputs", self.inputs, self.outputs);
+            return Err(NnError::range("groups", self.groups, &range));
+        }
+        let extent = |kernel: usize, dilation: usize| kernel.saturating_sub(1) * dilation + 1;
+        let least = (extent(self.kernel.0, self.dilation.0), extent(self.kernel.1, self.dilation.1));
+        if sizes.contains(&0)
+            || self.dilation.0 == 0
+            || self.dilation.1 == 0
+            || height == 0
+            || width == 0
+            || padded.0 < least.0
+            || padded.1 < least.1
+        {
             return Err(NnError::shape(
                 format!("conv2d {self:?}: image of at least the kernel's size"),
-                &[self.kernel.0, self.kernel.1],
+                &[least.0, least.1],
                 &[padded.0, padded.1],
             ));
         }
-        Ok(((padded.0 - self.kernel.0) / self.stride.0 + 1, (padded.1 - self.kernel.1) / self.stride.1 + 1))
+        Ok(self.geometry((1, height, width, self.inputs)).output())
     }
 
-    fn geometry(&self, (samples, height, width, _): (usize, usize, usize, usize)) -> Geometry {
+    pub(super) fn geometry(&self, (samples, height, width, _): (usize, usize, usize, usize)) -> Geometry {
         Geometry {
             samples,
             height,
@@ -60,7 +111,9 @@ impl Conv2dSpec {
             outputs: self.outputs,
             kernel: self.kernel,
             stride: self.stride,
+            dilation: self.dilation,
             padding: self.padding,
+            groups: self.groups,
         }
     }
 }
@@ -93,10 +146,11 @@ pub trait Conv2dKernel: Storage<f32> {
     ) -> Result<Buffer<Self>, Self::Err>;
 }
 
-/// `y[n, r, c, o] = sum over i, a, b of w[o, i, a, b] x[n, r s - p + a, c s - p + b, i]`, without bias.
+/// `y[n, r, c, o] = sum over i, a, b of w[o, i, a, b] x[n, r s - top + a d, c s - left + b d, i]`, without bias.
 ///
 /// `x` is (n, rows, columns, `spec.inputs`), `weight` flat in PyTorch's order; the result is (n, rows', columns',
-/// `spec.outputs`). Fails where the shapes do not fit or memory is out.
+/// `spec.outputs`). `s` is the stride and `d` the dilation; `i` runs over the inputs in the group of `o`. A bias is
+/// [`try_bias`](super::try_bias). Fails where the shapes do not fit or memory is out.
 pub fn try_conv2d<D: Device, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     weight: &Tensor1<D>,
@@ -126,9 +180,9 @@ pub fn try_conv2d<D: Device, T: Tape<f32, D>>(
             drop(y);
             let dw = device.conv2d_weight_gradient(&x, &spec, &dy)?;
             set_grad(grads, &weight, dw)?;
-            if input_grad == InputGrad::Set {
+            if input_grad != InputGrad::Skip {
                 let dx = device.conv2d_input_gradient(&x, &weight, &spec, &dy)?;
-                set_grad(grads, &x, dx)?;
+                pass_grad(grads, &device, &x, dx, input_grad)?;
             }
             Ok(())
         });

@@ -7,7 +7,7 @@ use dfdx::{
 
 use crate::{
     Device, NnError, cpu,
-    tensor::{Buffer, InputGrad, Tensor1, Tensor2, set_grad, take_grad},
+    tensor::{Buffer, InputGrad, Tensor1, Tensor2, pass_grad, set_grad, take_grad},
 };
 
 /// Kernels of [`try_linear`]; shapes are checked before they are called.
@@ -62,9 +62,9 @@ pub fn try_linear<D: Device, T: Tape<f32, D>>(
             let (dw, db) = device.linear_parameter_gradients(&x, outputs, &dy)?;
             set_grad(grads, &weight, dw)?;
             set_grad(grads, &bias, db)?;
-            if input_grad == InputGrad::Set {
+            if input_grad != InputGrad::Skip {
                 let dx = device.linear_input_gradient(&x, &weight, &dy)?;
-                set_grad(grads, &x, dx)?;
+                pass_grad(grads, &device, &x, dx, input_grad)?;
             }
             Ok(())
         });

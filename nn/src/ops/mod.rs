@@ -2,17 +2,32 @@
 
 mod activation;
 mod batch_norm;
+mod concat;
 mod conv2d;
+mod elementwise;
 mod linear;
 mod loss;
+mod low_pass;
+mod polyphase;
 mod pool;
+mod resize;
+mod window_pool;
 
+pub use crate::window::{Padding, PoolWindow, PoolWindows};
 pub use activation::{ActivationKernel, try_dropout, try_log_softmax, try_relu};
 pub use batch_norm::{
     BatchNormKernel, BatchNormParameters, BatchNormSpec, BatchStatistics, CpuNormaliser, Normalisation,
     try_batch_norm,
 };
+pub use concat::{ConcatKernel, try_concat_channels, try_reshape};
 pub use conv2d::{Conv2dKernel, Conv2dSpec, try_conv2d};
+pub use elementwise::{ElementwiseKernel, try_add, try_add_relu, try_bias, try_multiply};
 pub use linear::{LinearKernel, try_linear};
 pub use loss::{LossKernel, LossSpec, try_loss};
+pub use low_pass::{LowPassKernel, try_blur, try_trained_low_pass};
+pub use polyphase::{PolyphaseKernel, PolyphaseNorm, try_polyphase};
 pub use pool::{PoolKernel, try_max_pool_2x2, try_mean_max};
+pub use resize::{ResizeKernel, try_resize_bilinear};
+pub use window_pool::{
+    Divisor, PoolSpec, WindowPoolKernel, try_average_pool, try_global_average, try_global_max, try_max_pool,
+};

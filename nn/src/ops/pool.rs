@@ -8,7 +8,7 @@ use dfdx::{
 use crate::{
     Device, NnError,
     cpu::{self, pool::Image},
-    tensor::{Buffer, Tensor2, Tensor4, set_grad, take_grad},
+    tensor::{Buffer, InputGrad, Tensor2, Tensor4, pass_grad, take_grad},
 };
 
 /// Kernels of the pooling operations; shapes are checked before they are called.
@@ -44,7 +44,10 @@ pub trait PoolKernel: Storage<f32> {
 /// Maxima of 2x2 windows with stride 2; an odd last row or column is dropped ("floor").
 ///
 /// (n, rows, columns, channels) to (n, rows / 2, columns / 2, channels). The gradient goes to the first maximum.
-pub fn try_max_pool_2x2<D: Device, T: Tape<f32, D>>(x: Tensor4<D, T>) -> Result<Tensor4<D, T>, NnError> {
+pub fn try_max_pool_2x2<D: Device, T: Tape<f32, D>>(
+    x: Tensor4<D, T>,
+    input_grad: InputGrad,
+) -> Result<Tensor4<D, T>, NnError> {
     let shape = *x.shape();
     if shape.0 == 0 || shape.1 < 2 || shape.2 < 2 || shape.3 == 0 {
         return Err(NnError::shape(
@@ -56,19 +59,22 @@ pub fn try_max_pool_2x2<D: Device, T: Tape<f32, D>>(x: Tensor4<D, T>) -> Result<
     let (x, mut tape) = x.split_tape();
     let device = x.device().clone();
     let (y, index) = device.max_pool_forward(&x).map_err(NnError::kernel("max-pooling"))?;
-    if T::OWNS_TAPE {
+    if T::OWNS_TAPE && input_grad != InputGrad::Skip {
         let y = y.clone();
         tape.add_backward_op(move |grads| {
             let gradient = take_grad(grads, &y)?;
             let dx = device.max_pool_backward(&gradient, &index, shape)?;
-            set_grad(grads, &x, dx)
+            pass_grad(grads, &device, &x, dx, input_grad)
         });
     }
     Ok(y.put_tape(tape))
 }
 
 /// Mean over columns (frequency), then maximum over rows (time): (n, rows, columns, channels) to (n, channels).
-pub fn try_mean_max<D: Device, T: Tape<f32, D>>(x: Tensor4<D, T>) -> Result<Tensor2<D, T>, NnError> {
+pub fn try_mean_max<D: Device, T: Tape<f32, D>>(
+    x: Tensor4<D, T>,
+    input_grad: InputGrad,
+) -> Result<Tensor2<D, T>, NnError> {
     let shape = *x.shape();
     if shape.0 == 0 || shape.1 == 0 || shape.2 == 0 || shape.3 == 0 {
         return Err(NnError::shape(
@@ -80,18 +86,18 @@ pub fn try_mean_max<D: Device, T: Tape<f32, D>>(x: Tensor4<D, T>) -> Result<Tens
     let (x, mut tape) = x.split_tape();
     let device = x.device().clone();
     let (y, index) = device.mean_max_forward(&x).map_err(NnError::kernel("mean-max pooling"))?;
-    if T::OWNS_TAPE {
+    if T::OWNS_TAPE && input_grad != InputGrad::Skip {
         let y = y.clone();
         tape.add_backward_op(move |grads| {
             let gradient = take_grad(grads, &y)?;
             let dx = device.mean_max_backward(&gradient, &index, shape)?;
-            set_grad(grads, &x, dx)
+            pass_grad(grads, &device, &x, dx, input_grad)
         });
     }
     Ok(y.put_tape(tape))
 }
 
-fn image(shape: (usize, usize, usize, usize)) -> Image {
+pub(super) fn image(shape: (usize, usize, usize, usize)) -> Image {
     Image { height: shape.1, width: shape.2, channels: shape.3 }
 }
 

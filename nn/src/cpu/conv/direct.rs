@@ -34,7 +34,7 @@ thread_local! {
 
 /// Whether this file can compute the convolution.
 pub(super) fn fits(g: &Geometry) -> bool {
-    g.stride == (1, 1) && g.outputs.is_multiple_of(LANES)
+    g.stride == (1, 1) && g.dilation == (1, 1) && g.groups == 1 && g.outputs.is_multiple_of(LANES)
 }
 
 /// Derived sizes.
@@ -56,7 +56,7 @@ struct Plan {
 impl Plan {
     fn new(g: &Geometry) -> Plan {
         let (rows, cols) = g.output();
-        let padded = g.width + 2 * g.padding.1;
+        let padded = g.width + g.padding.left + g.padding.right;
         let row = padded * g.inputs;
         Plan {
             g: *g,
@@ -144,18 +144,18 @@ impl Plan {
         let lines = rows.len() + g.kernel.0 - 1;
         band.resize(lines * self.row_len(), 0.0);
         for (line, out) in band.chunks_exact_mut(self.row_len()).enumerate() {
-            let row = (rows.start + line).wrapping_sub(g.padding.0);
+            let row = (rows.start + line).wrapping_sub(g.padding.top);
             if row >= g.height {
                 out.fill(0.0);
                 continue;
             }
             let image = &x[row * g.width * g.inputs..(row + 1) * g.width * g.inputs];
             let plane = self.padded * self.block;
-            let left = g.padding.1 * self.block;
+            let (left, right) = (g.padding.left * self.block, plane - g.padding.right * self.block);
             for (b, out) in out.chunks_exact_mut(plane).enumerate() {
                 out[..left].fill(0.0);
-                out[plane - left..].fill(0.0);
-                let inner = &mut out[left..plane - left];
+                out[right..].fill(0.0);
+                let inner = &mut out[left..right];
                 if self.block == LANES {
                     let pixels = image.chunks_exact(g.inputs);
                     for (out, pixel) in inner.chunks_exact_mut(LANES).zip(pixels) {
@@ -284,12 +284,12 @@ impl ForwardTile<'_> {
 /// The gradient of the weight: one task for each group of samples and output block.
 pub(super) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
     let plan = Plan::new(g);
-    let groups = g.samples.div_ceil(g.group());
+    let groups = g.samples.div_ceil(g.share());
     let blocks = g.outputs / plan.width();
     let mut partials = vec![0.0; groups * g.weight_len()];
     partials.par_chunks_mut(plan.block_len()).enumerate().for_each(|(task, dw)| {
         let (group, o) = (task / blocks, task % blocks);
-        let samples = group * g.group()..((group + 1) * g.group()).min(g.samples);
+        let samples = group * g.share()..((group + 1) * g.share()).min(g.samples);
         SCRATCH.with_borrow_mut(|(band, gradient)| {
             for sample in samples {
                 let x = &x[sample * g.input_len()..(sample + 1) * g.input_len()];

@@ -51,6 +51,8 @@ thread_local! {
 pub(super) fn fits(g: &Geometry) -> bool {
     g.kernel == (3, 3)
         && g.stride == (1, 1)
+        && g.dilation == (1, 1)
+        && g.groups == 1
         && g.inputs.is_multiple_of(LANES)
         && g.outputs.is_multiple_of(LANES)
         && g.inputs.min(g.outputs) >= 2 * LANES
@@ -155,7 +157,7 @@ impl Grid {
             let data = &x[tile.sample * g.input_len()..(tile.sample + 1) * g.input_len()];
             let image = Image { data, height: g.height, width: g.width, channels: g.inputs };
             let corner = |at: usize, padding: usize| at as isize - padding as isize;
-            let from = (corner(tile.row, g.padding.0), corner(tile.col, g.padding.1));
+            let from = (corner(tile.row, g.padding.top), corner(tile.col, g.padding.left));
             image.transform::<Input, IN>(from, at, block, edge);
         }
         count
