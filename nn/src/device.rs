@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     NnError,
-    ops::{ActivationKernel, BatchNormKernel, Conv2dKernel, LinearKernel, LossKernel, PoolKernel},
+    ops::{
+        ActivationKernel, BatchNormKernel, ContrastKernel, Conv2dKernel, LinearKernel, LossKernel, PoolKernel,
+    },
     optimiser::UpdateKernel,
 };
 
@@ -15,6 +17,7 @@ pub trait Device:
     dfdx::tensor_ops::Device<f32>
     + ActivationKernel
     + BatchNormKernel
+    + ContrastKernel
     + Conv2dKernel
     + LinearKernel
     + LossKernel

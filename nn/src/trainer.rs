@@ -12,7 +12,7 @@ use crate::{
     checkpoint::{Archive, load_parameters, load_strict},
     model::{logits, network_json},
     net::{InputShape, Network, NetworkSpec, Pass},
-    ops::{LossSpec, try_loss},
+    ops::{LossSpec, try_loss, try_masked_loss},
     optimiser::{Optimiser, OptimiserSpec},
 };
 
@@ -75,22 +75,30 @@ impl<D: Device> Session<D> {
         &mut self,
         inputs: &[f32],
         targets: &[f32],
+        mask: Option<&[f32]>,
         rate: f64,
         spec: &TrainerSpec,
     ) -> Result<StepReport, NnError> {
         let step = self.optimiser.steps();
         let samples = inputs.len() / spec.input.len();
-        if targets.len() != samples * spec.outputs {
-            return Err(NnError::shape("targets", &[samples, spec.outputs], &[targets.len()]));
-        }
         let device = self.network.parameters().device().clone();
-        let targets = device
-            .try_tensor_from_vec(targets.to_vec(), (samples, spec.outputs))
-            .map_err(NnError::kernel("targets"))?;
+        let table = |what: &str, values: &[f32]| {
+            if values.len() != samples * spec.outputs {
+                return Err(NnError::shape(what, &[samples, spec.outputs], &[values.len()]));
+            }
+            device
+                .try_tensor_from_vec(values.to_vec(), (samples, spec.outputs))
+                .map_err(NnError::kernel("targets"))
+        };
+        let targets = table("targets", targets)?;
+        let mask = mask.map(|mask| table("mask", mask)).transpose()?;
         let mut pass = Pass::train(step);
         let output = self.network.forward::<OwnedTape<f32, D>>(inputs, &mut pass)?;
         let correct = count_correct(&output.as_vec(), &targets.as_vec(), spec.outputs);
-        let loss = try_loss(output, &targets, spec.loss)?;
+        let loss = match mask {
+            None => try_loss(output, &targets, spec.loss)?,
+            Some(mask) => try_masked_loss(output, &targets, &mask)?,
+        };
         let value = loss.as_vec()[0];
         if !value.is_finite() {
             return Err(NnError::NonFiniteLoss { loss: value, step });
@@ -140,6 +148,7 @@ impl Trainer {
     /// Fails where a parameter is out of range, the input is too small for the network, or the device cannot be used.
     pub fn new(spec: TrainerSpec) -> Result<Trainer, NnError> {
         spec.device.check()?;
+        spec.loss.check()?;
         if let Some(norm) = spec.clip_norm
             && !(norm > 0.0 && norm.is_finite())
         {
@@ -173,7 +182,28 @@ impl Trainer {
         targets: &[f32],
         learning_rate: f64,
     ) -> Result<StepReport, NnError> {
-        self.session.step(inputs, targets, learning_rate, &self.spec)
+        self.session.step(inputs, targets, None, learning_rate, &self.spec)
+    }
+
+    /// As [`step`](Trainer::step), with the negative terms of the loss weighted by `mask` (n, outputs): 0 where a label may
+    /// be missing, else 1; see [`try_masked_loss`].
+    ///
+    /// Fails where the loss is not [`LossSpec::Bce`].
+    pub fn step_masked(
+        &mut self,
+        inputs: &[f32],
+        targets: &[f32],
+        mask: &[f32],
+        learning_rate: f64,
+    ) -> Result<StepReport, NnError> {
+        if self.spec.loss != LossSpec::Bce {
+            return Err(NnError::range(
+                "loss",
+                format!("{:?}", self.spec.loss),
+                "`bce` where there is a mask",
+            ));
+        }
+        self.session.step(inputs, targets, Some(mask), learning_rate, &self.spec)
     }
 
     /// Logits (n, outputs) of `inputs` (n, channels, frames, bands) with the running statistics.

@@ -254,6 +254,29 @@ fn the_gradient_of_a_whole_network_is_its_difference() {
 }
 
 #[test]
+fn a_mask_hides_what_may_be_missing() {
+    let spec = TrainerSpec { loss: LossSpec::Bce, ..mlp() };
+    let (x, t) = batch(spec.input, 8, 3);
+    let step = |mask: Option<&[f32]>| {
+        let mut trainer = Trainer::new(spec.clone()).unwrap();
+        let report = match mask {
+            None => trainer.step(&x, &t, 1e-3).unwrap(),
+            Some(mask) => trainer.step_masked(&x, &t, mask, 1e-3).unwrap(),
+        };
+        (report, trainer.checkpoint(&json!(null)).unwrap())
+    };
+    assert!(step(None) == step(Some(&[1.0; 24])));
+    assert!(step(Some(&t)).0.loss < step(None).0.loss);
+    let mut trainer = Trainer::new(spec.clone()).unwrap();
+    let error = trainer.step_masked(&x, &t, &t[1..], 1e-3).unwrap_err().to_string();
+    assert_eq!(error, "mask: expected shape [8, 3], found [23]");
+    let error = Trainer::new(mlp()).unwrap().step_masked(&x, &t, &t, 1e-3).unwrap_err().to_string();
+    assert_eq!(error, "`loss` is Cce, must be `bce` where there is a mask");
+    let bad = TrainerSpec { loss: LossSpec::Lq { q: 0.0 }, ..mlp() };
+    assert!(Trainer::new(bad).is_err());
+}
+
+#[test]
 fn clipping_limits_the_step() {
     let plain = OptimiserSpec::Sgd { momentum: 0.0, weight_decay: 0.0, nesterov: false };
     let (x, t) = batch(mlp().input, 8, 3);

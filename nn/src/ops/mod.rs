@@ -14,5 +14,8 @@ pub use batch_norm::{
 };
 pub use conv2d::{Conv2dKernel, Conv2dSpec, try_conv2d};
 pub use linear::{LinearKernel, try_linear};
-pub use loss::{LossKernel, LossSpec, try_loss};
+pub use loss::{
+    ContrastKernel, LossKernel, LossSpec, MemoryBank, NceSamples, smooth_labels, try_bank_nce,
+    try_bank_softmax, try_coincidence, try_loss, try_masked_loss, try_nt_xent, try_triplet_hinge,
+};
 pub use pool::{PoolKernel, try_max_pool_2x2, try_mean_max};
