@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     NnError,
     ops::{
-        ActivationKernel, BatchNormKernel, ContrastKernel, Conv2dKernel, LinearKernel, LossKernel, PoolKernel,
+        ActivationKernel, BatchNormKernel, ContrastKernel, Conv2dKernel, InstanceNormKernel,
+        L2NormaliseKernel, LayerNormKernel, LinearKernel, LossKernel, PoolKernel, PreluKernel,
     },
     optimiser::UpdateKernel,
 };
@@ -19,9 +20,13 @@ pub trait Device:
     + BatchNormKernel
     + ContrastKernel
     + Conv2dKernel
+    + InstanceNormKernel
+    + L2NormaliseKernel
+    + LayerNormKernel
     + LinearKernel
     + LossKernel
     + PoolKernel
+    + PreluKernel
     + UpdateKernel
 {
 }

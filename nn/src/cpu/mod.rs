@@ -3,6 +3,7 @@
 //! Everything here gives the same bits for any number of threads: work is cut into pieces whose size depends on
 //! shapes alone, each piece is computed by one thread, and partial sums are added in a fixed order.
 
+pub(crate) mod activation;
 pub(crate) mod contrast;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
@@ -11,6 +12,7 @@ pub(crate) mod linear;
 pub(crate) mod loss;
 pub(crate) mod norm;
 pub(crate) mod pool;
+pub(crate) mod rows;
 pub(crate) mod simd;
 mod tensor;
 

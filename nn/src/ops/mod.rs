@@ -3,19 +3,30 @@
 mod activation;
 mod batch_norm;
 mod conv2d;
+mod instance_norm;
+mod l2_normalise;
+mod layer_norm;
 mod linear;
 mod loss;
 mod pool;
+mod prelu;
+mod shape;
 
-pub use activation::{ActivationKernel, try_dropout, try_log_softmax, try_relu};
+pub use activation::{
+    ActivationKernel, try_dropout, try_log_softmax, try_relu, try_sigmoid, try_softmax, try_tanh,
+};
 pub use batch_norm::{
     BatchNormKernel, BatchNormParameters, BatchNormSpec, BatchStatistics, CpuNormaliser, Normalisation,
     try_batch_norm,
 };
 pub use conv2d::{Conv2dKernel, Conv2dSpec, try_conv2d};
+pub use instance_norm::{CpuStatistics, InstanceNormKernel, try_instance_norm};
+pub use l2_normalise::{L2NormaliseKernel, try_l2_normalise};
+pub use layer_norm::{LayerNormKernel, try_layer_norm};
 pub use linear::{LinearKernel, try_linear};
 pub use loss::{
     ContrastKernel, LossKernel, LossSpec, MemoryBank, NceSamples, smooth_labels, try_bank_nce,
     try_bank_softmax, try_coincidence, try_loss, try_masked_loss, try_nt_xent, try_triplet_hinge,
 };
 pub use pool::{PoolKernel, try_max_pool_2x2, try_mean_max};
+pub use prelu::{PreluKernel, try_prelu};
