@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     NnError,
     ops::{
-        ActivationKernel, BatchNormKernel, ContrastKernel, Conv2dKernel, InstanceNormKernel,
+        ActivationKernel, BatchNormKernel, ContrastKernel, Conv2dKernel, GruKernel, InstanceNormKernel,
         L2NormaliseKernel, LayerNormKernel, LinearKernel, LossKernel, PoolKernel, PreluKernel,
     },
     optimiser::UpdateKernel,
@@ -20,6 +20,7 @@ pub trait Device:
     + BatchNormKernel
     + ContrastKernel
     + Conv2dKernel
+    + GruKernel
     + InstanceNormKernel
     + L2NormaliseKernel
     + LayerNormKernel

@@ -8,6 +8,7 @@ pub(crate) mod contrast;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
+pub(crate) mod gru;
 pub(crate) mod linear;
 pub(crate) mod loss;
 pub(crate) mod norm;

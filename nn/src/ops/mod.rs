@@ -3,6 +3,7 @@
 mod activation;
 mod batch_norm;
 mod conv2d;
+mod gru;
 mod instance_norm;
 mod l2_normalise;
 mod layer_norm;
@@ -20,6 +21,7 @@ pub use batch_norm::{
     try_batch_norm,
 };
 pub use conv2d::{Conv2dKernel, Conv2dSpec, try_conv2d};
+pub use gru::{CpuGruTraces, GruGradients, GruKernel, GruParameters, try_gru};
 pub use instance_norm::{CpuStatistics, InstanceNormKernel, try_instance_norm};
 pub use l2_normalise::{L2NormaliseKernel, try_l2_normalise};
 pub use layer_norm::{LayerNormKernel, try_layer_norm};
