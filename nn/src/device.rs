@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     NnError,
     ops::{
-        ActivationKernel, BatchNormKernel, ConcatKernel, Conv2dKernel, ElementwiseKernel, LinearKernel,
-        LossKernel, LowPassKernel, PolyphaseKernel, PoolKernel, ResizeKernel, WindowPoolKernel,
+        ActivationKernel, BatchNormKernel, ConcatKernel, ContrastKernel, Conv2dKernel, ElementwiseKernel,
+        GruKernel, InstanceNormKernel, L2NormaliseKernel, LayerNormKernel, LinearKernel, LossKernel,
+        LowPassKernel, PolyphaseKernel, PoolKernel, PreluKernel, ResizeKernel, WindowPoolKernel,
     },
     optimiser::UpdateKernel,
 };
@@ -19,13 +20,19 @@ pub trait Device:
     + ActivationKernel
     + BatchNormKernel
     + ConcatKernel
+    + ContrastKernel
     + Conv2dKernel
     + ElementwiseKernel
+    + GruKernel
+    + InstanceNormKernel
+    + L2NormaliseKernel
+    + LayerNormKernel
     + LinearKernel
     + LossKernel
     + LowPassKernel
     + PolyphaseKernel
     + PoolKernel
+    + PreluKernel
     + ResizeKernel
     + UpdateKernel
     + WindowPoolKernel

@@ -32,6 +32,24 @@ pub enum ScheduleSpec {
         #[serde(default)]
         warmup: f64,
     },
+    /// Multiplied by `gamma` at the start of each epoch, behind a pause and a linear rise; the rate of an epoch is the same in
+    /// all its steps.
+    ///
+    /// Epochs before `pause` have the share `start` of the base rate; from there the share rises by the same amount each
+    /// epoch, to 1 in epoch `warmup - 1`; epoch `warmup` has the base rate, later ones `gamma` of that before.
+    Exponential {
+        /// Factor of each epoch.
+        gamma: f64,
+        /// Share of the base rate at the beginning.
+        #[serde(default = "tenth")]
+        start: f64,
+        /// Epochs at that share.
+        #[serde(default)]
+        pause: u64,
+        /// Epochs before the base rate, those of the pause included.
+        #[serde(default)]
+        warmup: u64,
+    },
     /// The base rate behind a linear rise.
     Warmup {
         /// Epochs over which the rate rises linearly from 0.
@@ -78,6 +96,14 @@ impl ScheduleSpec {
                 }
                 not_negative("warmup", *warmup)
             }
+            ScheduleSpec::Exponential { gamma, start, pause, warmup } => {
+                not_negative("gamma", *gamma)?;
+                not_negative("start", *start)?;
+                if pause > warmup {
+                    return Err(NnError::range("pause", pause, &format!("at most `warmup`, {warmup}")));
+                }
+                Ok(())
+            }
             ScheduleSpec::Warmup { warmup } => not_negative("warmup", *warmup),
         }
     }
@@ -87,7 +113,7 @@ impl ScheduleSpec {
         let steps = at.steps_per_epoch.max(1) as f64;
         let position = at.epoch as f64 + at.step as f64 / steps;
         let warmup = match *self {
-            ScheduleSpec::Constant => 0.0,
+            ScheduleSpec::Constant | ScheduleSpec::Exponential { .. } => 0.0,
             ScheduleSpec::Step { warmup, .. }
             | ScheduleSpec::Cosine { warmup, .. }
             | ScheduleSpec::Warmup { warmup } => warmup,
@@ -106,6 +132,13 @@ impl ScheduleSpec {
                     at.epoch as f64 >= epoch - 1e-9
                 });
                 base * gamma.powi(passed.count() as i32)
+            }
+            ScheduleSpec::Exponential { gamma, start, pause, warmup } => {
+                if at.epoch >= *warmup {
+                    return base * gamma.powf((at.epoch - warmup) as f64);
+                }
+                let risen = (at.epoch + 1).saturating_sub(*pause) as f64 / (warmup - pause).max(1) as f64;
+                base * (start + (1.0 - start) * risen)
             }
             ScheduleSpec::Cosine { minimum, .. } => {
                 let span = (at.epochs as f64 - warmup).max(f64::MIN_POSITIVE);
@@ -145,6 +178,29 @@ mod tests {
         check(&spec, 2, 0, 1e-3);
         check(&spec, 31, 0, 1e-3 * 0.55);
         check(&spec, 60, 0, 1e-4);
+    }
+
+    #[test]
+    fn an_exponential_has_a_pause_and_a_rise() {
+        let spec = ScheduleSpec::Exponential { gamma: 0.985, start: 0.1, pause: 5, warmup: 15 };
+        for step in [0, 9] {
+            let share = |epoch, share: f64| check(&spec, epoch, step, 1e-3 * share);
+            (0..5).for_each(|epoch| share(epoch, 0.1));
+            share(5, 0.19);
+            share(9, 0.55);
+            share(14, 1.0);
+            share(15, 1.0);
+            share(16, 0.985);
+        }
+        // Epochs 100 and 299 of the ESResNet recipe.
+        let rate = |epoch| spec.rate(2.5e-4, Moment { epoch, step: 0, steps_per_epoch: 10, epochs: 300 });
+        assert!((rate(100) - 6.9186e-5).abs() < 1e-9);
+        assert!((rate(299) - 3.4185e-6).abs() < 1e-10);
+        let plain = ScheduleSpec::Exponential { gamma: 0.5, start: 0.1, pause: 0, warmup: 0 };
+        check(&plain, 0, 0, 1e-3);
+        check(&plain, 2, 0, 2.5e-4);
+        let bad = ScheduleSpec::Exponential { gamma: 0.5, start: 0.1, pause: 2, warmup: 1 };
+        assert_eq!(bad.check().unwrap_err().to_string(), "`pause` is 2, must be at most `warmup`, 1");
     }
 
     #[test]

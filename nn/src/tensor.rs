@@ -9,6 +9,8 @@ use crate::ops::ElementwiseKernel;
 
 /// Images as (sample, row, column, channel): row is time, column is frequency, channels innermost.
 pub type Tensor4<D, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, D, T>;
+/// Sequences as (sample, step, feature).
+pub type Tensor3<D, T = NoneTape> = Tensor<(usize, usize, usize), f32, D, T>;
 /// Feature vectors as (sample, feature).
 pub type Tensor2<D, T = NoneTape> = Tensor<(usize, usize), f32, D, T>;
 /// A parameter of any shape, flat, in the order that PyTorch stores it in.

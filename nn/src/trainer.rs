@@ -12,8 +12,9 @@ use crate::{
     checkpoint::{Archive, load_parameters, load_strict},
     model::{logits, network_json},
     net::{InputShape, Network, NetworkSpec, Pass},
-    ops::{LossSpec, try_loss},
+    ops::{LossSpec, try_loss, try_masked_loss},
     optimiser::{Optimiser, OptimiserSpec},
+    parameter::Parameters,
 };
 
 /// Everything that a training needs beside data and learning rates.
@@ -62,35 +63,66 @@ pub struct Trainer {
 struct Session<D: Device> {
     network: Network<D>,
     optimiser: Optimiser<D>,
+    average: Option<Average<D>>,
+}
+
+/// A moving average of parameters and running statistics.
+#[derive(Debug)]
+struct Average<D: Device> {
+    decay: f64,
+    values: Parameters<D>,
+}
+
+impl<D: Device> Average<D> {
+    /// Moves the average towards `parameters`, which `steps` steps have led to.
+    fn update(&mut self, parameters: &Parameters<D>, steps: u64) -> Result<(), NnError> {
+        let early = (1.0 + steps as f64) / (10.0 + steps as f64);
+        let share = 1.0 - self.decay.min(early);
+        let device = parameters.device();
+        for (average, p) in self.values.iter_mut().zip(parameters.iter()) {
+            device
+                .average_update(&mut average.value, &p.value, share as f32)
+                .map_err(NnError::kernel("average of the weights"))?;
+        }
+        Ok(())
+    }
 }
 
 impl<D: Device> Session<D> {
     fn new(device: D, spec: &TrainerSpec) -> Result<Self, NnError> {
         let network = Network::new(device, &spec.network, spec.input, spec.outputs, spec.seed)?;
         let optimiser = Optimiser::new(&spec.optimiser, network.parameters())?;
-        Ok(Session { network, optimiser })
+        Ok(Session { network, optimiser, average: None })
     }
 
     fn step(
         &mut self,
         inputs: &[f32],
         targets: &[f32],
+        mask: Option<&[f32]>,
         rate: f64,
         spec: &TrainerSpec,
     ) -> Result<StepReport, NnError> {
         let step = self.optimiser.steps();
         let samples = inputs.len() / spec.input.len();
-        if targets.len() != samples * spec.outputs {
-            return Err(NnError::shape("targets", &[samples, spec.outputs], &[targets.len()]));
-        }
         let device = self.network.parameters().device().clone();
-        let targets = device
-            .try_tensor_from_vec(targets.to_vec(), (samples, spec.outputs))
-            .map_err(NnError::kernel("targets"))?;
+        let table = |what: &str, values: &[f32]| {
+            if values.len() != samples * spec.outputs {
+                return Err(NnError::shape(what, &[samples, spec.outputs], &[values.len()]));
+            }
+            device
+                .try_tensor_from_vec(values.to_vec(), (samples, spec.outputs))
+                .map_err(NnError::kernel("targets"))
+        };
+        let targets = table("targets", targets)?;
+        let mask = mask.map(|mask| table("mask", mask)).transpose()?;
         let mut pass = Pass::train(step);
         let output = self.network.forward::<OwnedTape<f32, D>>(inputs, &mut pass)?;
         let correct = count_correct(&output.as_vec(), &targets.as_vec(), spec.outputs);
-        let loss = try_loss(output, &targets, spec.loss)?;
+        let loss = match mask {
+            None => try_loss(output, &targets, spec.loss)?,
+            Some(mask) => try_masked_loss(output, &targets, &mask)?,
+        };
         let value = loss.as_vec()[0];
         if !value.is_finite() {
             return Err(NnError::NonFiniteLoss { loss: value, step });
@@ -103,6 +135,9 @@ impl<D: Device> Session<D> {
         let clip = spec.clip_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
         self.optimiser.step(self.network.parameters_mut(), &mut gradients, rate, clip)?;
         self.network.finish(pass);
+        if let Some(average) = &mut self.average {
+            average.update(self.network.parameters(), self.optimiser.steps())?;
+        }
         Ok(StepReport { loss: value, grad_norm: norm, correct })
     }
 
@@ -111,11 +146,17 @@ impl<D: Device> Session<D> {
         for (name, shape, value) in self.optimiser.state(self.network.parameters()) {
             archive.put(format!("optimiser.{name}"), shape, value);
         }
+        if let Some(average) = &self.average {
+            archive.put_parameters("average.", &average.values);
+        }
     }
 
     fn load(&mut self, archive: &mut Archive) -> Result<(), NnError> {
         let (weights, state) = (archive.take_prefix("network."), archive.take_prefix("optimiser."));
         load_parameters(self.network.parameters_mut(), weights)?;
+        if let Some(average) = &mut self.average {
+            load_parameters(&mut average.values, archive.take_prefix("average."))?;
+        }
         let parameters = self.network.parameters();
         let device = parameters.device().clone();
         let targets =
@@ -140,6 +181,7 @@ impl Trainer {
     /// Fails where a parameter is out of range, the input is too small for the network, or the device cannot be used.
     pub fn new(spec: TrainerSpec) -> Result<Trainer, NnError> {
         spec.device.check()?;
+        spec.loss.check()?;
         if let Some(norm) = spec.clip_norm
             && !(norm > 0.0 && norm.is_finite())
         {
@@ -147,6 +189,20 @@ impl Trainer {
         }
         let session = Session::new(Cpu::default(), &spec)?;
         Ok(Trainer { spec, session })
+    }
+
+    /// The same training, which from here on also keeps a moving average of all weights and running statistics.
+    ///
+    /// After step `t` the average moves to `d average + (1 - d) weights` with `d = min(decay, (1 + t) / (10 + t))`, so that
+    /// the initial values are soon forgotten. Training itself does not change; see
+    /// [`save_average`](Trainer::save_average). Checkpoints hold the average. Fails where `decay` is outside [0, 1).
+    /// Source: Tarvainen and Valpola 2017, with the warm-up of TensorFlow's `ExponentialMovingAverage`.
+    pub fn with_average(mut self, decay: f64) -> Result<Trainer, NnError> {
+        if !(0.0..1.0).contains(&decay) {
+            return Err(NnError::range("decay", decay, "in [0, 1)"));
+        }
+        self.session.average = Some(Average { decay, values: self.session.network.parameters().clone() });
+        Ok(self)
     }
 
     /// What the training was made from.
@@ -173,7 +229,28 @@ impl Trainer {
         targets: &[f32],
         learning_rate: f64,
     ) -> Result<StepReport, NnError> {
-        self.session.step(inputs, targets, learning_rate, &self.spec)
+        self.session.step(inputs, targets, None, learning_rate, &self.spec)
+    }
+
+    /// As [`step`](Trainer::step), with the negative terms of the loss weighted by `mask` (n, outputs): 0 where a label may
+    /// be missing, else 1; see [`try_masked_loss`].
+    ///
+    /// Fails where the loss is not [`LossSpec::Bce`].
+    pub fn step_masked(
+        &mut self,
+        inputs: &[f32],
+        targets: &[f32],
+        mask: &[f32],
+        learning_rate: f64,
+    ) -> Result<StepReport, NnError> {
+        if self.spec.loss != LossSpec::Bce {
+            return Err(NnError::range(
+                "loss",
+                format!("{:?}", self.spec.loss),
+                "`bce` where there is a mask",
+            ));
+        }
+        self.session.step(inputs, targets, Some(mask), learning_rate, &self.spec)
     }
 
     /// Logits (n, outputs) of `inputs` (n, channels, frames, bands) with the running statistics.
@@ -184,9 +261,20 @@ impl Trainer {
     /// The weights alone as safetensors, under the names PyTorch would use, with `meta` beside the network's description.
     /// Read by [`Model::load`](crate::Model::load).
     pub fn save_weights(&self, meta: &Value) -> Result<Vec<u8>, NnError> {
+        self.save(self.session.network.parameters(), meta)
+    }
+
+    /// As [`save_weights`](Trainer::save_weights), with the moving average in place of the weights; none without
+    /// [`with_average`](Trainer::with_average).
+    pub fn save_average(&self, meta: &Value) -> Result<Option<Vec<u8>>, NnError> {
+        let average = self.session.average.as_ref();
+        average.map(|average| self.save(&average.values, meta)).transpose()
+    }
+
+    fn save(&self, parameters: &Parameters<Cpu>, meta: &Value) -> Result<Vec<u8>, NnError> {
         let mut archive =
             Archive { metadata: network_json(&self.session.network, meta), ..Archive::default() };
-        archive.put_parameters("", self.session.network.parameters());
+        archive.put_parameters("", parameters);
         archive.to_bytes()
     }
 
@@ -198,15 +286,16 @@ impl Trainer {
 
     /// The whole state (weights, optimiser, step counter) with the caller's `state`, to go on bit-exactly.
     pub fn checkpoint(&mut self, state: &Value) -> Result<Vec<u8>, NnError> {
-        let mut archive = Archive {
-            metadata: json!({
-                "format": 1,
-                "spec": self.spec,
-                "state": state,
-                "steps": self.steps(),
-            }),
-            ..Archive::default()
-        };
+        let mut metadata = json!({
+            "format": 1,
+            "spec": self.spec,
+            "state": state,
+            "steps": self.steps(),
+        });
+        if let Some(average) = &self.session.average {
+            metadata["average"] = json!(average.decay.to_bits());
+        }
+        let mut archive = Archive { metadata, ..Archive::default() };
         self.session.save(&mut archive);
         archive.to_bytes()
     }
@@ -219,6 +308,8 @@ impl Trainer {
             spec: TrainerSpec,
             state: Value,
             steps: u64,
+            /// Bits of the decay.
+            average: Option<u64>,
         }
         let mut archive = Archive::from_bytes(bytes)?;
         let metadata = std::mem::take(&mut archive.metadata);
@@ -230,6 +321,9 @@ impl Trainer {
             });
         }
         let mut trainer = Trainer::new(m.spec)?;
+        if let Some(decay) = m.average {
+            trainer = trainer.with_average(f64::from_bits(decay))?;
+        }
         trainer.session.load(&mut archive)?;
         if let Some(name) = archive.tensors.keys().next() {
             return Err(NnError::Format { reason: format!("tensor `{name}` belongs to nothing") });

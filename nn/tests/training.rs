@@ -119,6 +119,53 @@ fn a_resumed_training_changes_no_bit() {
 }
 
 #[test]
+fn a_resumed_training_with_an_average_changes_no_bit() {
+    let lars = OptimiserSpec::Lars { momentum: 0.9, weight_decay: 1e-4, trust: 0.01 };
+    let spec = TrainerSpec { optimiser: lars, clip_norm: Some(1.0), ..vgg() };
+    let new = || Trainer::new(spec.clone()).unwrap().with_average(0.6).unwrap();
+    let mut whole = new();
+    train(&mut whole, 0, 6);
+    let mut first = new();
+    train(&mut first, 0, 3);
+    let bytes = first.checkpoint(&json!(null)).unwrap();
+    let (mut second, _) = Trainer::resume(&bytes).unwrap();
+    train(&mut second, 3, 6);
+    assert!(whole.checkpoint(&json!(null)).unwrap() == second.checkpoint(&json!(null)).unwrap());
+    let average = |trainer: &Trainer| trainer.save_average(&json!(null)).unwrap().unwrap();
+    assert!(average(&whole) == average(&second));
+    // The average changes nothing else.
+    let mut plain = Trainer::new(spec.clone()).unwrap();
+    train(&mut plain, 0, 6);
+    let weights = |trainer: &Trainer| trainer.save_weights(&json!(null)).unwrap();
+    assert!(weights(&plain) == weights(&whole));
+    assert!(plain.save_average(&json!(null)).unwrap().is_none());
+}
+
+#[test]
+fn the_average_follows_its_formula() {
+    let mut trainer = Trainer::new(mlp()).unwrap().with_average(0.25).unwrap();
+    let mut expected: Vec<f64> = flat(&trainer).iter().map(|&v| f64::from(v)).collect();
+    for step in 0..5 {
+        train(&mut trainer, step, step + 1);
+        // (1 + t) / (10 + t) is 2 / 11, 3 / 12, 4 / 13, ...
+        let early = [2.0 / 11.0, 0.25][usize::from(step > 0)];
+        for (a, v) in expected.iter_mut().zip(flat(&trainer)) {
+            *a = early * *a + (1.0 - early) * f64::from(v);
+        }
+    }
+    let bytes = trainer.save_average(&json!(null)).unwrap().unwrap();
+    let model = Model::load(&bytes, DeviceKind::Cpu).unwrap();
+    trainer.load_weights(&bytes).unwrap();
+    for (a, e) in flat(&trainer).iter().zip(expected) {
+        assert!((f64::from(*a) - e).abs() < 1e-6, "{a} instead of {e}");
+    }
+    let (x, _) = batch(trainer.spec().input, 4, 5);
+    assert_eq!(model.logits(&x).unwrap(), trainer.predict(&x).unwrap());
+    let error = Trainer::new(mlp()).unwrap().with_average(1.0).unwrap_err().to_string();
+    assert_eq!(error, "`decay` is 1, must be in [0, 1)");
+}
+
+#[test]
 fn saved_weights_give_the_same_logits() {
     let mut trainer = Trainer::new(vgg()).unwrap();
     train(&mut trainer, 0, 2);
@@ -251,6 +298,29 @@ fn the_gradient_of_a_whole_network_is_its_difference() {
             report.grad_norm
         );
     }
+}
+
+#[test]
+fn a_mask_hides_what_may_be_missing() {
+    let spec = TrainerSpec { loss: LossSpec::Bce, ..mlp() };
+    let (x, t) = batch(spec.input, 8, 3);
+    let step = |mask: Option<&[f32]>| {
+        let mut trainer = Trainer::new(spec.clone()).unwrap();
+        let report = match mask {
+            None => trainer.step(&x, &t, 1e-3).unwrap(),
+            Some(mask) => trainer.step_masked(&x, &t, mask, 1e-3).unwrap(),
+        };
+        (report, trainer.checkpoint(&json!(null)).unwrap())
+    };
+    assert!(step(None) == step(Some(&[1.0; 24])));
+    assert!(step(Some(&t)).0.loss < step(None).0.loss);
+    let mut trainer = Trainer::new(spec.clone()).unwrap();
+    let error = trainer.step_masked(&x, &t, &t[1..], 1e-3).unwrap_err().to_string();
+    assert_eq!(error, "mask: expected shape [8, 3], found [23]");
+    let error = Trainer::new(mlp()).unwrap().step_masked(&x, &t, &t, 1e-3).unwrap_err().to_string();
+    assert_eq!(error, "`loss` is Cce, must be `bce` where there is a mask");
+    let bad = TrainerSpec { loss: LossSpec::Lq { q: 0.0 }, ..mlp() };
+    assert!(Trainer::new(bad).is_err());
 }
 
 #[test]

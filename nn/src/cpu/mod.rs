@@ -3,11 +3,14 @@
 //! Everything here gives the same bits for any number of threads: work is cut into pieces whose size depends on
 //! shapes alone, each piece is computed by one thread, and partial sums are added in a fixed order.
 
+pub(crate) mod activation;
 pub(crate) mod broadcast;
 pub(crate) mod concat;
+pub(crate) mod contrast;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
+pub(crate) mod gru;
 pub(crate) mod linear;
 pub(crate) mod loss;
 pub(crate) mod low_pass;
@@ -15,6 +18,7 @@ pub(crate) mod norm;
 pub(crate) mod polyphase;
 pub(crate) mod pool;
 pub(crate) mod resize;
+pub(crate) mod rows;
 pub(crate) mod simd;
 mod tensor;
 pub(crate) mod window_pool;

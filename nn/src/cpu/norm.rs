@@ -1,4 +1,4 @@
-//! Batch normalisation, fused with ReLU, over rows of channels (NHWC).
+//! Batch normalisation, fused with ReLU, and instance normalisation, over rows of channels (NHWC).
 
 use rayon::prelude::*;
 
@@ -34,7 +34,7 @@ multiversion! {
 }
 
 /// Adds per-chunk sums in the order of the chunks.
-fn reduce(partials: Vec<Vec<f64>>, length: usize) -> Vec<f64> {
+pub(crate) fn reduce(partials: Vec<Vec<f64>>, length: usize) -> Vec<f64> {
     let mut total = vec![0.0; length];
     for partial in partials {
         for (t, p) in total.iter_mut().zip(partial) {
@@ -203,4 +203,51 @@ pub(crate) fn backward(
         .zip(x.par_chunks(rows))
         .for_each(|(g, x)| gradient_chunk(x, n, floor, &flat, &slope, g));
     (gamma.iter().map(|&v| v as f32).collect(), beta.iter().map(|&v| v as f32).collect())
+}
+
+/// Normalises each sample of `positions` positions by its own statistics.
+pub(crate) fn instance(
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    positions: usize,
+    epsilon: f64,
+) -> (Vec<f32>, Vec<Normaliser>) {
+    let channels = gamma.len();
+    let mut y = vec![0.0; x.len()];
+    let size = positions * channels;
+    let normalisers = y
+        .par_chunks_mut(size)
+        .zip(x.par_chunks(size))
+        .map(|(y, x)| {
+            let (mean, variance) = moments(x, &x[..channels]);
+            let n = Normaliser::new(&mean, &variance, gamma, beta, epsilon);
+            affine_chunk(x, &n.scale, &n.offset, floor_of(false), y);
+            n
+        })
+        .collect();
+    (y, normalisers)
+}
+
+/// Turns the gradient of the output of [`instance`] into that of the input, in place; returns those of gamma and beta.
+pub(crate) fn instance_backward(
+    x: &[f32],
+    normalisers: &[Normaliser],
+    positions: usize,
+    gradient: &mut [f32],
+) -> (Vec<f32>, Vec<f32>) {
+    let size = x.len() / normalisers.len();
+    let channels = size / positions;
+    let partials: Vec<Vec<f64>> = gradient
+        .par_chunks_mut(size)
+        .zip(x.par_chunks(size))
+        .zip(normalisers)
+        .map(|((g, x), n)| {
+            let (gamma, beta) = backward(x, n, false, true, g);
+            gamma.into_iter().chain(beta).map(f64::from).collect()
+        })
+        .collect();
+    let total = reduce(partials, 2 * channels);
+    let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect();
+    (narrow(&total[..channels]), narrow(&total[channels..]))
 }

@@ -1,4 +1,4 @@
-//! Element-wise activations, dropout and log-softmax.
+//! Element-wise activations, dropout, softmax and log-softmax.
 
 use dfdx::{
     shapes::{HasShape, Shape},
@@ -22,6 +22,32 @@ pub trait ActivationKernel: Storage<f32> {
         y: &Tensor<S, f32, Self>,
         gradient: &mut Buffer<Self>,
     ) -> Result<(), Self::Err>;
+
+    /// `1 / (1 + exp(-x))`.
+    fn sigmoid_forward<S: Shape>(&self, x: &Tensor<S, f32, Self>) -> Result<Tensor<S, f32, Self>, Self::Err>;
+
+    /// Multiplies the gradient by `y (1 - y)`.
+    fn sigmoid_backward<S: Shape>(
+        &self,
+        y: &Tensor<S, f32, Self>,
+        gradient: &mut Buffer<Self>,
+    ) -> Result<(), Self::Err>;
+
+    /// The hyperbolic tangent.
+    fn tanh_forward<S: Shape>(&self, x: &Tensor<S, f32, Self>) -> Result<Tensor<S, f32, Self>, Self::Err>;
+
+    /// Multiplies the gradient by `1 - y^2`.
+    fn tanh_backward<S: Shape>(
+        &self,
+        y: &Tensor<S, f32, Self>,
+        gradient: &mut Buffer<Self>,
+    ) -> Result<(), Self::Err>;
+
+    /// Softmax of each row.
+    fn softmax_forward(&self, x: &Tensor2<Self>) -> Result<Tensor2<Self>, Self::Err>;
+
+    /// Turns the gradient of the output `y` into that of the input.
+    fn softmax_backward(&self, y: &Tensor2<Self>, gradient: &mut Buffer<Self>) -> Result<(), Self::Err>;
 
     /// Log-softmax of each row.
     fn log_softmax_forward(&self, x: &Tensor2<Self>) -> Result<Tensor2<Self>, Self::Err>;
@@ -49,6 +75,63 @@ pub fn try_relu<S: Shape, D: Device, T: Tape<f32, D>>(
         tape.add_backward_op(move |grads| {
             let mut gradient = take_grad(grads, &y)?;
             device.relu_backward(&y, &mut gradient)?;
+            pass_grad(grads, &device, &x, gradient, input_grad)
+        });
+    }
+    Ok(y.put_tape(tape))
+}
+
+/// `y = 1 / (1 + exp(-x))`, within 1.2e-7.
+pub fn try_sigmoid<S: Shape, D: Device, T: Tape<f32, D>>(
+    x: Tensor<S, f32, D, T>,
+    input_grad: InputGrad,
+) -> Result<Tensor<S, f32, D, T>, NnError> {
+    let (x, mut tape) = x.split_tape();
+    let device = x.device().clone();
+    let y = device.sigmoid_forward(&x).map_err(NnError::kernel("sigmoid"))?;
+    if T::OWNS_TAPE && input_grad != InputGrad::Skip {
+        let y = y.clone();
+        tape.add_backward_op(move |grads| {
+            let mut gradient = take_grad(grads, &y)?;
+            device.sigmoid_backward(&y, &mut gradient)?;
+            pass_grad(grads, &device, &x, gradient, input_grad)
+        });
+    }
+    Ok(y.put_tape(tape))
+}
+
+/// `y = tanh(x)`, within 2.4e-7 of its size.
+pub fn try_tanh<S: Shape, D: Device, T: Tape<f32, D>>(
+    x: Tensor<S, f32, D, T>,
+    input_grad: InputGrad,
+) -> Result<Tensor<S, f32, D, T>, NnError> {
+    let (x, mut tape) = x.split_tape();
+    let device = x.device().clone();
+    let y = device.tanh_forward(&x).map_err(NnError::kernel("tanh"))?;
+    if T::OWNS_TAPE && input_grad != InputGrad::Skip {
+        let y = y.clone();
+        tape.add_backward_op(move |grads| {
+            let mut gradient = take_grad(grads, &y)?;
+            device.tanh_backward(&y, &mut gradient)?;
+            pass_grad(grads, &device, &x, gradient, input_grad)
+        });
+    }
+    Ok(y.put_tape(tape))
+}
+
+/// `y[n, k] = exp(x[n, k]) / sum over j of exp(x[n, j])`, shifted by the row's maximum.
+pub fn try_softmax<D: Device, T: Tape<f32, D>>(
+    x: Tensor2<D, T>,
+    input_grad: InputGrad,
+) -> Result<Tensor2<D, T>, NnError> {
+    let (x, mut tape) = x.split_tape();
+    let device = x.device().clone();
+    let y = device.softmax_forward(&x).map_err(NnError::kernel("softmax"))?;
+    if T::OWNS_TAPE && input_grad != InputGrad::Skip {
+        let y = y.clone();
+        tape.add_backward_op(move |grads| {
+            let mut gradient = take_grad(grads, &y)?;
+            device.softmax_backward(&y, &mut gradient)?;
             pass_grad(grads, &device, &x, gradient, input_grad)
         });
     }
@@ -119,6 +202,41 @@ impl ActivationKernel for Cpu {
         gradient: &mut Buffer<Self>,
     ) -> Result<(), Self::Err> {
         cpu::elementwise::relu_backward(&cpu::data(y), gradient);
+        Ok(())
+    }
+
+    fn sigmoid_forward<S: Shape>(&self, x: &Tensor<S, f32, Self>) -> Result<Tensor<S, f32, Self>, Self::Err> {
+        cpu::tensor(self, cpu::activation::sigmoid_forward(&cpu::data(x)), *x.shape())
+    }
+
+    fn sigmoid_backward<S: Shape>(
+        &self,
+        y: &Tensor<S, f32, Self>,
+        gradient: &mut Buffer<Self>,
+    ) -> Result<(), Self::Err> {
+        cpu::activation::sigmoid_backward(&cpu::data(y), gradient);
+        Ok(())
+    }
+
+    fn tanh_forward<S: Shape>(&self, x: &Tensor<S, f32, Self>) -> Result<Tensor<S, f32, Self>, Self::Err> {
+        cpu::tensor(self, cpu::activation::tanh_forward(&cpu::data(x)), *x.shape())
+    }
+
+    fn tanh_backward<S: Shape>(
+        &self,
+        y: &Tensor<S, f32, Self>,
+        gradient: &mut Buffer<Self>,
+    ) -> Result<(), Self::Err> {
+        cpu::activation::tanh_backward(&cpu::data(y), gradient);
+        Ok(())
+    }
+
+    fn softmax_forward(&self, x: &Tensor2<Self>) -> Result<Tensor2<Self>, Self::Err> {
+        cpu::tensor(self, cpu::rows::softmax(&cpu::data(x), x.shape().1.max(1)), *x.shape())
+    }
+
+    fn softmax_backward(&self, y: &Tensor2<Self>, gradient: &mut Buffer<Self>) -> Result<(), Self::Err> {
+        cpu::rows::softmax_backward(&cpu::data(y), gradient, y.shape().1.max(1));
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //! The loss of each check is `sum(r * y)` with random `r`, so that the gradient of `y` is `r`; gradients of the
 //! definitions are central differences in f64.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses some of these helpers")]
 
 use dfdx::{
     prelude::{Cpu, OwnedTape, TensorFromVec, Trace},

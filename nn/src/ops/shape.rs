@@ -1,0 +1,32 @@
+//! Checks that several operations share.
+
+use dfdx::shapes::{HasShape, Shape};
+
+use crate::{Device, NnError, tensor::Tensor1};
+
+/// Length of the innermost axis; 0 where there is none.
+pub(super) fn last_axis<S: Shape>(shape: &S) -> usize {
+    if S::NUM_DIMS == 0 {
+        return 0;
+    }
+    shape.concrete()[S::NUM_DIMS - 1]
+}
+
+/// Fails unless `weight` and `bias` of a normalisation have `length` numbers, at least one, and `epsilon` is positive.
+pub(super) fn check_affine<D: Device>(
+    what: &str,
+    weight: &Tensor1<D>,
+    bias: &Tensor1<D>,
+    length: usize,
+    epsilon: f64,
+) -> Result<(), NnError> {
+    for (name, found) in [("weight", weight.shape().0), ("bias", bias.shape().0)] {
+        if length == 0 || found != length {
+            return Err(NnError::shape(format!("{name} of {what}"), &[length.max(1)], &[found]));
+        }
+    }
+    if !(epsilon > 0.0 && epsilon.is_finite()) {
+        return Err(NnError::range("epsilon", epsilon, "positive"));
+    }
+    Ok(())
+}
