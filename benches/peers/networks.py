@@ -144,21 +144,18 @@ class MaxSame(nn.Module):
 class Pool(nn.Module):
     """Halves an image, in one of the ways of `vgg41`; `weight` is that of a trained low-pass filter."""
 
-    def __init__(self, channels, pool):
+    def __init__(self, channels, pool, norm):
         super().__init__()
-        kind, options = (pool, None) if isinstance(pool, str) else next(iter(pool.items()))
-        size = options["size"] if isinstance(options, dict) else options
+        kind, size = (pool, None) if isinstance(pool, str) else next(iter(pool.items()))
         adaptive = kind.startswith("aps")
-        low_pass = "tlpf" in kind or "blur" in kind
         self.steps = [nn.MaxPool2d(2, ceil_mode=True) if kind == "mp" else MaxSame()]
-        if low_pass:
+        if size is not None:
             step = LowPass(channels, size, 1 if adaptive else 2, "tlpf" in kind)
             if step.weight is not None:
                 self.weight = step.weight
             self.steps.append(step)
         if adaptive:
-            norm = options.get("norm") if isinstance(options, dict) else None if low_pass else options
-            self.steps.append(Polyphase(norm or "l1_induced"))
+            self.steps.append(Polyphase(norm))
 
     def forward(self, x):
         for step in self.steps:
@@ -202,10 +199,10 @@ def vgg41_plain(input, outputs, width=1.0):
     return Flat(nn.Sequential(*layers), mean_max, last, outputs)
 
 
-def vgg41(input, outputs, k=1, pool="mp"):
+def vgg41(input, outputs, k=1, pool="mp", norm="l1_induced"):
     layers, last = convs(3, [input[0], 32 * k], **KERAS), 32 * k
     for w in (48 * k, 64 * k, 128 * k):
-        layers += convs(3, [last, w], **KERAS) + [nn.MaxPool2d(3, 1, 1)] + convs(3, [w, w], **KERAS) + [Pool(w, pool)]
+        layers += convs(3, [last, w], **KERAS) + [nn.MaxPool2d(3, 1, 1)] + convs(3, [w, w], **KERAS) + [Pool(w, pool, norm)]
         last = w
     layers += convs(3, [last, 256 * k, 256 * k], **KERAS)
     return Flat(nn.Sequential(*layers), mean_max, 256 * k, outputs)
@@ -427,9 +424,9 @@ CASES = [
     ({**VGG41, "pool": "mp"}, (1, 27, 22), 0.02),
     ({**VGG41, "pool": {"blur": 4}}, (1, 27, 22), 0.05),
     ({**VGG41, "pool": {"tlpf": 5}}, (2, 27, 22), 0.05),
-    ({**VGG41, "pool": {"aps": "l1_induced"}}, (1, 27, 22), 0.02),
-    ({**VGG41, "pool": {"aps_tlpf": {"size": 5, "norm": "l1_induced"}}}, (1, 27, 22), 0.05),
-    ({**VGG41, "pool": {"aps_blur": {"size": 3, "norm": "l2"}}}, (1, 27, 22), 0.05),
+    ({**VGG41, "pool": "aps"}, (1, 27, 22), 0.02),
+    ({**VGG41, "pool": {"aps_tlpf": 5}}, (1, 27, 22), 0.05),
+    ({**VGG41, "pool": {"aps_blur": 3}, "norm": "l2"}, (1, 27, 22), 0.05),
     ({"name": "vgg_like", "hidden": 256}, (1, 29, 22), 0.05),
     ({"name": "crnn"}, (1, 27, 96), 0.2),
     ({"name": "resnet18"}, (1, 63, 50), 0.02),
