@@ -6,8 +6,8 @@ use crate::{
     NnError,
     ops::{
         ActivationKernel, BatchNormKernel, ConcatKernel, ContrastKernel, Conv2dKernel, ElementwiseKernel,
-        GruKernel, InstanceNormKernel, L2NormaliseKernel, LayerNormKernel, LinearKernel, LossKernel,
-        LowPassKernel, PolyphaseKernel, PoolKernel, PreluKernel, ResizeKernel, WindowPoolKernel,
+        GruKernel, InstanceNormKernel, L2NormaliseKernel, LastProductKernel, LayerNormKernel, LinearKernel,
+        LossKernel, LowPassKernel, PolyphaseKernel, PoolKernel, PreluKernel, ResizeKernel, WindowPoolKernel,
     },
     optimiser::UpdateKernel,
 };
@@ -26,6 +26,7 @@ pub trait Device:
     + GruKernel
     + InstanceNormKernel
     + L2NormaliseKernel
+    + LastProductKernel
     + LayerNormKernel
     + LinearKernel
     + LossKernel

@@ -24,7 +24,7 @@ pub use cpu::simd_level;
 pub use device::{Device, DeviceKind};
 pub use error::NnError;
 pub use model::Model;
-pub use net::{Gru, InputShape, Network, NetworkSpec, Pass};
+pub use net::{Gru, InputShape, Network, NetworkSpec, Pass, PoolingSpec};
 pub use ops::LossSpec;
 pub use optimiser::{Optimiser, OptimiserSpec, Update, UpdateKernel};
 pub use parameter::{Init, Parameter, ParameterId, Parameters};

@@ -28,6 +28,8 @@ pub enum Init {
     Constant(f32),
     /// Uniform in `(-1/sqrt(fan_in), 1/sqrt(fan_in))`: PyTorch's default for linear and convolution layers.
     FanIn(usize),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f64),
 }
 
 /// All parameters and buffers of a network, in the order of its layers.
@@ -60,6 +62,10 @@ impl<D: Device> Parameters<D> {
         let length: usize = shape.iter().product();
         let values = match init {
             Init::Constant(value) => vec![value; length],
+            Init::Normal(deviation) => {
+                let mut rng = Rng::new(self.seed, &name);
+                (0..length).map(|_| (deviation * rng.normal()) as f32).collect()
+            }
             Init::FanIn(fan_in) => {
                 let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
                 let mut rng = Rng::new(self.seed, &name);

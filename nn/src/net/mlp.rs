@@ -11,31 +11,23 @@ use crate::{
     tensor::{InputGrad, Tensor2},
 };
 
-/// Hidden layers with ReLU and dropout, then a linear layer, over the flattened patch.
+/// Hidden layers with ReLU and dropout over the flattened patch.
 #[derive(Debug, Clone)]
 pub(super) struct Mlp {
     hidden: Vec<(Linear, Stream)>,
-    fc: Linear,
     dropout: f64,
+    pub(super) features: usize,
 }
 
 impl Mlp {
-    /// Parameters are named as in a PyTorch module with `body` (linear, ReLU and, where used, dropout) and `fc`.
+    /// Parameters are named as in PyTorch's `body = nn.Sequential(...)` of linear layers, ReLUs and, where used, dropouts.
     pub(super) fn new<D: Device>(
         p: &mut Parameters<D>,
         hidden: &[usize],
         dropout: f64,
         input: InputShape,
-        outputs: usize,
         seed: u64,
     ) -> Result<Mlp, NnError> {
-        if input.is_empty() {
-            return Err(NnError::shape(
-                "input of mlp (channels, frames, bands), at least",
-                &[1, 1, 1],
-                &[input.channels, input.frames, input.bands],
-            ));
-        }
         let step = if dropout > 0.0 { 3 } else { 2 };
         let (mut layers, mut size, mut input_grad) = (Vec::new(), input.len(), InputGrad::Skip);
         for (i, &next) in hidden.iter().enumerate() {
@@ -44,7 +36,7 @@ impl Mlp {
             layers.push((Linear::new(p, &name, size, next, input_grad)?, stream));
             (size, input_grad) = (next, InputGrad::Set);
         }
-        Ok(Mlp { hidden: layers, fc: Linear::new(p, "fc", size, outputs, input_grad)?, dropout })
+        Ok(Mlp { hidden: layers, dropout, features: size })
     }
 
     pub(super) fn forward<D: Device, T: Tape<f32, D>>(
@@ -59,6 +51,6 @@ impl Mlp {
                 x = try_dropout(x, self.dropout, stream, pass.step, InputGrad::Set)?;
             }
         }
-        self.fc.forward(p, x)
+        Ok(x)
     }
 }

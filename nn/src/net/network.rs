@@ -2,11 +2,14 @@
 
 use dfdx::tensor::{PutTape, Storage, Tape};
 
-use super::{InputShape, NetworkSpec, mlp::Mlp, vgg::Vgg};
+use super::{
+    InputShape, NetworkSpec, crnn::Crnn, densenet::DenseNet, layer::Linear, mlp::Mlp, mobilenet::MobileNet,
+    noisy_cnn::NoisyCnn, resnet::ResNet, vgg::Vgg,
+};
 use crate::{
     Device, NnError,
     parameter::{ParameterId, Parameters},
-    tensor::{Tensor1, Tensor2},
+    tensor::{InputGrad, Tensor1, Tensor2, Tensor4},
 };
 
 /// One pass through a network: its mode, and what it leaves behind.
@@ -29,20 +32,72 @@ impl<D: Storage<f32>> Pass<D> {
     }
 }
 
-/// A network: layers, parameters, and the shapes it was built for.
+/// A network: an encoder from samples to features, a linear classifier, and their parameters.
 #[derive(Debug, Clone)]
 pub struct Network<D: Storage<f32>> {
     spec: NetworkSpec,
     input: InputShape,
     outputs: usize,
     parameters: Parameters<D>,
-    body: Body,
+    encoder: Encoder,
+    classifier: Linear,
 }
 
 #[derive(Debug, Clone)]
-enum Body {
+#[expect(clippy::large_enum_variant, reason = "a network has one encoder")]
+enum Encoder {
+    /// Of samples as they are.
+    Flat(Mlp),
+    /// Of images with channels innermost.
+    Image(ImageEncoder),
+}
+
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a network has one encoder")]
+enum ImageEncoder {
     Vgg(Vgg),
-    Mlp(Mlp),
+    Crnn(Crnn),
+    ResNet(ResNet),
+    MobileNet(MobileNet),
+    DenseNet(DenseNet),
+    NoisyCnn(NoisyCnn),
+}
+
+impl Encoder {
+    fn features(&self) -> usize {
+        match self {
+            Encoder::Flat(net) => net.features,
+            Encoder::Image(ImageEncoder::Vgg(net)) => net.features,
+            Encoder::Image(ImageEncoder::Crnn(net)) => net.features,
+            Encoder::Image(ImageEncoder::ResNet(net)) => net.features,
+            Encoder::Image(ImageEncoder::MobileNet(net)) => net.features,
+            Encoder::Image(ImageEncoder::DenseNet(net)) => net.features,
+            Encoder::Image(ImageEncoder::NoisyCnn(net)) => net.features,
+        }
+    }
+}
+
+impl ImageEncoder {
+    /// Images that a sample consists of.
+    fn images(&self) -> usize {
+        if let ImageEncoder::ResNet(net) = self { net.images() } else { 1 }
+    }
+
+    fn forward<D: Device, T: Tape<f32, D>>(
+        &self,
+        p: &Parameters<D>,
+        x: Tensor4<D, T>,
+        pass: &mut Pass<D>,
+    ) -> Result<Tensor2<D, T>, NnError> {
+        match self {
+            ImageEncoder::Vgg(net) => net.forward(p, x, pass),
+            ImageEncoder::Crnn(net) => net.forward(p, x, pass),
+            ImageEncoder::ResNet(net) => net.forward(p, x, pass),
+            ImageEncoder::MobileNet(net) => net.forward(p, x, pass),
+            ImageEncoder::DenseNet(net) => net.forward(p, x, pass),
+            ImageEncoder::NoisyCnn(net) => net.forward(p, x, pass),
+        }
+    }
 }
 
 impl<D: Device> Network<D> {
@@ -60,15 +115,45 @@ impl<D: Device> Network<D> {
         if outputs == 0 {
             return Err(NnError::range("outputs", outputs, "at least 1"));
         }
+        let (frames, bands) = spec.least();
+        if input.channels == 0 || input.frames < frames || input.bands < bands {
+            return Err(NnError::shape(
+                format!("input of {} (channels, frames, bands), at least", spec.name()),
+                &[1, frames, bands],
+                &[input.channels, input.frames, input.bands],
+            ));
+        }
         let mut parameters = Parameters::new(device, seed);
         let p = &mut parameters;
-        let body = match spec {
-            NetworkSpec::Vgg41Plain { width } => Body::Vgg(Vgg::new(p, *width, input, outputs)?),
+        let image = Encoder::Image;
+        let encoder = match spec {
+            NetworkSpec::Vgg41Plain { width } => image(ImageEncoder::Vgg(Vgg::plain(p, *width, input)?)),
+            NetworkSpec::Vgg41 { k, pool, norm } => {
+                image(ImageEncoder::Vgg(Vgg::published(p, *k, (*pool, *norm), input)?))
+            }
+            NetworkSpec::VggLike { hidden } => image(ImageEncoder::Vgg(Vgg::like(p, *hidden, input)?)),
+            NetworkSpec::Crnn => image(ImageEncoder::Crnn(Crnn::new(p, input)?)),
+            NetworkSpec::Resnet18 => image(ImageEncoder::ResNet(ResNet::basic(p, input)?)),
+            NetworkSpec::Resnet50 { attention, stereo } => {
+                image(ImageEncoder::ResNet(ResNet::bottleneck(p, (*attention, *stereo), input)?))
+            }
+            NetworkSpec::MobilenetV1 => image(ImageEncoder::MobileNet(MobileNet::new(p, input)?)),
+            NetworkSpec::Densenet121 => image(ImageEncoder::DenseNet(DenseNet::new(p, input)?)),
+            NetworkSpec::NoisyCnn { dropout } => {
+                image(ImageEncoder::NoisyCnn(NoisyCnn::new(p, *dropout, input, seed)?))
+            }
             NetworkSpec::Mlp { hidden, dropout } => {
-                Body::Mlp(Mlp::new(p, hidden, *dropout, input, outputs, seed)?)
+                Encoder::Flat(Mlp::new(p, hidden, *dropout, input, seed)?)
             }
         };
-        Ok(Network { spec: spec.clone(), input, outputs, parameters, body })
+        // A classifier that reads the sample itself hands no gradient on.
+        let input_grad = match spec {
+            NetworkSpec::Mlp { hidden, .. } if hidden.is_empty() => InputGrad::Skip,
+            _ => InputGrad::Set,
+        };
+        let name = if *spec == NetworkSpec::Densenet121 { "classifier" } else { "fc" };
+        let classifier = Linear::new(p, name, encoder.features(), outputs, input_grad)?;
+        Ok(Network { spec: spec.clone(), input, outputs, parameters, encoder, classifier })
     }
 
     /// What the network was built from.
@@ -117,22 +202,25 @@ impl<D: Device> Network<D> {
                 &[inputs.len()],
             ));
         }
-        let device = self.parameters.device();
-        match &self.body {
-            Body::Vgg(vgg) => {
-                let values = channels_last(inputs, channels, frames * bands);
-                let x = device
-                    .try_tensor_from_vec(values, (n, frames, bands, channels))
-                    .map_err(NnError::kernel("input"))?;
-                vgg.forward(&self.parameters, x.put_tape(T::default()), pass)
-            }
-            Body::Mlp(mlp) => {
+        let (device, p) = (self.parameters.device(), &self.parameters);
+        let features = match &self.encoder {
+            Encoder::Flat(net) => {
                 let x = device
                     .try_tensor_from_vec(inputs.to_vec(), (n, self.input.len()))
                     .map_err(NnError::kernel("input"))?;
-                mlp.forward(&self.parameters, x.put_tape(T::default()), pass)
+                net.forward(p, x.put_tape(T::default()), pass)?
             }
-        }
+            Encoder::Image(net) => {
+                // Images of one sample lie one behind the other, as those of different samples do.
+                let channels = channels / net.images();
+                let values = channels_last(inputs, channels, frames * bands);
+                let x = device
+                    .try_tensor_from_vec(values, (n * net.images(), frames, bands, channels))
+                    .map_err(NnError::kernel("input"))?;
+                net.forward(p, x.put_tape(T::default()), pass)?
+            }
+        };
+        self.classifier.forward(p, features)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::NnError;
+use super::PoolingSpec;
+use crate::{NnError, ops::PolyphaseNorm};
 
 /// A network by name, with its options.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,52 @@ pub enum NetworkSpec {
         /// Factor of all channel counts; 0.5 for half the width.
         #[serde(default = "one")]
         width: f64,
+    },
+    /// VGG41 (`k` = 1; 1,258,728 parameters at 200 outputs) and VGG42 (`k` = 2; 4,927,240) as published on shift invariance:
+    /// a 3x3 convolution of 32 k channels, three blocks of two of 48, 64 and 128 k with a 3x3 maximum at stride 1 between
+    /// them and `pool` behind, two of 256 k; mean over frequency, maximum over time, linear.
+    Vgg41 {
+        /// Factor of all channel counts, in 1..=8.
+        #[serde(default = "once")]
+        k: usize,
+        /// How the blocks halve the map.
+        #[serde(default = "plain_pool")]
+        pool: PoolingSpec,
+        /// The norm by which adaptive polyphase sampling chooses.
+        #[serde(default = "induced")]
+        norm: PolyphaseNorm,
+    },
+    /// The VGG-like network: six 3x3 convolutions of 32 (three), 64 (two) and 128 channels, maximum and mean of the map, a
+    /// hidden layer, linear. 265,640 parameters at `hidden` = 256 and 200 outputs.
+    VggLike {
+        /// Units of the hidden layer.
+        #[serde(default = "hidden")]
+        hidden: usize,
+    },
+    /// Three 5x5 convolutions of 128 channels with max-pooling of (2, 5), (2, 4) and (2, 2), a bidirectional recurrent layer
+    /// of 64 units, the product of both directions at the last step, linear. 959,816 parameters at 200 outputs.
+    Crnn,
+    /// ResNet-18 as in torchvision. 11,272,840 parameters at one channel and 200 outputs.
+    Resnet18,
+    /// ResNet-50 as in torchvision. 23,610,482 parameters at three channels and 50 outputs, 30,634,098 with attention.
+    Resnet50 {
+        /// ESResNet's attention at five places.
+        #[serde(default)]
+        attention: bool,
+        /// Whether the channels are two images whose features are added, as ESResNet treats stereo.
+        #[serde(default)]
+        stereo: bool,
+    },
+    /// MobileNetV1 in the variant of the DCASE 2019 Task 2 baseline. 3,745,199 parameters at 527 outputs.
+    MobilenetV1,
+    /// DenseNet-121 as in torchvision.
+    Densenet121,
+    /// The network of the papers on noisy labels: three 5x5 convolutions of 24, 48 and 48 channels, a hidden layer of 64.
+    /// 531,624 numbers with running statistics at 100 frames, 96 bands and 20 outputs.
+    NoisyCnn {
+        /// Probability that a value before each fully connected layer is dropped in training.
+        #[serde(default = "half")]
+        dropout: f64,
     },
     /// Fully connected layers with ReLU over the flattened patch.
     Mlp {
@@ -31,6 +78,26 @@ fn one() -> f64 {
     1.0
 }
 
+fn once() -> usize {
+    1
+}
+
+fn hidden() -> usize {
+    512
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+fn plain_pool() -> PoolingSpec {
+    PoolingSpec::Mp
+}
+
+fn induced() -> PolyphaseNorm {
+    PolyphaseNorm::L1Induced
+}
+
 impl Default for NetworkSpec {
     fn default() -> Self {
         NetworkSpec::Vgg41Plain { width: 1.0 }
@@ -40,22 +107,64 @@ impl Default for NetworkSpec {
 impl NetworkSpec {
     /// Checks ranges that need no input shape; names the parameter, its value and the range.
     pub fn check(&self) -> Result<(), NnError> {
+        let in_range = |field: &str, value: f64, range: std::ops::Range<f64>, words: &str| {
+            if range.contains(&value) { Ok(()) } else { Err(NnError::range(field, value, words)) }
+        };
         match self {
-            NetworkSpec::Vgg41Plain { width } => {
-                if !(1.0 / 32.0..=16.0).contains(width) {
-                    return Err(NnError::range("width", width, "in 1/32 ..= 16"));
-                }
+            NetworkSpec::Vgg41Plain { width } if !(1.0 / 32.0..=16.0).contains(width) => {
+                Err(NnError::range("width", width, "in 1/32 ..= 16"))
             }
-            NetworkSpec::Mlp { hidden, dropout } => {
-                if hidden.iter().any(|&size| size == 0 || size > 1 << 20) {
-                    return Err(NnError::range("hidden", format!("{hidden:?}"), "sizes in 1 ..= 1048576"));
-                }
-                if !(0.0..1.0).contains(dropout) {
-                    return Err(NnError::range("dropout", dropout, "in [0, 1)"));
-                }
+            NetworkSpec::Vgg41 { k, .. } if !(1..=8).contains(k) => Err(NnError::range("k", k, "in 1 ..= 8")),
+            NetworkSpec::Vgg41 { pool, .. } => pool.check(),
+            NetworkSpec::VggLike { hidden } if *hidden == 0 || *hidden > 1 << 20 => {
+                Err(NnError::range("hidden", hidden, "in 1 ..= 1048576"))
             }
+            NetworkSpec::NoisyCnn { dropout } => in_range("dropout", *dropout, 0.0..1.0, "in [0, 1)"),
+            NetworkSpec::Mlp { hidden, .. } if hidden.iter().any(|&size| size == 0 || size > 1 << 20) => {
+                Err(NnError::range("hidden", format!("{hidden:?}"), "sizes in 1 ..= 1048576"))
+            }
+            NetworkSpec::Mlp { dropout, .. } => in_range("dropout", *dropout, 0.0..1.0, "in [0, 1)"),
+            NetworkSpec::Vgg41Plain { .. }
+            | NetworkSpec::VggLike { .. }
+            | NetworkSpec::Crnn
+            | NetworkSpec::Resnet18
+            | NetworkSpec::Resnet50 { .. }
+            | NetworkSpec::MobilenetV1
+            | NetworkSpec::Densenet121 => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The name in a pipeline file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            NetworkSpec::Vgg41Plain { .. } => "vgg41_plain",
+            NetworkSpec::Vgg41 { .. } => "vgg41",
+            NetworkSpec::VggLike { .. } => "vgg_like",
+            NetworkSpec::Crnn => "crnn",
+            NetworkSpec::Resnet18 => "resnet18",
+            NetworkSpec::Resnet50 { .. } => "resnet50",
+            NetworkSpec::MobilenetV1 => "mobilenet_v1",
+            NetworkSpec::Densenet121 => "densenet121",
+            NetworkSpec::NoisyCnn { .. } => "noisy_cnn",
+            NetworkSpec::Mlp { .. } => "mlp",
+        }
+    }
+
+    /// The least frames and bands that leave something behind every pooling.
+    pub fn least(&self) -> (usize, usize) {
+        match self {
+            NetworkSpec::Vgg41Plain { .. } | NetworkSpec::VggLike { .. } => (8, 8),
+            // Adaptive polyphase sampling takes at least two rows and columns.
+            NetworkSpec::Vgg41 { .. } => (5, 5),
+            NetworkSpec::Crnn => (8, 40),
+            NetworkSpec::NoisyCnn { .. } => (16, 4),
+            // The transitions halve without padding what the first convolution and pooling leave of it.
+            NetworkSpec::Densenet121 => (29, 29),
+            NetworkSpec::Resnet18
+            | NetworkSpec::Resnet50 { .. }
+            | NetworkSpec::MobilenetV1
+            | NetworkSpec::Mlp { .. } => (1, 1),
+        }
     }
 }
 

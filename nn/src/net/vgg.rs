@@ -1,78 +1,115 @@
-//! VGG41 in the plain drawing.
+//! VGG41, VGG42 and the VGG-like network.
 
-use dfdx::tensor::Tape;
+use dfdx::tensor::{PutTape as _, SplitTape as _, Tape};
 
 use super::{
     InputShape, Pass,
-    layer::{BatchNorm, Conv2d, Linear},
+    layer::{ConvInit, Linear},
+    pooling::PoolingSpec,
+    sequence::{Builder, Sequence},
 };
 use crate::{
     Device, NnError,
-    ops::{BatchNormSpec, Conv2dSpec, try_max_pool_2x2, try_mean_max},
+    ops::{
+        BatchNormSpec, PolyphaseNorm, PoolSpec, try_concat_channels, try_global_average, try_global_max,
+        try_mean_max, try_relu,
+    },
     parameter::Parameters,
     tensor::{InputGrad, Tensor2, Tensor4},
 };
 
-/// Channels of the blocks at width 1.
-const CHANNELS: [f64; 4] = [32.0, 64.0, 128.0, 256.0];
+/// What TensorFlow's batch norm does by default in the framework of the published VGG41.
+const KERAS: BatchNormSpec = BatchNormSpec { epsilon: 1e-3, momentum: 0.01, relu: true };
 
-/// Four blocks of two 3x3 convolutions, a 2x2 max-pooling after all but the last, mean-max pooling, linear.
+/// A body, then a pooling of the whole map.
 #[derive(Debug, Clone)]
 pub(super) struct Vgg {
-    blocks: Vec<[(Conv2d, BatchNorm); 2]>,
-    fc: Linear,
+    body: Sequence,
+    head: Head,
+    pub(super) features: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Head {
+    /// Mean over frequency, then maximum over time.
+    MeanMax,
+    /// Maximum and mean over both, concatenated, then `hid` with ReLU.
+    Hidden(Linear),
 }
 
 impl Vgg {
-    /// Parameters are named as in a PyTorch module with `body` (a `Sequential`) and `fc`.
-    pub(super) fn new<D: Device>(
+    /// VGG41 in the plain drawing; parameters are named `body.N`.
+    pub(super) fn plain<D: Device>(
         p: &mut Parameters<D>,
         width: f64,
         input: InputShape,
-        outputs: usize,
     ) -> Result<Vgg, NnError> {
-        let least = 1 << (CHANNELS.len() - 1);
-        if input.channels == 0 || input.frames < least || input.bands < least {
-            return Err(NnError::shape(
-                "input of vgg41_plain (channels, frames, bands), at least",
-                &[1, least, least],
-                &[input.channels, input.frames, input.bands],
-            ));
+        let mut body = Builder::new(p, input, ConvInit::Default, BatchNormSpec::default());
+        for (block, base) in [32.0, 64.0, 128.0, 256.0].into_iter().enumerate() {
+            if block > 0 {
+                body = body.max_pool(PoolSpec::valid((2, 2), (2, 2)))?;
+            }
+            let channels = ((base * width).round() as usize).max(1);
+            body = body.conv(channels, 3)?.conv(channels, 3)?;
         }
-        let (mut blocks, mut channels, mut index) = (Vec::new(), input.channels, 0);
-        let mut input_grad = InputGrad::Skip;
-        for base in CHANNELS {
-            let next = ((base * width).round() as usize).max(1);
-            let mut pair = |from: usize| -> Result<(Conv2d, BatchNorm), NnError> {
-                let spec = Conv2dSpec::same3x3(from, next);
-                let conv = Conv2d::new(p, &format!("body.{index}"), spec, input_grad)?;
-                let norm = BatchNorm::new(p, &format!("body.{}", index + 1), next, BatchNormSpec::default())?;
-                index += 3;
-                input_grad = InputGrad::Set;
-                Ok((conv, norm))
-            };
-            blocks.push([pair(channels)?, pair(next)?]);
-            // The max-pooling layer.
-            index += 1;
-            channels = next;
+        Ok(Vgg { features: body.image.2, body: body.finish(), head: Head::MeanMax })
+    }
+
+    /// VGG41 (`k` = 1) and VGG42 (`k` = 2) as published.
+    pub(super) fn published<D: Device>(
+        p: &mut Parameters<D>,
+        k: usize,
+        (pool, norm): (PoolingSpec, PolyphaseNorm),
+        input: InputShape,
+    ) -> Result<Vgg, NnError> {
+        let mut body = Builder::new(p, input, ConvInit::Normal(0.01), KERAS).conv(32 * k, 3)?;
+        for channels in [48, 64, 128] {
+            body = body.conv(channels * k, 3)?.max_3x3()?.conv(channels * k, 3)?.halve(pool, norm)?;
         }
-        Ok(Vgg { blocks, fc: Linear::new(p, "fc", channels, outputs, InputGrad::Set)? })
+        let body = body.conv(256 * k, 3)?.conv(256 * k, 3)?;
+        Ok(Vgg { features: body.image.2, body: body.finish(), head: Head::MeanMax })
+    }
+
+    /// The VGG-like network: `body.N`, then `hid`.
+    pub(super) fn like<D: Device>(
+        p: &mut Parameters<D>,
+        hidden: usize,
+        input: InputShape,
+    ) -> Result<Vgg, NnError> {
+        let half = PoolSpec::valid((2, 2), (2, 2));
+        let body = Builder::new(p, input, ConvInit::Default, BatchNormSpec::default())
+            .conv(32, 3)?
+            .conv(32, 3)?
+            .conv(32, 3)?
+            .max_pool(half)?
+            .conv(64, 3)?
+            .conv(64, 3)?
+            .max_pool(half)?
+            .conv(128, 3)?
+            .max_pool(half)?;
+        let (channels, body) = (body.image.2, body.finish());
+        let hid = Linear::new(p, "hid", 2 * channels, hidden, InputGrad::Set)?;
+        Ok(Vgg { features: hidden, body, head: Head::Hidden(hid) })
     }
 
     pub(super) fn forward<D: Device, T: Tape<f32, D>>(
         &self,
         p: &Parameters<D>,
-        mut x: Tensor4<D, T>,
+        x: Tensor4<D, T>,
         pass: &mut Pass<D>,
     ) -> Result<Tensor2<D, T>, NnError> {
-        for (i, block) in self.blocks.iter().enumerate() {
-            if i > 0 {
-                x = try_max_pool_2x2(x, InputGrad::Set)?;
-            }
-            for (conv, norm) in block {
-                x = norm.forward(p, conv.forward(p, x)?, pass)?;
+        let x = self.body.forward(p, x, pass)?;
+        match &self.head {
+            Head::MeanMax => try_mean_max(x, InputGrad::Set),
+            Head::Hidden(hid) => {
+                let (x, tape) = x.split_tape();
+                let (max, tape) = try_global_max(x.clone().put_tape(tape), InputGrad::Add)?.split_tape();
+                let mean = try_global_average(x.put_tape(tape), InputGrad::Set)?;
+                let (mean, tape) = mean.split_tape();
+                let both =
+                    try_concat_channels((max.put_tape(tape), InputGrad::Set), &[(&mean, InputGrad::Set)])?;
+                try_relu(hid.forward(p, both)?, InputGrad::Set)
             }
         }
-        self.fc.forward(p, try_mean_max(x, InputGrad::Set)?)
     }
 }

@@ -8,6 +8,7 @@ mod elementwise;
 mod gru;
 mod instance_norm;
 mod l2_normalise;
+mod last_product;
 mod layer_norm;
 mod linear;
 mod loss;
@@ -33,6 +34,7 @@ pub use elementwise::{ElementwiseKernel, try_add, try_add_relu, try_bias, try_mu
 pub use gru::{CpuGruTraces, GruGradients, GruKernel, GruParameters, try_gru};
 pub use instance_norm::{CpuStatistics, InstanceNormKernel, try_instance_norm};
 pub use l2_normalise::{L2NormaliseKernel, try_l2_normalise};
+pub use last_product::{LastProductKernel, try_last_product};
 pub use layer_norm::{LayerNormKernel, try_layer_norm};
 pub use linear::{LinearKernel, try_linear};
 pub use loss::{

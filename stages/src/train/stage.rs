@@ -26,7 +26,8 @@ pub struct Train;
 
 impl Stage for Train {
     const NAME: &'static str = "train";
-    const VERSION: u32 = 1;
+    // 2: other convolution kernels, other last bits.
+    const VERSION: u32 = 2;
     type Params = TrainParams;
 
     fn check(params: &TrainParams) -> Vec<ParamError> {
