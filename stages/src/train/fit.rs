@@ -9,10 +9,10 @@ use sndpipe_nn::{Moment, NnError, ScheduleSpec, Trainer, TrainerSpec};
 
 use super::checkpoint::{self, Best, Checkpoint, State};
 use super::history::{Bits, History};
-use super::params::{LossParams, Select, TrainParams};
+use super::params::{Select, TrainParams};
 use super::samples::{Batch, Batches};
 use super::validate::{Measures, Validation};
-use crate::model::failed;
+use crate::model::{OutputKind, failed};
 
 /// A checkpoint is written after at most this long. When it is written never changes what the training gives.
 const SAVE_AFTER: Duration = Duration::from_secs(20);
@@ -219,7 +219,7 @@ impl Fit<'_, '_> {
         let seen = state.seen.max(1) as f64;
         let rate = self.rate(schedule, epoch - 1, self.batches.steps() - 1);
         state.history.add(epoch, "train", "loss", Some(state.loss.get() / seen));
-        if self.params.loss == LossParams::Cce {
+        if self.params.loss.output() == OutputKind::Softmax {
             state.history.add(epoch, "train", "patch_accuracy", Some(state.correct as f64 / seen));
         }
         state.history.add(epoch, "train", "rate", Some(rate));

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_engine::ParamError;
-use sndpipe_nn::{LossSpec, NetworkSpec, NnError, OptimiserSpec, ScheduleSpec};
+use sndpipe_nn::{
+    LossSpec, NetworkSpec, NnError, OptimiserSpec, PoolingSpec, ScheduleSpec, ops::PolyphaseNorm,
+};
 
 use crate::model::OutputKind;
 use crate::named;
@@ -16,7 +18,8 @@ use crate::named;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainParams {
-    /// The network: `vgg41_plain`, `mlp`, or a map with `name` and options (`width`; `hidden`, `dropout`).
+    /// The network: `vgg41_plain`, `vgg41`, `vgg_like`, `crnn`, `resnet18`, `resnet50`, `mobilenet_v1`, `densenet121`,
+    /// `noisy_cnn`, `mlp`, or a map with `name` and options.
     #[serde(deserialize_with = "named::deserialize")]
     #[schemars(schema_with = "named::schema::<NetworkParams>")]
     pub network: NetworkParams,
@@ -26,11 +29,12 @@ pub struct TrainParams {
     pub batch: usize,
     /// Passes over the training clips, `1..=1000000`.
     pub epochs: u32,
-    /// The loss: `cce` (one class a clip; softmax) or `bce` (any number of classes a clip; sigmoid).
+    /// The loss: `bce` (any number of classes a clip; sigmoid), or for one class a clip (softmax) `cce`, `mae`, `lq`, `lsoft`,
+    /// `cce_smooth`, `cce_max`, `cce_outlier`, `lq_max`, `lq_percentile`, or a map with `name` and options.
     #[serde(deserialize_with = "named::deserialize")]
     #[schemars(schema_with = "named::schema::<LossParams>")]
     pub loss: LossParams,
-    /// The optimiser: `adam`, `adamw`, `sgd`, or a map with `name` and options.
+    /// The optimiser: `adam`, `adamw`, `sgd`, `lars`, or a map with `name` and options.
     #[serde(deserialize_with = "named::deserialize")]
     #[schemars(schema_with = "named::schema::<OptimiserParams>")]
     pub optimiser: OptimiserParams,
@@ -88,6 +92,51 @@ pub enum NetworkParams {
         #[serde(default = "one")]
         width: f64,
     },
+    /// VGG41 and VGG42 of the work on shift invariance: nine 3x3 convolutions, a maximum at stride 1 inside the blocks.
+    Vgg41 {
+        /// Factor of all channel counts, `1..=8`: 1 for VGG41, 2 for VGG42.
+        #[serde(default = "once")]
+        k: usize,
+        /// How a block halves the map: `mp`, `aps`, or a map such as `{ tlpf: 5 }` with `blur`, `tlpf`, `aps_tlpf` or
+        /// `aps_blur` and the size of the filter (`3..=7`, trained ones from 2).
+        #[serde(default = "max_pooling")]
+        #[schemars(with = "serde_json::Value")]
+        pool: PoolingSpec,
+        /// The norm by which adaptive polyphase sampling chooses: `l1_induced` (published as l1), `l1_flat`, `l2`, `l_inf`.
+        #[serde(default = "induced")]
+        #[schemars(with = "String")]
+        norm: PolyphaseNorm,
+    },
+    /// Six 3x3 convolutions, maximum and mean of the map, a hidden layer: the VGG-like baseline of FSD50K.
+    VggLike {
+        /// Units of the hidden layer, `1..=1048576`.
+        #[serde(default = "vgg_hidden")]
+        hidden: usize,
+    },
+    /// Three 5x5 convolutions and a bidirectional recurrent layer: the CRNN baseline of FSD50K. Patches of 8 frames and 40 bands
+    /// or more.
+    Crnn {},
+    /// ResNet-18.
+    Resnet18 {},
+    /// ResNet-50.
+    Resnet50 {
+        /// ESResNet's attention at five places.
+        #[serde(default)]
+        attention: bool,
+        /// Whether the first and the second half of the channels are two images whose features are added.
+        #[serde(default)]
+        stereo: bool,
+    },
+    /// MobileNetV1 of the DCASE 2019 Task 2 baseline.
+    MobilenetV1 {},
+    /// DenseNet-121.
+    Densenet121 {},
+    /// Three 5x5 convolutions and a hidden layer: the network of the papers on noisy labels.
+    NoisyCnn {
+        /// Probability that a value before each fully connected layer is dropped in training, `0..1`.
+        #[serde(default = "half")]
+        dropout: f64,
+    },
     /// Fully connected layers.
     Mlp {
         /// Sizes of the hidden layers; an empty list gives a linear model.
@@ -101,6 +150,26 @@ pub enum NetworkParams {
 
 const fn one() -> f64 {
     1.0
+}
+
+const fn once() -> usize {
+    1
+}
+
+const fn half() -> f64 {
+    0.5
+}
+
+const fn vgg_hidden() -> usize {
+    512
+}
+
+const fn max_pooling() -> PoolingSpec {
+    PoolingSpec::Mp
+}
+
+const fn induced() -> PolyphaseNorm {
+    PolyphaseNorm::L1Induced
 }
 
 fn hidden() -> Vec<usize> {
@@ -119,6 +188,16 @@ impl NetworkParams {
     pub fn spec(&self) -> NetworkSpec {
         match self {
             Self::Vgg41Plain { width } => NetworkSpec::Vgg41Plain { width: *width },
+            Self::Vgg41 { k, pool, norm } => NetworkSpec::Vgg41 { k: *k, pool: *pool, norm: *norm },
+            Self::VggLike { hidden } => NetworkSpec::VggLike { hidden: *hidden },
+            Self::Crnn {} => NetworkSpec::Crnn,
+            Self::Resnet18 {} => NetworkSpec::Resnet18,
+            Self::Resnet50 { attention, stereo } => {
+                NetworkSpec::Resnet50 { attention: *attention, stereo: *stereo }
+            }
+            Self::MobilenetV1 {} => NetworkSpec::MobilenetV1,
+            Self::Densenet121 {} => NetworkSpec::Densenet121,
+            Self::NoisyCnn { dropout } => NetworkSpec::NoisyCnn { dropout: *dropout },
             Self::Mlp { hidden, dropout } => NetworkSpec::Mlp { hidden: hidden.clone(), dropout: *dropout },
         }
     }
@@ -149,7 +228,7 @@ impl PatchParams {
 }
 
 /// A loss with its options.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
 pub enum LossParams {
     /// Categorical cross entropy of the softmax.
@@ -157,6 +236,74 @@ pub enum LossParams {
     Cce,
     /// Binary cross entropy of the sigmoid, the mean over classes.
     Bce,
+    /// Mean absolute error of the softmax.
+    Mae,
+    /// Generalised cross entropy, between `cce` (q towards 0) and `mae` (q = 1).
+    Lq {
+        /// Above 0, at most 1.
+        #[serde(default = "q")]
+        q: f64,
+    },
+    /// Soft bootstrapping: the targets are mixed with the network's own scores.
+    Lsoft {
+        /// Weight of the labels, `0..=1`.
+        #[serde(default = "beta")]
+        beta: f64,
+    },
+    /// `cce` with smoothed labels.
+    CceSmooth {
+        /// What is taken from the label and spread over all classes, `0..=1`.
+        #[serde(default = "smoothing")]
+        epsilon: f64,
+    },
+    /// `cce` without the samples whose loss is above a share of the batch's largest.
+    CceMax {
+        /// Above 0, at most 1.
+        #[serde(default = "max_share")]
+        share: f64,
+    },
+    /// `cce` without the samples whose loss is above the batch's median by some standard deviations.
+    CceOutlier {
+        /// At least 0.
+        #[serde(default = "deviations")]
+        deviations: f64,
+    },
+    /// `lq` without the samples whose loss is above a share of the batch's largest.
+    LqMax {
+        /// Above 0, at most 1.
+        #[serde(default = "q")]
+        q: f64,
+        /// Above 0, at most 1.
+        share: f64,
+    },
+    /// `lq` without the samples whose loss is above a percentile of the batch.
+    LqPercentile {
+        /// Above 0, at most 1.
+        #[serde(default = "q")]
+        q: f64,
+        /// `0..=100`.
+        percentile: f64,
+    },
+}
+
+const fn q() -> f64 {
+    0.7
+}
+
+const fn beta() -> f64 {
+    0.3
+}
+
+const fn smoothing() -> f64 {
+    0.15
+}
+
+const fn max_share() -> f64 {
+    0.6
+}
+
+const fn deviations() -> f64 {
+    1.9
 }
 
 impl LossParams {
@@ -164,17 +311,25 @@ impl LossParams {
     #[must_use]
     pub const fn output(&self) -> OutputKind {
         match self {
-            Self::Cce => OutputKind::Softmax,
             Self::Bce => OutputKind::Sigmoid,
+            _ => OutputKind::Softmax,
         }
     }
 
     /// The loss of the networks' crate.
     #[must_use]
     pub const fn spec(&self) -> LossSpec {
-        match self {
+        match *self {
             Self::Cce => LossSpec::Cce,
             Self::Bce => LossSpec::Bce,
+            Self::Mae => LossSpec::Mae,
+            Self::Lq { q } => LossSpec::Lq { q },
+            Self::Lsoft { beta } => LossSpec::Lsoft { beta },
+            Self::CceSmooth { epsilon } => LossSpec::CceSmooth { epsilon },
+            Self::CceMax { share } => LossSpec::CceMax { share },
+            Self::CceOutlier { deviations } => LossSpec::CceOutlier { deviations },
+            Self::LqMax { q, share } => LossSpec::LqMax { q, share },
+            Self::LqPercentile { q, percentile } => LossSpec::LqPercentile { q, percentile },
         }
     }
 }
@@ -207,6 +362,18 @@ pub enum OptimiserParams {
         #[serde(default = "decoupled")]
         weight_decay: f64,
     },
+    /// Gradient descent whose rate is scaled for each layer, for large batches.
+    Lars {
+        /// Factor of the previous update, `0..1`.
+        #[serde(default = "lars_momentum")]
+        momentum: f64,
+        /// Factor of a weight in its gradient; at least 0.
+        #[serde(default)]
+        weight_decay: f64,
+        /// Share of a weight's norm that a step of rate 1 moves it by; above 0.
+        #[serde(default = "trust")]
+        trust: f64,
+    },
     /// Gradient descent.
     Sgd {
         /// Factor of the previous update, `0..1`.
@@ -219,6 +386,14 @@ pub enum OptimiserParams {
         #[serde(default)]
         weight_decay: f64,
     },
+}
+
+const fn lars_momentum() -> f64 {
+    0.9
+}
+
+const fn trust() -> f64 {
+    1e-3
 }
 
 const fn betas() -> (f64, f64) {
@@ -249,6 +424,9 @@ impl OptimiserParams {
             }
             Self::Adamw { betas, eps, weight_decay } => {
                 OptimiserSpec::Adamw { betas, epsilon: eps, weight_decay }
+            }
+            Self::Lars { momentum, weight_decay, trust } => {
+                OptimiserSpec::Lars { momentum, weight_decay, trust }
             }
             Self::Sgd { momentum, nesterov, weight_decay } => {
                 OptimiserSpec::Sgd { momentum, weight_decay, nesterov }
@@ -318,13 +496,13 @@ pub struct EarlyStopping {
 /// A metric of the validation subset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum WatchedMetric {
-    /// Mean loss of the clips' patches; the smaller the better.
+    /// Mean cross entropy of the clips' patches (binary with `bce`); the smaller the better.
     #[serde(rename = "loss")]
     Loss,
-    /// Share of clips whose best class is right; with `cce` only.
+    /// Share of clips whose best class is right; not with `bce`.
     #[serde(rename = "accuracy")]
     Accuracy,
-    /// Mean over classes of the share of their clips that are right; with `cce` only.
+    /// Mean over classes of the share of their clips that are right; not with `bce`.
     #[serde(rename = "balanced_accuracy")]
     BalancedAccuracy,
     /// Mean over classes of the average precision.
@@ -359,7 +537,7 @@ pub enum Select {
     #[default]
     Last,
     /// Those of the epoch that was best on the validation subset, by the metric of `early_stopping`, or else by `accuracy`
-    /// (`cce`) or `mAP` (`bce`); the earliest of equals.
+    /// (one class a clip) or `mAP` (`bce`); the earliest of equals.
     Best,
 }
 
@@ -373,9 +551,9 @@ impl TrainParams {
     /// The metric that chooses the epoch.
     #[must_use]
     pub fn watched(&self) -> WatchedMetric {
-        let default = match self.loss {
-            LossParams::Cce => WatchedMetric::Accuracy,
-            LossParams::Bce => WatchedMetric::MeanAveragePrecision,
+        let default = match self.loss.output() {
+            OutputKind::Softmax => WatchedMetric::Accuracy,
+            OutputKind::Sigmoid => WatchedMetric::MeanAveragePrecision,
         };
         self.early_stopping.as_ref().map_or(default, |stopping| stopping.metric)
     }
@@ -461,6 +639,9 @@ impl TrainParams {
         if let Err(error) = self.network.spec().check() {
             mistakes.push(nested("network", &error));
         }
+        if let Err(error) = self.loss.spec().check() {
+            mistakes.push(nested("loss", &error));
+        }
         if let Err(error) = self.optimiser.spec().check() {
             mistakes.push(nested("optimiser", &error));
         }
@@ -482,7 +663,7 @@ impl TrainParams {
 fn nested(parameter: &str, error: &NnError) -> ParamError {
     match error {
         NnError::Range { name, value, range } => {
-            let name = if name == "epsilon" { "eps" } else { name };
+            let name = if parameter == "optimiser" && name == "epsilon" { "eps" } else { name };
             ParamError::new(
                 format!("{parameter}.{name}"),
                 format!("{value} is not allowed, it must be {range}"),

@@ -7,7 +7,7 @@ use sndpipe_nn::{InputShape, Stream};
 
 use super::params::LossParams;
 use crate::labels::{Labels, State};
-use crate::model::Standardisation;
+use crate::model::{OutputKind, Standardisation};
 use crate::patch::{self, FrameShape};
 
 /// Clips of a subset, sorted by id.
@@ -41,24 +41,24 @@ impl Samples {
                 continue;
             };
             let present: Vec<usize> = labels.present(id).collect();
-            match loss {
-                LossParams::Cce if present.is_empty() => {
+            match loss.output() {
+                OutputKind::Softmax if present.is_empty() => {
                     samples.without_class.push(id.to_owned());
                     continue;
                 }
-                LossParams::Cce if present.len() > 1 => {
+                OutputKind::Softmax if present.len() > 1 => {
                     let message =
-                        format!("clip `{id}` has {} classes, and `cce` needs exactly one", present.len());
+                        format!("clip `{id}` has {} classes, and the loss needs exactly one", present.len());
                     return Err(StageError::failed(message).help("train with `loss: bce`"));
                 }
-                LossParams::Bce if has_ignored(labels, id) => {
+                OutputKind::Sigmoid if has_ignored(labels, id) => {
                     let message =
                         format!("clip `{id}` has a label that is to be ignored, which `bce` cannot do");
                     return Err(
                         StageError::failed(message).help("give training labels without the state `ignored`")
                     );
                 }
-                LossParams::Cce | LossParams::Bce => {}
+                _ => {}
             }
             samples.positions.push(position);
             samples.present.push(present);

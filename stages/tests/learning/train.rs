@@ -236,7 +236,7 @@ fn what_cannot_be_trained_is_said() {
     refuse(&task, stopping, "`early_stopping` needs a validation subset, and the split has none");
     refuse(&task, json!({ "select": "best" }), "`select: best` needs a validation subset");
     task.labels.clips.get_mut("clip000").unwrap().insert(1, State::Present);
-    refuse(&task, json!({}), "clip `clip000` has 2 classes, and `cce` needs exactly one");
+    refuse(&task, json!({}), "clip `clip000` has 2 classes, and the loss needs exactly one");
     task.labels.clips.get_mut("clip000").unwrap().remove(&1);
     let Values::F32(values) = &mut task.rows[1].1.values else { unreachable!() };
     values[3] = f32::INFINITY;
