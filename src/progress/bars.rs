@@ -101,6 +101,9 @@ impl Observer for Bars<'_> {
                         "{{spinner}} {{prefix}}  {{elapsed:>8}}  {{bar:20.cyan}} {{count}} {unit}  {{rate}}  {{eta}} left  {{msg}}"
                     );
                     bar.set_style(style(&template, self.paint));
+                    // A resumed stage does not begin at 0, which says nothing about its speed.
+                    bar.set_position(progress.done);
+                    bar.reset_eta();
                 }
                 bar.set_position(progress.done);
                 if bar.message() != progress.note {

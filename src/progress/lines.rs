@@ -20,8 +20,9 @@ pub struct Lines<'a> {
 }
 
 struct Running {
-    started: Instant,
     said: Instant,
+    /// When the stage first told how far it was, and how far: a resumed one does not begin at 0.
+    first: Option<(Instant, u64)>,
 }
 
 impl<'a> Lines<'a> {
@@ -34,11 +35,12 @@ impl<'a> Lines<'a> {
         let now = Instant::now();
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(running) = running.get_mut(&id) else { return };
+        let (since, before) = *running.first.get_or_insert((now, progress.done));
         if now - running.said < EVERY || progress.done >= progress.total {
             return;
         }
         running.said = now;
-        console::line(&format!("  {}  {}", self.wording.name(id), how_far(progress, now - running.started)));
+        console::line(&format!("  {}  {}", self.wording.name(id), how_far(progress, before, now - since)));
     }
 }
 
@@ -48,7 +50,7 @@ impl Observer for Lines<'_> {
             Event::Started { id, reason } => {
                 let now = Instant::now();
                 let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-                running.insert(*id, Running { started: now, said: now });
+                running.insert(*id, Running { said: now, first: None });
                 drop(running);
                 console::line(format!("> {}  {reason}", self.wording.name(*id)).trim_end());
             }
@@ -71,15 +73,15 @@ impl Observer for Lines<'_> {
     }
 }
 
-/// `120/400 clips, 30 %, 61/s, 5 s left, loss 0.31`.
-fn how_far(progress: &Progress, elapsed: Duration) -> String {
+/// `120/400 clips, 30 %, 61/s, 5 s left, loss 0.31`; `elapsed` is the time since `before` units were done.
+fn how_far(progress: &Progress, before: u64, elapsed: Duration) -> String {
     let Progress { done, total, unit, note } = progress;
     let mut parts = vec![format!("{}/{} {unit}", count(*done), count(*total))];
     if let Some(percent) = (done * 100).checked_div(*total) {
         parts.push(format!("{percent} %"));
     }
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let rate = *done as f64 / elapsed.as_secs_f64().max(1e-3);
+    let rate = done.saturating_sub(before) as f64 / elapsed.as_secs_f64().max(1e-3);
     if rate > 0.0 {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let left = total.saturating_sub(*done) as f64 / rate;
@@ -111,10 +113,15 @@ mod tests {
     fn a_running_stage_says_how_fast_it_is() {
         let progress = Progress { done: 120, total: 400, unit: "clips", note: "loss 0.31".to_owned() };
         assert_eq!(
-            how_far(&progress, Duration::from_secs(2)),
+            how_far(&progress, 0, Duration::from_secs(2)),
             "120/400 clips, 30 %, 60/s, 4.7 s left, loss 0.31"
         );
+        // What an earlier run had done says nothing about the speed of this one.
+        assert_eq!(
+            how_far(&progress, 100, Duration::from_secs(2)),
+            "120/400 clips, 30 %, 10/s, 28 s left, loss 0.31"
+        );
         let none = Progress { done: 0, total: 0, unit: "epochs", note: String::new() };
-        assert_eq!(how_far(&none, Duration::ZERO), "0/0 epochs");
+        assert_eq!(how_far(&none, 0, Duration::ZERO), "0/0 epochs");
     }
 }
