@@ -44,6 +44,7 @@ struct Case {
     network: NetworkSpec,
     input: InputShape,
     outputs: usize,
+    parameters: usize,
     rate: f64,
     logits: Vec<f64>,
     losses: Vec<f64>,
@@ -158,6 +159,9 @@ fn differences(case: &Case) -> Vec<String> {
         return vec![format!("tensors missing: {missing:?}, unexpected: {unexpected:?}")];
     }
     put_back(&mut trainer, &random);
+    if trainer.parameter_count() != case.parameters {
+        found.push(format!("{} parameters instead of {}", trainer.parameter_count(), case.parameters));
+    }
     trainer.step(&x, &targets, 1.0).unwrap();
     let largest = case.moved.values().fold(0f64, |m, &v| m.max(v));
     for (name, (shape, after)) in tensors(&trainer) {
