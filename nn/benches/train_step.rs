@@ -1,15 +1,36 @@
-//! How many samples a second train and evaluate: `vgg41_plain` at 1x101x96, batch 32, 200 outputs, BCE, Adam.
+//! Samples a second in training and evaluation at 1x101x96, 200 outputs, BCE, Adam, and the most memory that was used.
+//!
+//! `cargo bench -p sndpipe-nn` times every network below at batch 32; `cargo bench -p sndpipe-nn -- NETWORK BATCH MODE` (mode
+//! `train` or `infer`) one case, as `benches/training.sh` does beside PyTorch. One line a case: program, network, mode,
+//! batch, samples a second (median, best), MiB.
+#![expect(clippy::print_stdout, reason = "it prints what it has measured")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sndpipe_nn::{DeviceKind, LossSpec, NetworkSpec, OptimiserSpec, Rng, Trainer, TrainerSpec};
 
-const BATCH: usize = 32;
+const NETWORKS: [&str; 5] = ["vgg41_plain", "vgg41", "vgg_like", "resnet18", "crnn"];
+/// How long a case is timed, and its least number of steps.
+const TIME: Duration = Duration::from_secs(5);
+const STEPS: usize = 5;
 
-fn train_step(c: &mut Criterion) {
+fn main() {
+    // Cargo adds `--bench`.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match &arguments[..] {
+        [network, batch, mode] => case(network, batch.parse().expect("a number of samples"), mode),
+        _ => NETWORKS.iter().for_each(|network| {
+            case(network, 32, "train");
+            case(network, 32, "infer");
+        }),
+    }
+}
+
+fn case(network: &str, batch: usize, mode: &str) {
+    let network_spec: NetworkSpec =
+        serde_json::from_value(serde_json::json!({ "name": network })).expect("the name of a network");
     let mut trainer = Trainer::new(TrainerSpec {
-        network: NetworkSpec::default(),
+        network: network_spec,
         input: (1, 101, 96).into(),
         outputs: 200,
         optimiser: OptimiserSpec::default(),
@@ -20,17 +41,30 @@ fn train_step(c: &mut Criterion) {
     })
     .expect("the network fits the input");
     let mut rng = Rng::new(0, "bench");
-    let inputs: Vec<f32> = (0..BATCH * 101 * 96).map(|_| rng.normal() as f32).collect();
-    let targets: Vec<f32> = (0..BATCH * 200).map(|_| if rng.chance(0.015) { 1.0 } else { 0.0 }).collect();
-    let mut group = c.benchmark_group("vgg41_plain");
-    group
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(8))
-        .throughput(Throughput::Elements(BATCH as u64));
-    group.bench_function("train", |b| b.iter(|| trainer.step(&inputs, &targets, 1e-3)));
-    group.bench_function("infer", |b| b.iter(|| trainer.predict(&inputs)));
-    group.finish();
+    let inputs: Vec<f32> = (0..batch * 101 * 96).map(|_| rng.normal() as f32).collect();
+    let targets: Vec<f32> = (0..batch * 200).map(|_| if rng.chance(0.015) { 1.0 } else { 0.0 }).collect();
+    let mut step = || match mode {
+        "train" => drop(trainer.step(&inputs, &targets, 1e-3).expect("a step")),
+        _ => drop(trainer.predict(&inputs).expect("logits")),
+    };
+    step();
+    step();
+    let (begin, mut times) = (Instant::now(), Vec::new());
+    while times.len() < STEPS || begin.elapsed() < TIME {
+        let start = Instant::now();
+        step();
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    let rate = |time: f64| batch as f64 / time;
+    let (median, best) = (rate(times[times.len() / 2]), rate(times[0]));
+    println!("sndpipe\t{network}\t{mode}\t{batch}\t{median:.1}\t{best:.1}\t{}", peak_mib());
 }
 
-criterion_group!(benches, train_step);
-criterion_main!(benches);
+/// The most memory that this process has held, where the system tells.
+fn peak_mib() -> String {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|text| text.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kib.map_or_else(|| "?".to_owned(), |kib| (kib / 1024).to_string())
+}

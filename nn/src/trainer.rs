@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     Device, DeviceKind, NnError,
     checkpoint::{Archive, load_parameters, load_strict},
+    cpu,
     model::{logits, network_json},
     net::{InputShape, Network, NetworkSpec, Pass},
     ops::{LossSpec, try_loss, try_masked_loss},
@@ -181,6 +182,7 @@ impl Trainer {
     /// Fails where a parameter is out of range, the input is too small for the network, or the device cannot be used.
     pub fn new(spec: TrainerSpec) -> Result<Trainer, NnError> {
         spec.device.check()?;
+        cpu::heap::keep_large_buffers();
         spec.loss.check()?;
         if let Some(norm) = spec.clip_norm
             && !(norm > 0.0 && norm.is_finite())

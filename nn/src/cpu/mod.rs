@@ -11,6 +11,7 @@ pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
 pub(crate) mod gru;
+pub(crate) mod heap;
 pub(crate) mod linear;
 pub(crate) mod loss;
 pub(crate) mod low_pass;
