@@ -49,7 +49,8 @@ pub enum NetworkSpec {
         /// ESResNet's attention at five places.
         #[serde(default)]
         attention: bool,
-        /// Whether the channels are two images whose features are added, as ESResNet treats stereo.
+        /// Whether the channels are two images whose features are added, as ESResNet treats stereo; batch norm sees both
+        /// together.
         #[serde(default)]
         stereo: bool,
     },
