@@ -177,7 +177,7 @@ fn differences(case: &Case) -> Vec<String> {
     let two = &x[..2 * case.input.len()];
     let mut check = |what: &str, ours: &[f32], expected: &[f64], tolerance: f64| {
         let far = far(ours, expected);
-        if far > tolerance {
+        if far.is_nan() || far > tolerance {
             found.push(format!("{what} off by {far:.1e}: {ours:?} instead of {expected:?}"));
         }
     };

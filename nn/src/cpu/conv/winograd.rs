@@ -47,8 +47,11 @@ thread_local! {
     static SCRATCH: RefCell<[Vec<f32>; 3]> = const { RefCell::new([Vec::new(), Vec::new(), Vec::new()]) };
 }
 
-/// Whether this file can compute the convolution, and should: with few channels the transforms cost more than they save.
+/// Whether this file can compute the convolution, and should: with few channels the transforms cost more than they save, and
+/// tiles of a map that is hardly larger than one are mostly beyond it.
 pub(super) fn fits(g: &Geometry) -> bool {
+    let (rows, cols) = g.output();
+    let tiles = rows.div_ceil(OUT) * cols.div_ceil(OUT);
     g.kernel == (3, 3)
         && g.stride == (1, 1)
         && g.dilation == (1, 1)
@@ -56,6 +59,7 @@ pub(super) fn fits(g: &Geometry) -> bool {
         && g.inputs.is_multiple_of(LANES)
         && g.outputs.is_multiple_of(LANES)
         && g.inputs.min(g.outputs) >= 2 * LANES
+        && POINTS * tiles < 9 * rows * cols
 }
 
 /// An image (rows, columns, channels), read in tiles that may reach beyond it: there it is zero.
