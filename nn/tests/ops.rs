@@ -1,20 +1,17 @@
 //! Every operation against its definition in f64, values and gradients.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod check;
 
 use check::{backward, close, differences, random, tensor, two_readers, wide};
 use dfdx::{
     prelude::{HasShape, NoneTape, Trace},
     tensor::PutTape,
-    tensor_ops::Backward,
 };
 use sndpipe_nn::{
-    InputGrad, LossSpec, Rng, Stream,
+    InputGrad, Rng, Stream,
     ops::{
         BatchNormParameters, BatchNormSpec, Conv2dSpec, Normalisation, Padding, try_batch_norm, try_conv2d,
-        try_dropout, try_linear, try_log_softmax, try_loss, try_max_pool_2x2, try_mean_max, try_relu,
+        try_dropout, try_linear, try_log_softmax, try_max_pool_2x2, try_mean_max, try_relu,
     },
 };
 
@@ -237,73 +234,6 @@ fn dropout_keeps_the_mean_and_its_mask() {
     assert_eq!(backward(run(5), &vec![1.0; 20_000]).get(&tx).as_vec(), y);
 }
 
-/// The loss of some logits, and its gradient.
-fn loss(x: &[f32], t: &[f32], classes: usize, spec: LossSpec) -> (f32, Vec<f32>) {
-    let shape = (x.len() / classes, classes);
-    let tx = tensor(x, shape);
-    let value = try_loss(tx.leaky_trace(), &tensor(t, shape), spec).unwrap();
-    let number = value.as_vec()[0];
-    (number, value.backward().get(&tx).as_vec())
-}
-
-#[test]
-fn losses_have_the_values_worked_out_by_hand() {
-    // The probability of the right class is 0.05, 0.5, 0.9.
-    for (p, expected) in [(0.05f64, 2.995_732), (0.5, std::f64::consts::LN_2), (0.9, 0.105_361)] {
-        let x = (p / (1.0 - p)).ln() as f32;
-        let (cce, gradient) = loss(&[x, 0.0], &[1.0, 0.0], 2, LossSpec::Cce);
-        assert!((f64::from(cce) - expected).abs() < 1e-6, "{cce}");
-        close("gradient", &gradient, &[p - 1.0, 1.0 - p], 1e-6);
-        let (bce, gradient) = loss(&[x, x], &[1.0, 0.0], 2, LossSpec::Bce);
-        assert!((f64::from(bce) - (expected - (1.0 - p).ln()) / 2.0).abs() < 1e-6, "{bce}");
-        close("gradient", &gradient, &[(p - 1.0) / 2.0, p / 2.0], 1e-6);
-    }
-    // Soft targets: p = (0.7, 0.2, 0.1), t = (0.79, 0.14, 0.07).
-    let x = [0.7f32.ln(), 0.2f32.ln(), 0.1f32.ln()];
-    let (soft, _) = loss(&x, &[0.79, 0.14, 0.07], 3, LossSpec::Cce);
-    assert!((soft - 0.668_275).abs() < 1e-6, "{soft}");
-}
-
-#[test]
-fn losses_are_stable_far_from_zero() {
-    let (value, gradient) = loss(&[1e4, -1e4], &[0.0, 1.0], 2, LossSpec::Cce);
-    assert_eq!((value, gradient), (2e4, vec![1.0, -1.0]));
-    let (value, gradient) = loss(&[1e4, -1e4], &[0.0, 1.0], 2, LossSpec::Bce);
-    assert_eq!((value, gradient), (1e4, vec![0.5, -0.5]));
-    let (value, gradient) = loss(&[1e4, -1e4], &[1.0, 0.0], 2, LossSpec::Bce);
-    assert_eq!((value, gradient), (0.0, vec![0.0, 0.0]));
-    for spec in [LossSpec::Cce, LossSpec::Bce] {
-        assert!(loss(&[f32::NAN, 0.0], &[1.0, 0.0], 2, spec).0.is_nan());
-    }
-}
-
-#[test]
-fn gradients_of_losses_are_their_differences() {
-    let mut rng = Rng::new(5, "losses");
-    let x: Vec<f32> = random(&mut rng, 4 * 6).iter().map(|v| 3.0 * v).collect();
-    let t: Vec<f32> = (0..4 * 6).map(|_| rng.uniform_f32()).collect();
-    let cce = |x: &[f64]| -> Vec<f64> {
-        let rows = x.chunks(6).zip(t.chunks(6)).map(|(x, t)| {
-            let sum: f64 = x.iter().map(|v| v.exp()).sum();
-            x.iter().zip(t).map(|(v, &t)| f64::from(t) * (sum.ln() - v)).sum::<f64>()
-        });
-        vec![rows.sum::<f64>() / 4.0]
-    };
-    let bce = |x: &[f64]| -> Vec<f64> {
-        let all = x.iter().zip(&t).map(|(v, &t)| {
-            let (p, t) = (1.0 / (1.0 + (-v).exp()), f64::from(t));
-            -t * p.ln() - (1.0 - t) * (1.0 - p).ln()
-        });
-        vec![all.sum::<f64>() / 24.0]
-    };
-    let (value, gradient) = loss(&x, &t, 6, LossSpec::Cce);
-    close("cce", &[value], &cce(&wide(&x)), 1e-6);
-    close("its gradient", &gradient, &differences(&x, &[1.0], cce), 1e-6);
-    let (value, gradient) = loss(&x, &t, 6, LossSpec::Bce);
-    close("bce", &[value], &bce(&wide(&x)), 1e-6);
-    close("its gradient", &gradient, &differences(&x, &[1.0], bce), 1e-6);
-}
-
 #[test]
 fn wrong_shapes_are_errors() {
     let x = || tensor(&[0.0; 24], (1, 4, 3, 2)).put_tape(NoneTape);
@@ -322,8 +252,6 @@ fn wrong_shapes_are_errors() {
     let error = conv(large).unwrap_err().to_string();
     assert!(error.ends_with("expected shape [9, 1], found [8, 3]"), "{error}");
     assert!(try_max_pool_2x2(tensor(&[0.0; 4], (1, 1, 4, 1)), InputGrad::Set).is_err());
-    let (logits, targets) = (tensor(&[0.0; 4], (2, 2)), tensor(&[0.0; 4], (1, 4)));
-    assert!(try_loss(logits, &targets, LossSpec::Cce).is_err());
     let bias = tensor(&[0.0; 2], (2,));
     assert!(try_linear(tensor(&[0.0; 4], (2, 2)), &weight, &bias, InputGrad::Set).is_err());
 }

@@ -12,6 +12,9 @@ mod pointwise;
 #[cfg(target_arch = "x86_64")]
 mod winograd;
 
+use rayon::prelude::*;
+
+use super::elementwise::sum_partials;
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Level, level};
 use crate::window::{Padding, Slide};
@@ -166,6 +169,22 @@ pub(crate) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f3
         return pointwise::input_gradient(dy, weight, g);
     }
     im2col::input_gradient(dy, weight, g)
+}
+
+/// The sum over the batch of what `add` gives for some samples: it gets their part of the sum, their images and gradients.
+fn sum_of_shares(
+    x: &[f32],
+    dy: &[f32],
+    g: &Geometry,
+    add: impl Fn(&mut [f32], &[f32], &[f32]) + Sync,
+) -> Vec<f32> {
+    let mut partials = vec![0.0; g.samples.div_ceil(g.share()) * g.weight_len()];
+    partials
+        .par_chunks_mut(g.weight_len())
+        .zip(x.par_chunks(g.share() * g.input_len()))
+        .zip(dy.par_chunks(g.share() * g.output_len()))
+        .for_each(|((dw, x), dy)| add(dw, x, dy));
+    sum_partials(&partials, g.weight_len())
 }
 
 /// The gradient of the weight.

@@ -4,11 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Geometry;
-use crate::{
-    cpu::{elementwise::sum_partials, simd::multiversion},
-    window::Slide,
-};
+use super::{Geometry, sum_of_shares};
+use crate::{cpu::simd::multiversion, window::Slide};
 
 /// Channels whose sums are kept in registers.
 const BLOCK: usize = 64;
@@ -218,23 +215,17 @@ multiversion! {
 
 pub(super) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
     let (channels, rows, cols) = (g.inputs, g.rows(), g.cols());
-    let shares = g.samples.div_ceil(g.share());
-    let mut partials = vec![0.0; shares * g.weight_len()];
-    partials
-        .par_chunks_mut(g.weight_len())
-        .zip(x.par_chunks(g.share() * g.input_len()))
-        .zip(dy.par_chunks(g.share() * g.output_len()))
-        .for_each(|((dw, x), dy)| {
-            for (x, dy) in x.chunks_exact(g.input_len()).zip(dy.chunks_exact(g.output_len())) {
-                let x: Vec<&[f32]> = x.chunks_exact(g.width * channels).collect();
-                for (output, dy) in dy.chunks_exact(cols.output() * channels).enumerate() {
-                    for tap in rows.taps(output) {
-                        let pair = Pair { x: x[rows.source(output, tap)], dy, cols, channels };
-                        let length = g.kernel.1 * channels;
-                        correlate_row(&pair, &mut dw[tap * length..(tap + 1) * length]);
-                    }
+    let sum = sum_of_shares(x, dy, g, |dw, x, dy| {
+        for (x, dy) in x.chunks_exact(g.input_len()).zip(dy.chunks_exact(g.output_len())) {
+            let x: Vec<&[f32]> = x.chunks_exact(g.width * channels).collect();
+            for (output, dy) in dy.chunks_exact(cols.output() * channels).enumerate() {
+                for tap in rows.taps(output) {
+                    let pair = Pair { x: x[rows.source(output, tap)], dy, cols, channels };
+                    let length = g.kernel.1 * channels;
+                    correlate_row(&pair, &mut dw[tap * length..(tap + 1) * length]);
                 }
             }
-        });
-    transpose(&sum_partials(&partials, g.weight_len()), g.kernel.0 * g.kernel.1, channels)
+        }
+    });
+    transpose(&sum, g.kernel.0 * g.kernel.1, channels)
 }

@@ -4,11 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Geometry;
-use crate::cpu::{
-    elementwise::sum_partials,
-    gemm::{Layout, matmul},
-};
+use super::{Geometry, sum_of_shares};
+use crate::cpu::gemm::{Layout, matmul};
 
 /// Numbers of an im2col tile: 256 KiB of f32.
 const TILE: usize = 1 << 16;
@@ -161,27 +158,21 @@ pub(super) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f3
 }
 
 pub(super) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
-    let shares = g.samples.div_ceil(g.share());
-    let mut partials = vec![0.0; shares * g.weight_len()];
-    partials
-        .par_chunks_mut(g.weight_len())
-        .zip(x.par_chunks(g.share() * g.input_len()))
-        .zip(dy.par_chunks(g.share() * g.output_len()))
-        .for_each(|((dw, x), dy)| {
-            let mut tile = vec![0.0; tile_pixels(g) * tile_row(g)];
-            let samples = x.chunks_exact(g.input_len()).zip(dy.chunks_exact(g.output_len()));
-            for (x, dy) in samples {
-                for (group, pixels) in tiles_of_groups(g) {
-                    gather(x, g, group, pixels.clone(), &mut tile);
-                    let ((at, out), (range, layout)) = (part(g, group, &pixels), group_weight(g, group));
-                    matmul(
-                        (&tile, Layout::row_major(pixels.len(), tile_row(g)).t()),
-                        (&dy[at..], out),
-                        (&mut dw[range], layout),
-                        true,
-                    );
-                }
+    let sum = sum_of_shares(x, dy, g, |dw, x, dy| {
+        let mut tile = vec![0.0; tile_pixels(g) * tile_row(g)];
+        let samples = x.chunks_exact(g.input_len()).zip(dy.chunks_exact(g.output_len()));
+        for (x, dy) in samples {
+            for (group, pixels) in tiles_of_groups(g) {
+                gather(x, g, group, pixels.clone(), &mut tile);
+                let ((at, out), (range, layout)) = (part(g, group, &pixels), group_weight(g, group));
+                matmul(
+                    (&tile, Layout::row_major(pixels.len(), tile_row(g)).t()),
+                    (&dy[at..], out),
+                    (&mut dw[range], layout),
+                    true,
+                );
             }
-        });
-    unpack(&sum_partials(&partials, g.weight_len()), g)
+        }
+    });
+    unpack(&sum, g)
 }

@@ -4,12 +4,9 @@
 
 use rayon::prelude::*;
 
-use super::Geometry;
+use super::{Geometry, sum_of_shares};
 use crate::{
-    cpu::{
-        elementwise::sum_partials,
-        gemm::{Layout, matmul},
-    },
+    cpu::gemm::{Layout, matmul},
     window::Padding,
 };
 
@@ -79,20 +76,13 @@ fn products(a: &[f32], b: (&[f32], Layout), length: usize) -> Vec<f32> {
 }
 
 pub(super) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
-    let shares = g.samples.div_ceil(g.share());
-    let mut partials = vec![0.0; shares * g.weight_len()];
-    partials
-        .par_chunks_mut(g.weight_len())
-        .zip(x.par_chunks(g.share() * g.input_len()))
-        .zip(dy.par_chunks(g.share() * g.output_len()))
-        .for_each(|((dw, x), dy)| {
-            let pixels = x.len() / g.inputs;
-            matmul(
-                (dy, Layout::row_major(pixels, g.outputs).t()),
-                (x, Layout::row_major(pixels, g.inputs)),
-                (dw, Layout::row_major(g.outputs, g.inputs)),
-                false,
-            );
-        });
-    sum_partials(&partials, g.weight_len())
+    sum_of_shares(x, dy, g, |dw, x, dy| {
+        let pixels = x.len() / g.inputs;
+        matmul(
+            (dy, Layout::row_major(pixels, g.outputs).t()),
+            (x, Layout::row_major(pixels, g.inputs)),
+            (dw, Layout::row_major(g.outputs, g.inputs)),
+            false,
+        );
+    })
 }
