@@ -1,13 +1,13 @@
 //! Two-dimensional convolution over NHWC images with PyTorch's weight order (output, input, row, column).
 //!
-//! On AVX-512, dense 3x3 convolutions with stride 1 and enough channels take `winograd`, others with stride 1 take `direct`.
-//! Depth-wise ones and what is left of the 1x1 kernels have their own paths; any other size goes through im2col tiles and
-//! the `gemm` crate.
+//! On AVX-512, dense 3x3 convolutions with stride 1 and enough channels take `winograd`; on AVX2 and AVX-512 others whose
+//! channels are multiples of 16 take `panel`. Depth-wise ones and what is left of the 1x1 kernels have their own paths; what
+//! remains goes through im2col tiles and the `gemm` crate.
 
 mod depthwise;
-#[cfg(target_arch = "x86_64")]
-mod direct;
 mod im2col;
+#[cfg(target_arch = "x86_64")]
+mod panel;
 mod pointwise;
 #[cfg(target_arch = "x86_64")]
 mod winograd;
@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::elementwise::sum_partials;
 #[cfg(target_arch = "x86_64")]
-use super::simd::{Level, level};
+use super::simd::level;
 use crate::window::{Padding, Slide};
 
 /// Sizes of a convolution; all of them at least 1, the padded image at least as large as the kernel, inputs and outputs
@@ -111,12 +111,6 @@ impl Geometry {
 }
 
 #[cfg(target_arch = "x86_64")]
-/// Whether the direct kernels may be used: they exist for AVX-512 only.
-fn direct_allowed() -> bool {
-    level() == Level::Avx512
-}
-
-#[cfg(target_arch = "x86_64")]
 /// Cuts `0..length` into pieces of nearly equal size, at most `most` each.
 fn pieces(length: usize, most: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let count = length.div_ceil(most);
@@ -128,16 +122,14 @@ pub(crate) fn forward(x: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
     if depthwise::fits(g) {
         return depthwise::forward(x, weight, g);
     }
-    if let Some(thinned) = pointwise::thinned(g) {
-        return forward(&pointwise::pick(x, g), weight, &thinned);
-    }
     #[cfg(target_arch = "x86_64")]
-    if direct_allowed() {
-        if winograd::fits(g) {
+    {
+        let level = level();
+        if winograd::fits(g, level) {
             return winograd::forward(x, weight, g, false);
         }
-        if direct::fits(g) {
-            return direct::forward(x, weight, g, false);
+        if panel::fits(g, level) {
+            return panel::forward(x, weight, g, level);
         }
     }
     if pointwise::fits(g) {
@@ -151,18 +143,16 @@ pub(crate) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f3
     if depthwise::fits(g) {
         return depthwise::input_gradient(dy, weight, g);
     }
-    if let Some(thinned) = pointwise::thinned(g) {
-        return pointwise::put_back(&input_gradient(dy, weight, &thinned), g);
-    }
     #[cfg(target_arch = "x86_64")]
-    if let Some(t) = g.transposed()
-        && direct_allowed()
     {
-        if winograd::fits(&t) {
+        let level = level();
+        if let Some(t) = g.transposed()
+            && winograd::fits(&t, level)
+        {
             return winograd::forward(dy, weight, &t, true);
         }
-        if direct::fits(&t) {
-            return direct::forward(dy, weight, &t, true);
+        if panel::fits_input_gradient(g, level) {
+            return panel::input_gradient(dy, weight, g, level);
         }
     }
     if pointwise::fits(g) {
@@ -184,7 +174,7 @@ fn sum_of_shares(
         .zip(x.par_chunks(g.share() * g.input_len()))
         .zip(dy.par_chunks(g.share() * g.output_len()))
         .for_each(|((dw, x), dy)| add(dw, x, dy));
-    sum_partials(&partials, g.weight_len())
+    sum_partials(partials, g.weight_len())
 }
 
 /// The gradient of the weight.
@@ -192,16 +182,14 @@ pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
     if depthwise::fits(g) {
         return depthwise::weight_gradient(x, dy, g);
     }
-    if let Some(thinned) = pointwise::thinned(g) {
-        return weight_gradient(&pointwise::pick(x, g), dy, &thinned);
-    }
     #[cfg(target_arch = "x86_64")]
-    if direct_allowed() {
-        if winograd::fits(g) {
+    {
+        let level = level();
+        if winograd::fits(g, level) {
             return winograd::weight_gradient(x, dy, g);
         }
-        if direct::fits(g) {
-            return direct::weight_gradient(x, dy, g);
+        if panel::fits(g, level) {
+            return panel::weight_gradient(x, dy, g, level);
         }
     }
     if pointwise::fits(g) {

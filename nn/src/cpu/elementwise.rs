@@ -121,7 +121,10 @@ pub(crate) fn sum_rows(x: &[f32], length: usize) -> Vec<f32> {
 }
 
 /// Adds equally long partial results, the first to the last, in parallel over positions.
-pub(crate) fn sum_partials(partials: &[f32], length: usize) -> Vec<f32> {
+pub(crate) fn sum_partials(partials: Vec<f32>, length: usize) -> Vec<f32> {
+    if partials.len() == length {
+        return partials;
+    }
     let mut sum = vec![0.0; length];
     if length == 0 {
         return sum;

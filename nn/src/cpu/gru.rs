@@ -201,7 +201,7 @@ pub(crate) fn backward(
         .collect();
     let (partials, inputs): (Vec<_>, Vec<_>) = pieces.into_iter().unzip();
     let lengths = s.lengths();
-    let total = sum_partials(&partials.concat(), lengths.iter().sum());
+    let total = sum_partials(partials.concat(), lengths.iter().sum());
     let mut start = 0;
     let weights = lengths.map(|length| {
         start += length;

@@ -1,6 +1,4 @@
-//! Convolution by a 1x1 kernel: products of the image's pixels with the weight, without copies.
-//!
-//! With a larger stride the pixels that are seen are picked out first, and the rest is a convolution with stride 1.
+//! Convolution by a 1x1 kernel with stride 1: products of the image's pixels with the weight, without copies.
 
 use rayon::prelude::*;
 
@@ -16,44 +14,6 @@ const PIXELS: usize = 512;
 /// Whether this file can compute the convolution.
 pub(super) fn fits(g: &Geometry) -> bool {
     g.kernel == (1, 1) && g.stride == (1, 1) && g.groups == 1 && g.padding == Padding::NONE
-}
-
-/// The convolution with stride 1 over the pixels that `g`, a 1x1 kernel with a larger stride, sees.
-pub(super) fn thinned(g: &Geometry) -> Option<Geometry> {
-    let (height, width) = g.output();
-    let pointwise = Geometry { height, width, stride: (1, 1), dilation: (1, 1), ..*g };
-    (g.stride != (1, 1) && fits(&pointwise)).then_some(pointwise)
-}
-
-/// The pixels that a 1x1 kernel with the strides of `g` sees.
-pub(super) fn pick(x: &[f32], g: &Geometry) -> Vec<f32> {
-    let (rows, cols) = g.output();
-    let (line, picked) = (g.width * g.inputs, cols * g.inputs);
-    let mut y = vec![0.0; g.samples * rows * picked];
-    y.par_chunks_mut(picked).enumerate().for_each(|(i, y)| {
-        let row = i / rows * g.height + i % rows * g.stride.0;
-        let pixels = x[row * line..(row + 1) * line].chunks(g.stride.1 * g.inputs);
-        for (y, x) in y.chunks_exact_mut(g.inputs).zip(pixels) {
-            y.copy_from_slice(&x[..g.inputs]);
-        }
-    });
-    y
-}
-
-/// The inverse of [`pick`], with zeros where nothing was picked.
-pub(super) fn put_back(picked: &[f32], g: &Geometry) -> Vec<f32> {
-    let (rows, cols) = g.output();
-    let (line, length) = (g.width * g.inputs, cols * g.inputs);
-    let mut x = vec![0.0; g.samples * g.input_len()];
-    x.par_chunks_mut(g.input_len()).zip(picked.par_chunks(rows * length)).for_each(|(x, picked)| {
-        for (r, picked) in picked.chunks_exact(length).enumerate() {
-            let pixels = x[r * g.stride.0 * line..][..line].chunks_mut(g.stride.1 * g.inputs);
-            for (x, picked) in pixels.zip(picked.chunks_exact(g.inputs)) {
-                x[..g.inputs].copy_from_slice(picked);
-            }
-        }
-    });
-    x
 }
 
 pub(super) fn forward(x: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {

@@ -1,4 +1,6 @@
 use super::*;
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::simd::Level;
 use crate::rng::Rng;
 
 fn random(rng: &mut Rng, n: usize) -> Vec<f32> {
@@ -67,10 +69,31 @@ fn check(g: &Geometry, rng: &mut Rng) {
     close("tiled forward", g, &im2col::forward(&x, &w, g), &y);
     close("tiled input gradient", g, &im2col::input_gradient(&dy, &w, g), &dx);
     close("tiled weight gradient", g, &im2col::weight_gradient(&x, &dy, g), &dw);
+    #[cfg(target_arch = "x86_64")]
+    check_panel(g, (&x, &w, &dy), (&y, &dx, &dw));
     if pointwise::fits(g) {
         close("1x1 forward", g, &pointwise::forward(&x, &w, g), &y);
         close("1x1 input gradient", g, &pointwise::input_gradient(&dy, &w, g), &dx);
         close("1x1 weight gradient", g, &pointwise::weight_gradient(&x, &dy, g), &dw);
+    }
+}
+
+/// The panel's kernels of every instruction set that this machine has.
+#[cfg(target_arch = "x86_64")]
+fn check_panel(g: &Geometry, (x, w, dy): (&[f32], &[f32], &[f32]), (y, dx, dw): (&[f64], &[f64], &[f64])) {
+    let levels = match level() {
+        Level::Avx512 => &[Level::Avx512, Level::Avx2][..],
+        Level::Avx2 => &[Level::Avx2],
+        Level::Baseline => &[],
+    };
+    for &level in levels {
+        if panel::fits(g, level) {
+            close("panel forward", g, &panel::forward(x, w, g, level), y);
+            close("panel weight gradient", g, &panel::weight_gradient(x, dy, g, level), dw);
+        }
+        if panel::fits_input_gradient(g, level) {
+            close("panel input gradient", g, &panel::input_gradient(dy, w, g, level), dx);
+        }
     }
 }
 
@@ -150,7 +173,6 @@ fn pointwise_agrees_with_the_definition() {
         assert!(pointwise::fits(&g));
         check(&g, &mut rng);
         g.stride = (2, 3);
-        assert!(pointwise::thinned(&g).is_some());
         check(&g, &mut rng);
     }
 }
@@ -204,4 +226,68 @@ fn tiles_at_every_edge_agree_with_the_definition() {
             check(&g, &mut rng);
         }
     }
+}
+
+#[test]
+#[ignore]
+fn layers() {
+    let mut cases: Vec<(&str, usize, (usize, usize), usize, usize, usize, usize)> = vec![
+        // name, count, (h, w), in, out, kernel, stride
+        ("stem", 1, (101, 96), 1, 64, 7, 2),
+        ("v1", 1, (101, 96), 1, 32, 3, 1),
+        ("v1b", 1, (101, 96), 1, 64, 3, 1),
+        ("v2", 1, (101, 96), 32, 32, 3, 1),
+        ("v3", 1, (50, 48), 64, 64, 3, 1),
+        ("c5", 1, (101, 19), 128, 128, 5, 1),
+        ("l1", 4, (26, 24), 64, 64, 3, 1),
+        ("l2a", 1, (26, 24), 64, 128, 3, 2),
+        ("l2d", 1, (26, 24), 64, 128, 1, 2),
+        ("l2", 3, (13, 12), 128, 128, 3, 1),
+        ("l3a", 1, (13, 12), 128, 256, 3, 2),
+        ("l3d", 1, (13, 12), 128, 256, 1, 2),
+        ("l3", 3, (7, 6), 256, 256, 3, 1),
+        ("l4a", 1, (7, 6), 256, 512, 3, 2),
+        ("l4d", 1, (7, 6), 256, 512, 1, 2),
+        ("l4", 3, (4, 3), 512, 512, 3, 1),
+    ];
+    if std::env::var("ONLY").is_ok() {
+        let o = std::env::var("ONLY").unwrap();
+        cases.retain(|c| c.0 == o);
+    }
+    let samples: usize = std::env::var("B").map_or(32, |b| b.parse().unwrap());
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(std::env::var("T").map_or(2, |t| t.parse().unwrap()))
+        .build()
+        .unwrap();
+    pool.install(|| {
+    crate::cpu::heap::keep_large_buffers();
+    let mut all = 0.0;
+    for (name, count, (height, width), inputs, outputs, k, s) in cases {
+        let g = Geometry { samples, height, width, inputs, outputs, kernel: (k, k), stride: (s, s), dilation: (1, 1), padding: crate::window::Padding::symmetric(k / 2, k / 2), groups: 1 };
+        let mut rng = crate::Rng::new(0, "x");
+        let mut random = |n: usize| (0..n).map(|_| rng.normal() as f32).collect::<Vec<f32>>();
+        let (x, w, dy) = (random(samples * g.input_len()), random(g.weight_len()), random(samples * g.output_len()));
+        let flops = 2.0 * (samples * g.output_len() * inputs * k * k) as f64;
+        let time = |f: &dyn Fn() -> Vec<f32>| { f(); let mut ts = vec![]; let b = std::time::Instant::now(); while b.elapsed().as_secs_f64() < 0.3 || ts.len() < 3 { let t = cpu_time(); std::hint::black_box(f()); ts.push(cpu_time() - t); } ts.sort_by(f64::total_cmp); ts[0] };
+        if std::env::var("PANEL").is_ok() {
+            let l = level();
+            let f = time(&|| panel::forward(&x, &w, &g, l));
+            let i = if g.inputs > 1 { time(&|| panel::input_gradient(&dy, &w, &g, l)) } else { 1.0 };
+            let d = time(&|| panel::weight_gradient(&x, &dy, &g, l));
+            println!("panel   fwd {:7.2} ms {:4.0} GF/s  in {:7.2} ms {:4.0} GF/s  w {:7.2} ms {:4.0} GF/s", f * 1e3, flops / f / 1e9, i * 1e3, flops / i / 1e9, d * 1e3, flops / d / 1e9);
+        }
+        let f = time(&|| forward(&x, &w, &g));
+        let i = time(&|| input_gradient(&dy, &w, &g));
+        let d = time(&|| weight_gradient(&x, &dy, &g));
+        all += count as f64 * (f + d + if name == "stem" { 0.0 } else { i });
+        println!("{name:5} {count} fwd {:7.2} ms {:4.0} GF/s  in {:7.2} ms {:4.0} GF/s  w {:7.2} ms {:4.0} GF/s", f * 1e3, flops / f / 1e9, i * 1e3, flops / i / 1e9, d * 1e3, flops / d / 1e9);
+    }
+    println!("sum {:.1} ms", all * 1e3);
+    });
+}
+
+fn cpu_time() -> f64 {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) };
+    t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
 }

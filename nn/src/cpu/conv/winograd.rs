@@ -22,6 +22,7 @@ use std::{
 use rayon::prelude::*;
 
 use super::{Geometry, pieces};
+use crate::cpu::simd::Level;
 
 /// Numbers of a vector.
 const LANES: usize = 16;
@@ -49,17 +50,18 @@ thread_local! {
 
 /// Whether this file can compute the convolution, and should: with few channels the transforms cost more than they save, and
 /// tiles of a map that is hardly larger than one are mostly beyond it.
-pub(super) fn fits(g: &Geometry) -> bool {
+pub(super) fn fits(g: &Geometry, level: Level) -> bool {
     let (rows, cols) = g.output();
     let tiles = rows.div_ceil(OUT) * cols.div_ceil(OUT);
-    g.kernel == (3, 3)
+    level == Level::Avx512
+        && g.kernel == (3, 3)
         && g.stride == (1, 1)
         && g.dilation == (1, 1)
         && g.groups == 1
         && g.inputs.is_multiple_of(LANES)
         && g.outputs.is_multiple_of(LANES)
         && g.inputs.min(g.outputs) >= 2 * LANES
-        && POINTS * tiles < 9 * rows * cols
+        && 3 * POINTS * tiles < 9 * rows * cols
 }
 
 /// An image (rows, columns, channels), read in tiles that may reach beyond it: there it is zero.
