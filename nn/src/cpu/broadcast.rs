@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{elementwise::add_assign, simd::multiversion};
+use super::{elementwise::add_assign, simd::multiversion, zeros::zeros};
 
 /// Numbers that are added apart from each other in a sum over channels.
 const LANES: usize = 16;
@@ -75,7 +75,7 @@ impl Broadcast {
     pub(crate) fn multiply(&self, x: &[f32], map: &[f32]) -> Vec<f32> {
         let (rows, row) = (self.image[0], self.image[1] * self.image[2]);
         let per_sample: usize = self.map.iter().product();
-        let mut y = vec![0.0; x.len()];
+        let mut y = zeros(x.len());
         y.par_chunks_mut(row).zip(x.par_chunks(row)).enumerate().for_each(|(i, (y, x))| {
             let map = &map[i / rows * per_sample..(i / rows + 1) * per_sample];
             multiply_row(x, &map[self.map_row(i % rows)], self, y);

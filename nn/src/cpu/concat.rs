@@ -2,13 +2,15 @@
 
 use rayon::prelude::*;
 
+use super::zeros::zeros;
+
 /// Pixels that a thread works on at a time.
 const PIXELS: usize = 512;
 
 /// The channels of the parts, given with their numbers of channels, behind each other; `length` numbers in all.
 pub(crate) fn concat(parts: &[(&[f32], usize)], length: usize) -> Vec<f32> {
     let channels: usize = parts.iter().map(|(_, k)| k).sum();
-    let mut y = vec![0.0; length];
+    let mut y = zeros(length);
     y.par_chunks_mut(PIXELS * channels).enumerate().for_each(|(piece, y)| {
         let mut start = 0;
         for &(x, k) in parts.iter().filter(|(_, k)| *k > 0) {
@@ -24,7 +26,7 @@ pub(crate) fn concat(parts: &[(&[f32], usize)], length: usize) -> Vec<f32> {
 
 /// The channels `start..start + length` of pixels with `channels`.
 pub(crate) fn slice(x: &[f32], channels: usize, start: usize, length: usize) -> Vec<f32> {
-    let mut y = vec![0.0; x.len() / channels * length];
+    let mut y = zeros(x.len() / channels * length);
     if length == 0 {
         return y;
     }

@@ -14,9 +14,9 @@ mod winograd;
 
 use rayon::prelude::*;
 
-use super::elementwise::sum_partials;
 #[cfg(target_arch = "x86_64")]
 use super::simd::level;
+use super::{elementwise::sum_partials, zeros::zeros};
 use crate::window::{Padding, Slide};
 
 /// Sizes of a convolution; all of them at least 1, the padded image at least as large as the kernel, inputs and outputs
@@ -168,7 +168,7 @@ fn sum_of_shares(
     g: &Geometry,
     add: impl Fn(&mut [f32], &[f32], &[f32]) + Sync,
 ) -> Vec<f32> {
-    let mut partials = vec![0.0; g.samples.div_ceil(g.share()) * g.weight_len()];
+    let mut partials = zeros(g.samples.div_ceil(g.share()) * g.weight_len());
     partials
         .par_chunks_mut(g.weight_len())
         .zip(x.par_chunks(g.share() * g.input_len()))

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::multiversion;
+use super::{simd::multiversion, zeros::zeros};
 
 /// Numbers a thread works on at a time.
 pub(crate) const CHUNK: usize = 1 << 14;
@@ -27,7 +27,7 @@ multiversion! {
 
 /// `y = max(x, 0)`.
 pub(crate) fn relu(x: &[f32]) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
+    let mut y = zeros(x.len());
     y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| relu_chunk(x, y));
     y
 }
@@ -66,7 +66,7 @@ multiversion! {
 
 /// `y = max(a + b, floor)`; NaN stays NaN.
 pub(crate) fn add(a: &[f32], b: &[f32], floor: f32) -> Vec<f32> {
-    let mut y = vec![0.0; a.len()];
+    let mut y = zeros(a.len());
     y.par_chunks_mut(CHUNK)
         .zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK)))
         .for_each(|(y, (a, b))| sum_chunk(a, b, floor, y));
@@ -85,7 +85,7 @@ multiversion! {
 
 /// Adds `row` to each row of `x`.
 pub(crate) fn add_rows(x: &[f32], row: &[f32]) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
+    let mut y = zeros(x.len());
     let length = ROWS * row.len();
     y.par_chunks_mut(length).zip(x.par_chunks(length)).for_each(|(y, x)| add_row_chunk(x, row, y));
     y
@@ -125,7 +125,7 @@ pub(crate) fn sum_partials(partials: Vec<f32>, length: usize) -> Vec<f32> {
     if partials.len() == length {
         return partials;
     }
-    let mut sum = vec![0.0; length];
+    let mut sum = zeros(length);
     if length == 0 {
         return sum;
     }

@@ -10,6 +10,7 @@ use super::{
     gemm::{Layout, matmul},
     linear::bias_gradient,
     simd::multiversion,
+    zeros::zeros,
 };
 
 /// Samples that a thread takes through all steps.
@@ -265,7 +266,7 @@ fn weight_gradients(x: &[f32], s: &Sizes, flow: &Flow) -> Vec<f32> {
 fn input_gradient(w: &Weights<'_>, s: &Sizes, flow: &Flow) -> Vec<f32> {
     let width = 3 * s.hidden;
     let rows = flow.input.len() / width;
-    let mut dx = vec![0.0; rows * s.inputs];
+    let mut dx = zeros(rows * s.inputs);
     matmul(
         (&flow.input, Layout::row_major(rows, width)),
         (w.input, Layout::row_major(width, s.inputs)),

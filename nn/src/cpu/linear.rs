@@ -2,7 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::gemm::{Layout, matmul};
+use super::{
+    gemm::{Layout, matmul},
+    zeros::zeros,
+};
 
 /// Outputs (or inputs, backwards) that a thread computes at a time.
 const COLUMNS: usize = 128;
@@ -25,7 +28,7 @@ fn by_columns(a: (&[f32], Layout), b: (&[f32], Layout), rows: usize, cols: usize
             out
         })
         .collect();
-    let mut c = vec![0.0; rows * cols];
+    let mut c = zeros(rows * cols);
     for (piece, out) in pieces.iter().enumerate() {
         let start = piece * COLUMNS;
         let width = COLUMNS.min(cols - start);
@@ -65,7 +68,7 @@ pub(crate) fn input_gradient(g: &[f32], weight: &[f32], inputs: usize, outputs: 
 pub(crate) fn weight_gradient(g: &[f32], x: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
     let n = x.len() / inputs;
     const ROWS: usize = 32;
-    let mut dw = vec![0.0; outputs * inputs];
+    let mut dw = zeros(outputs * inputs);
     dw.par_chunks_mut(ROWS * inputs).enumerate().for_each(|(piece, dw)| {
         let rows = dw.len() / inputs;
         let g_part = Layout { rows, cols: n, row_stride: 1, col_stride: outputs };

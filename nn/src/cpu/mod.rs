@@ -23,6 +23,7 @@ pub(crate) mod rows;
 pub(crate) mod simd;
 mod tensor;
 pub(crate) mod window_pool;
+pub(crate) mod zeros;
 
 pub use simd::simd_level;
 pub(crate) use tensor::{buffer, data, data_mut, tensor};

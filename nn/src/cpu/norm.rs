@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::multiversion;
+use super::{simd::multiversion, zeros::zeros};
 
 /// Positions (pixels) that a thread works on at a time.
 const ROWS: usize = 512;
@@ -85,7 +85,7 @@ pub(crate) fn floor_of(relu: bool) -> f32 {
 
 /// `y = max(x * scale + offset, floor)` per channel.
 pub(crate) fn affine(x: &[f32], scale: &[f32], offset: &[f32], relu: bool) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
+    let mut y = zeros(x.len());
     let rows = ROWS * scale.len();
     y.par_chunks_mut(rows)
         .zip(x.par_chunks(rows))
@@ -214,7 +214,7 @@ pub(crate) fn instance(
     epsilon: f64,
 ) -> (Vec<f32>, Vec<Normaliser>) {
     let channels = gamma.len();
-    let mut y = vec![0.0; x.len()];
+    let mut y = zeros(x.len());
     let size = positions * channels;
     let normalisers = y
         .par_chunks_mut(size)

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{pool::Image, simd::multiversion};
+use super::{pool::Image, simd::multiversion, zeros::zeros};
 use crate::ops::PolyphaseNorm;
 
 /// The positions that a grid keeps of an axis: the even or the odd ones, of which the last may be a reflection.
@@ -96,7 +96,7 @@ pub(crate) fn backward(dy: &[f32], chosen: &[usize], image: Image) -> Vec<f32> {
     let Image { height, width, channels } = image;
     let (length, line) = (height * width * channels, width * channels);
     let outputs = height.div_ceil(2) * width.div_ceil(2) * channels;
-    let mut dx = vec![0.0; chosen.len() * length];
+    let mut dx = zeros(chosen.len() * length);
     dx.par_chunks_mut(length).zip(chosen).zip(dy.par_chunks(outputs)).for_each(|((dx, &chosen), dy)| {
         let (rows, cols) = grid(image, chosen);
         for (r, dy) in rows.iter().zip(dy.chunks_exact(cols.len() * channels)) {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::multiversion;
+use super::{simd::multiversion, zeros::zeros};
 
 multiversion! {
     /// Maxima of 2x2 windows of two image rows, and which of the four it was (the first one wins).
@@ -55,7 +55,7 @@ pub(crate) fn max2x2(x: &[f32], image: Image) -> (Vec<f32>, Vec<u8>) {
     let (rows, cols) = (height / 2, width / 2);
     let samples = x.len() / (height * width * channels);
     let row = cols * channels;
-    let mut y = vec![0.0; samples * rows * row];
+    let mut y = zeros(samples * rows * row);
     let mut which = vec![0u8; y.len()];
     y.par_chunks_mut(row).zip(which.par_chunks_mut(row)).enumerate().for_each(|(i, (y, which))| {
         let (sample, r) = (i / rows, i % rows);
@@ -72,7 +72,7 @@ pub(crate) fn max2x2_backward(gradient: &[f32], which: &[u8], image: Image) -> V
     let (rows, cols) = (height / 2, width / 2);
     let samples = gradient.len() / (rows * cols * channels);
     let row = cols * channels;
-    let mut dx = vec![0.0; samples * height * width * channels];
+    let mut dx = zeros(samples * height * width * channels);
     dx.par_chunks_mut(height * width * channels).enumerate().for_each(|(sample, dx)| {
         for (r, pair) in dx.chunks_exact_mut(2 * width * channels).enumerate() {
             let at = (sample * rows + r) * row;
@@ -118,7 +118,7 @@ pub(crate) fn mean_max(x: &[f32], image: Image) -> (Vec<f32>, Vec<u32>) {
 pub(crate) fn mean_max_backward(gradient: &[f32], which: &[u32], image: Image) -> Vec<f32> {
     let Image { height, width, channels } = image;
     let samples = gradient.len() / channels;
-    let mut dx = vec![0.0; samples * height * width * channels];
+    let mut dx = zeros(samples * height * width * channels);
     dx.par_chunks_mut(height * width * channels)
         .zip(gradient.par_chunks(channels))
         .zip(which.par_chunks(channels))

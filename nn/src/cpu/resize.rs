@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::multiversion;
+use super::{simd::multiversion, zeros::zeros};
 
 /// Between which two positions one position of the result lies, and the shares of both.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +71,7 @@ impl Bilinear {
         let line = self.image.1 * self.channels;
         let out = self.cols.len() * self.channels;
         let samples = x.len() / (self.image.0 * line);
-        let mut y = vec![0.0; samples * self.rows.len() * out];
+        let mut y = zeros(samples * self.rows.len() * out);
         y.par_chunks_mut(out).enumerate().for_each(|(i, y)| {
             let x = &x[i / self.rows.len() * self.image.0 * line..];
             let row = &self.rows[i % self.rows.len()];
@@ -86,7 +86,7 @@ impl Bilinear {
         let line = self.image.1 * self.channels;
         let out = self.cols.len() * self.channels;
         let samples = dy.len() / (self.rows.len() * out);
-        let mut dx = vec![0.0; samples * self.image.0 * line];
+        let mut dx = zeros(samples * self.image.0 * line);
         let pieces = dx.par_chunks_mut(self.image.0 * line).zip(dy.par_chunks(self.rows.len() * out));
         pieces.for_each(|(dx, dy)| {
             for (row, dy) in self.rows.iter().zip(dy.chunks_exact(out)) {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::multiversion;
+use super::{simd::multiversion, zeros::zeros};
 
 /// Numbers that a thread works on at a time, in whole rows.
 const CHUNK: usize = 1 << 14;
@@ -75,7 +75,7 @@ multiversion! {
 
 /// Each row over its length, or over `least` where that is more.
 pub(crate) fn l2_normalise(x: &[f32], width: usize, least: f64) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
+    let mut y = zeros(x.len());
     let size = rows(width);
     y.par_chunks_mut(size).zip(x.par_chunks(size)).for_each(|(y, x)| l2_chunk(x, width, least, y));
     y
@@ -137,7 +137,7 @@ multiversion! {
 
 /// Each row minus its mean, over its standard deviation, times `weight` plus `bias`.
 pub(crate) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f64) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
+    let mut y = zeros(x.len());
     let size = rows(weight.len());
     y.par_chunks_mut(size)
         .zip(x.par_chunks(size))

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{pool::Image, simd::multiversion};
+use super::{pool::Image, simd::multiversion, zeros::zeros};
 use crate::window::{PoolWindow, PoolWindows};
 
 /// Some rows of one sample that one row of the output sees.
@@ -106,7 +106,7 @@ impl PoolWindows {
     fn forward(&self, x: &[f32], image: Image, row: impl Fn(&Lines<'_>, &mut [f32]) + Sync) -> Vec<f32> {
         let length = image.height * image.width * image.channels;
         let (rows, line) = (self.rows.len(), self.columns.len() * image.channels);
-        let mut y = vec![0.0; x.len() / length * rows * line];
+        let mut y = zeros(x.len() / length * rows * line);
         y.par_chunks_mut(line).enumerate().for_each(|(i, y)| {
             let x = &x[i / rows * length..(i / rows + 1) * length];
             row(&Lines { x, rows: &self.rows[i % rows], cols: &self.columns, image }, y);
@@ -129,7 +129,7 @@ impl PoolWindows {
         let length = image.height * image.width * image.channels;
         let line = self.columns.len() * image.channels;
         let outputs = self.rows.len() * line;
-        let mut dx = vec![0.0; x.len()];
+        let mut dx = zeros(x.len());
         dx.par_chunks_mut(length)
             .zip(x.par_chunks(length))
             .zip(y.par_chunks(outputs).zip(dy.par_chunks(outputs)))
@@ -148,7 +148,7 @@ impl PoolWindows {
         let length = image.height * image.width * image.channels;
         let line = self.columns.len() * image.channels;
         let outputs = self.rows.len() * line;
-        let mut dx = vec![0.0; dy.len() / outputs * length];
+        let mut dx = zeros(dy.len() / outputs * length);
         dx.par_chunks_mut(length).zip(dy.par_chunks(outputs)).for_each(|(dx, dy)| {
             for (rows, dy) in self.rows.iter().zip(dy.chunks_exact(line)) {
                 average_backward_row(&Lines { x: &[], rows, cols: &self.columns, image }, dy, dx);

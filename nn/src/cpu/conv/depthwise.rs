@@ -5,7 +5,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{Geometry, sum_of_shares};
-use crate::{cpu::simd::multiversion, window::Slide};
+use crate::{
+    cpu::{simd::multiversion, zeros::zeros},
+    window::Slide,
+};
 
 /// Channels whose sums are kept in registers.
 const BLOCK: usize = 64;
@@ -136,7 +139,7 @@ fn gather(
     let channels = g.inputs;
     let weight = transpose(weight, channels, g.kernel.0 * g.kernel.1);
     let (height, width) = (rows.ends.len(), cols.ends.len());
-    let mut y = vec![0.0; g.samples * height * width * channels];
+    let mut y = zeros(g.samples * height * width * channels);
     y.par_chunks_mut(width * channels).enumerate().for_each(|(i, y)| {
         let (sample, r) = (i / height, i % height);
         let length = source.0 * source.1 * channels;

@@ -5,7 +5,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{Geometry, sum_of_shares};
-use crate::cpu::gemm::{Layout, matmul};
+use crate::cpu::{
+    gemm::{Layout, matmul},
+    zeros::zeros,
+};
 
 /// Numbers of an im2col tile: 256 KiB of f32.
 const TILE: usize = 1 << 16;
@@ -115,7 +118,7 @@ fn group_weight(g: &Geometry, group: usize) -> (Range<usize>, Layout) {
 
 pub(super) fn forward(x: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
     let packed = pack(weight, g);
-    let mut y = vec![0.0; g.samples * g.output_len()];
+    let mut y = zeros(g.samples * g.output_len());
     y.par_chunks_mut(g.output_len()).zip(x.par_chunks(g.input_len())).for_each(|(y, x)| {
         let mut tile = vec![0.0; tile_pixels(g) * tile_row(g)];
         for (group, pixels) in tiles_of_groups(g) {
@@ -134,7 +137,7 @@ pub(super) fn forward(x: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
 
 pub(super) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f32> {
     let packed = pack(weight, g);
-    let mut dx = vec![0.0; g.samples * g.input_len()];
+    let mut dx = zeros(g.samples * g.input_len());
     dx.par_chunks_mut(g.input_len()).zip(dy.par_chunks(g.output_len())).for_each(|(dx, dy)| {
         let mut tile = vec![0.0; tile_pixels(g) * tile_row(g)];
         for (group, pixels) in tiles_of_groups(g) {

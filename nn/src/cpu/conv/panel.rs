@@ -17,6 +17,7 @@ use super::{Geometry, pieces};
 use crate::cpu::{
     elementwise::sum_partials,
     simd::{Level, multiversion},
+    zeros::zeros,
 };
 
 /// Most numbers of a segment, and the distance of two positions in a panel.
@@ -234,7 +235,7 @@ impl View {
         let s = &self.source;
         let (line, (height, width)) = (s.width * s.channels, self.padded());
         let image = height * width * s.channels;
-        let mut padded = vec![0.0; s.samples * image + DEPTH];
+        let mut padded = zeros(s.samples * image + DEPTH);
         let images = padded.par_chunks_exact_mut(image).zip(x.par_chunks_exact(s.height * line));
         images.for_each(|(padded, x)| {
             let inner = padded.chunks_exact_mut(width * s.channels).skip(rows.start);
@@ -266,7 +267,7 @@ impl View {
     fn pack(&self, weight: &[f32]) -> Vec<f32> {
         let (width, stride) = (self.width(), self.output_stride);
         let lanes: Vec<usize> = (0..width).map(|lane| lane * stride).collect();
-        let mut packed = vec![0.0; self.depth() * self.outputs];
+        let mut packed = zeros(self.depth() * self.outputs);
         packed.par_chunks_exact_mut(self.block_len()).enumerate().for_each(|(block, packed)| {
             pick(&weight[block * width * stride..], &self.weights, &lanes, packed);
         });
@@ -275,7 +276,7 @@ impl View {
 
     /// The inverse of [`View::pack`], where every number of the weight is seen.
     fn unpack(&self, packed: &[f32]) -> Vec<f32> {
-        let (width, mut dw) = (self.width(), vec![0.0; packed.len()]);
+        let (width, mut dw) = (self.width(), zeros(packed.len()));
         let mut seen = vec![0; self.depth()];
         for (at, &weight) in self.weights.iter().enumerate() {
             seen[weight] = at * width;
@@ -297,7 +298,7 @@ impl View {
         let (x, packed) = (self.pad(x), self.pack(weight));
         let fitting = (PANEL / (self.segments.len() * DEPTH)).clamp(POSITIONS, 16 * POSITIONS);
         let count = fitting.min(self.positions().div_ceil(TASKS).max(POSITIONS)).next_multiple_of(tile::ROWS);
-        let mut y = vec![0.0; self.positions() * self.outputs];
+        let mut y = zeros(self.positions() * self.outputs);
         y.par_chunks_mut(count * self.outputs).enumerate().for_each(|(i, y)| {
             SCRATCH.with_borrow_mut(|(panel, _, pixels)| {
                 self.pixels(i * count..i * count + y.len() / self.outputs, pixels);
@@ -346,7 +347,7 @@ impl View {
         let ranges: Vec<Range<usize>> = pieces(self.segments.len(), SEGMENTS).collect();
         let shares = TASKS.div_ceil(ranges.len()).min(self.positions().div_ceil(SHARE));
         let shares: Vec<Range<usize>> = pieces(self.positions(), self.positions().div_ceil(shares)).collect();
-        let mut partials = vec![0.0; shares.len() * self.depth() * self.outputs];
+        let mut partials = zeros(shares.len() * self.depth() * self.outputs);
         let mut tasks = Vec::with_capacity(shares.len() * ranges.len());
         for (share, partial) in shares.iter().zip(partials.chunks_exact_mut(self.depth() * self.outputs)) {
             let first = tasks.len();
@@ -448,7 +449,7 @@ pub(super) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry, level: Le
     {
         return view.product(dy, weight);
     }
-    let mut dx = vec![0.0; g.samples * g.input_len()];
+    let mut dx = zeros(g.samples * g.input_len());
     for phase in phases {
         let Some(view) = View::backward(g, phase, level) else { continue };
         let part = view.product(dy, weight);

@@ -4,7 +4,10 @@ use rayon::prelude::*;
 
 use super::{Geometry, sum_of_shares};
 use crate::{
-    cpu::gemm::{Layout, matmul},
+    cpu::{
+        gemm::{Layout, matmul},
+        zeros::zeros,
+    },
     window::Padding,
 };
 
@@ -27,7 +30,7 @@ pub(super) fn input_gradient(dy: &[f32], weight: &[f32], g: &Geometry) -> Vec<f3
 /// Each row of `a` times the matrix `b`, `length` numbers in all.
 fn products(a: &[f32], b: (&[f32], Layout), length: usize) -> Vec<f32> {
     let (from, to) = (b.1.rows, b.1.cols);
-    let mut c = vec![0.0; length];
+    let mut c = zeros(length);
     c.par_chunks_mut(PIXELS * to).zip(a.par_chunks(PIXELS * from)).for_each(|(c, a)| {
         let pixels = c.len() / to;
         matmul((a, Layout::row_major(pixels, from)), b, (c, Layout::row_major(pixels, to)), false);

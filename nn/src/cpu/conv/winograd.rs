@@ -22,7 +22,7 @@ use std::{
 use rayon::prelude::*;
 
 use super::{Geometry, pieces};
-use crate::cpu::simd::Level;
+use crate::cpu::{simd::Level, zeros::zeros};
 
 /// Numbers of a vector.
 const LANES: usize = 16;
@@ -185,7 +185,7 @@ impl Grid {
     /// whose transpose `g` is.
     fn transform_weight(&self, weight: &[f32], flip: bool) -> Vec<f32> {
         let (inputs, outputs, width) = (self.g.inputs, self.g.outputs, self.width());
-        let mut packed = vec![0.0; POINTS * inputs * outputs];
+        let mut packed = zeros(POINTS * inputs * outputs);
         packed.par_chunks_mut(POINTS * inputs * width).enumerate().for_each(|(o, block)| {
             for i in 0..inputs {
                 for k in (0..width).step_by(LANES) {
@@ -411,7 +411,7 @@ fn pixels(block: &[f32], at: usize, channel: usize) -> [[__m512; OUT]; OUT] {
 pub(super) fn forward(x: &[f32], weight: &[f32], g: &Geometry, flip: bool) -> Vec<f32> {
     let grid = Grid::new(g);
     let packed = grid.transform_weight(weight, flip);
-    let mut y = vec![0.0; g.samples * g.output_len()];
+    let mut y = zeros(g.samples * g.output_len());
     let out = Out(y.as_mut_ptr());
     (0..grid.tiles().div_ceil(TILES)).into_par_iter().for_each(|block| {
         let first = block * TILES;
@@ -529,7 +529,7 @@ pub(super) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
     let together = (KEPT / (seen_len + wanted_len)).clamp(1, blocks);
     let (mut seen, mut wanted) = (vec![0.0; together * seen_len], vec![0.0; together * wanted_len]);
     // (point, input, output)
-    let mut sums = vec![0.0; POINTS * g.inputs * g.outputs];
+    let mut sums = zeros(POINTS * g.inputs * g.outputs);
     for start in (0..blocks).step_by(together) {
         let now = together.min(blocks - start);
         let both = seen.par_chunks_mut(seen_len).zip(wanted.par_chunks_mut(wanted_len));
@@ -547,7 +547,7 @@ pub(super) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
             }
         });
     }
-    let mut dw = vec![0.0; g.weight_len()];
+    let mut dw = zeros(g.weight_len());
     dw.par_chunks_mut(LANES * g.inputs * 9).enumerate().for_each(|(o, dw)| {
         for i in 0..g.inputs {
             let points = std::array::from_fn(|point| {
