@@ -15,13 +15,20 @@ const TIME: Duration = Duration::from_secs(5);
 const STEPS: usize = 5;
 
 fn main() {
+    let pool = rayon::ThreadPoolBuilder::new().build().expect("threads");
     // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match &arguments[..] {
-        [network, batch, mode] => case(network, batch.parse().expect("a number of samples"), mode),
-        _ => NETWORKS.iter().for_each(|network| {
-            case(network, 32, "train");
-            case(network, 32, "infer");
+        [network, batch, mode] => {
+            let batch = batch.parse().expect("a number of samples");
+            // In the pool, as the stages of a pipeline run.
+            pool.install(|| case(network, batch, mode));
+        }
+        _ => pool.install(|| {
+            NETWORKS.iter().for_each(|network| {
+                case(network, 32, "train");
+                case(network, 32, "infer");
+            });
         }),
     }
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{elementwise::CHUNK, simd::multiversion, zeros::zeros};
+use super::{elementwise::CHUNK, simd::multiversion, zeros::filled};
 
 /// `exp(x)` for `x <= 0`, within two units in the last place; below -87 the value there, 1.6e-38.
 ///
@@ -79,9 +79,7 @@ multiversion! {
 }
 
 fn map(x: &[f32], chunk: fn(&[f32], &mut [f32])) -> Vec<f32> {
-    let mut y = zeros(x.len());
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| chunk(x, y));
-    y
+    filled(x.len(), CHUNK, |i, y| chunk(&x[i * CHUNK..][..y.len()], y))
 }
 
 fn update(y: &[f32], gradient: &mut [f32], chunk: fn(&[f32], &mut [f32])) {
@@ -147,10 +145,8 @@ fn positions(channels: usize) -> usize {
 /// `y = x` where it is above 0, else the channel's slope times `x`.
 pub(crate) fn prelu(x: &[f32], weight: &[f32], channels: usize) -> Vec<f32> {
     let slopes = slopes(weight, channels);
-    let mut y = zeros(x.len());
     let size = positions(channels);
-    y.par_chunks_mut(size).zip(x.par_chunks(size)).for_each(|(y, x)| prelu_chunk(x, &slopes, y));
-    y
+    filled(x.len(), size, |i, y| prelu_chunk(&x[i * size..][..y.len()], &slopes, y))
 }
 
 /// Turns the gradient of the output of [`prelu`] into that of the input; returns that of the weight.

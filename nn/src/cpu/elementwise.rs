@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{simd::multiversion, zeros::zeros};
+use super::{simd::multiversion, zeros::filled};
 
 /// Numbers a thread works on at a time.
 pub(crate) const CHUNK: usize = 1 << 14;
@@ -27,9 +27,7 @@ multiversion! {
 
 /// `y = max(x, 0)`.
 pub(crate) fn relu(x: &[f32]) -> Vec<f32> {
-    let mut y = zeros(x.len());
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| relu_chunk(x, y));
-    y
+    filled(x.len(), CHUNK, |i, y| relu_chunk(&x[i * CHUNK..][..y.len()], y))
 }
 
 /// Zeroes the gradient where the output was not positive.
@@ -66,11 +64,10 @@ multiversion! {
 
 /// `y = max(a + b, floor)`; NaN stays NaN.
 pub(crate) fn add(a: &[f32], b: &[f32], floor: f32) -> Vec<f32> {
-    let mut y = zeros(a.len());
-    y.par_chunks_mut(CHUNK)
-        .zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK)))
-        .for_each(|(y, (a, b))| sum_chunk(a, b, floor, y));
-    y
+    filled(a.len(), CHUNK, |i, y| {
+        let part = i * CHUNK..i * CHUNK + y.len();
+        sum_chunk(&a[part.clone()], &b[part], floor, y);
+    })
 }
 
 multiversion! {
@@ -85,10 +82,8 @@ multiversion! {
 
 /// Adds `row` to each row of `x`.
 pub(crate) fn add_rows(x: &[f32], row: &[f32]) -> Vec<f32> {
-    let mut y = zeros(x.len());
     let length = ROWS * row.len();
-    y.par_chunks_mut(length).zip(x.par_chunks(length)).for_each(|(y, x)| add_row_chunk(x, row, y));
-    y
+    filled(x.len(), length, |i, y| add_row_chunk(&x[i * length..][..y.len()], row, y))
 }
 
 multiversion! {
@@ -125,17 +120,12 @@ pub(crate) fn sum_partials(partials: Vec<f32>, length: usize) -> Vec<f32> {
     if partials.len() == length {
         return partials;
     }
-    let mut sum = zeros(length);
-    if length == 0 {
-        return sum;
-    }
-    sum.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sum)| {
+    filled(length, CHUNK, |chunk, sum| {
         let start = chunk * CHUNK;
         for partial in partials.chunks_exact(length) {
             add_chunk(sum, &partial[start..start + sum.len()]);
         }
-    });
-    sum
+    })
 }
 
 multiversion! {

@@ -2,7 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::{simd::multiversion, zeros::zeros};
+use super::{
+    simd::multiversion,
+    zeros::{filled, zeros},
+};
 
 /// Positions (pixels) that a thread works on at a time.
 const ROWS: usize = 512;
@@ -85,12 +88,10 @@ pub(crate) fn floor_of(relu: bool) -> f32 {
 
 /// `y = max(x * scale + offset, floor)` per channel.
 pub(crate) fn affine(x: &[f32], scale: &[f32], offset: &[f32], relu: bool) -> Vec<f32> {
-    let mut y = zeros(x.len());
     let rows = ROWS * scale.len();
-    y.par_chunks_mut(rows)
-        .zip(x.par_chunks(rows))
-        .for_each(|(y, x)| affine_chunk(x, scale, offset, floor_of(relu), y));
-    y
+    filled(x.len(), rows, |i, y| {
+        affine_chunk(&x[i * rows..][..y.len()], scale, offset, floor_of(relu), y);
+    })
 }
 
 /// What the backward pass needs of the forward pass, per channel.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{simd::multiversion, zeros::zeros};
+use super::{simd::multiversion, zeros::filled};
 
 /// Numbers that a thread works on at a time, in whole rows.
 const CHUNK: usize = 1 << 14;
@@ -75,10 +75,8 @@ multiversion! {
 
 /// Each row over its length, or over `least` where that is more.
 pub(crate) fn l2_normalise(x: &[f32], width: usize, least: f64) -> Vec<f32> {
-    let mut y = zeros(x.len());
     let size = rows(width);
-    y.par_chunks_mut(size).zip(x.par_chunks(size)).for_each(|(y, x)| l2_chunk(x, width, least, y));
-    y
+    filled(x.len(), size, |i, y| l2_chunk(&x[i * size..][..y.len()], width, least, y))
 }
 
 /// The input's gradient of [`l2_normalise`], in place.
@@ -137,12 +135,10 @@ multiversion! {
 
 /// Each row minus its mean, over its standard deviation, times `weight` plus `bias`.
 pub(crate) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f64) -> Vec<f32> {
-    let mut y = zeros(x.len());
     let size = rows(weight.len());
-    y.par_chunks_mut(size)
-        .zip(x.par_chunks(size))
-        .for_each(|(y, x)| layer_norm_chunk(x, weight, bias, epsilon, y));
-    y
+    filled(x.len(), size, |i, y| {
+        layer_norm_chunk(&x[i * size..][..y.len()], weight, bias, epsilon, y);
+    })
 }
 
 /// Turns the gradient of the output of [`layer_norm`] into that of the input; returns those of weight and bias.

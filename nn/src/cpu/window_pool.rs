@@ -2,7 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::{pool::Image, simd::multiversion, zeros::zeros};
+use super::{
+    pool::Image,
+    simd::multiversion,
+    zeros::{filled, zeros},
+};
 use crate::window::{PoolWindow, PoolWindows};
 
 /// Some rows of one sample that one row of the output sees.
@@ -106,12 +110,10 @@ impl PoolWindows {
     fn forward(&self, x: &[f32], image: Image, row: impl Fn(&Lines<'_>, &mut [f32]) + Sync) -> Vec<f32> {
         let length = image.height * image.width * image.channels;
         let (rows, line) = (self.rows.len(), self.columns.len() * image.channels);
-        let mut y = zeros(x.len() / length * rows * line);
-        y.par_chunks_mut(line).enumerate().for_each(|(i, y)| {
+        filled(x.len() / length * rows * line, line, |i, y| {
             let x = &x[i / rows * length..(i / rows + 1) * length];
             row(&Lines { x, rows: &self.rows[i % rows], cols: &self.columns, image }, y);
-        });
-        y
+        })
     }
 
     /// Maxima; padding counts as nothing.

@@ -12,13 +12,22 @@ pub(crate) fn zeros(length: usize) -> Vec<f32> {
     if length <= CHUNK {
         return vec![0.0; length];
     }
-    let mut zeros = Vec::with_capacity(length);
-    zeros.spare_capacity_mut()[..length].par_chunks_mut(CHUNK).for_each(|chunk| {
+    filled(length, CHUNK, |_, _| ())
+}
+
+/// A vector of `length` zeros, handed to `fill` in chunks with their numbers. A thread clears a chunk just before it fills it,
+/// while it is in its cache.
+pub(crate) fn filled(length: usize, chunk: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let mut numbers = Vec::with_capacity(length);
+    numbers.spare_capacity_mut()[..length].par_chunks_mut(chunk).enumerate().for_each(|(i, chunk)| {
         chunk.fill(MaybeUninit::new(0.0));
+        let (start, length) = (chunk.as_mut_ptr().cast::<f32>(), chunk.len());
+        // SAFETY: the chunk's numbers were written above, and it is borrowed for as long as the slice lives.
+        fill(i, unsafe { std::slice::from_raw_parts_mut(start, length) });
     });
     // SAFETY: every number up to `length` was written above.
-    unsafe { zeros.set_len(length) };
-    zeros
+    unsafe { numbers.set_len(length) };
+    numbers
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::{Geometry, pieces};
 use crate::cpu::{
     elementwise::sum_partials,
     simd::{Level, multiversion},
-    zeros::zeros,
+    zeros::{filled, zeros},
 };
 
 /// Most numbers of a segment, and the distance of two positions in a panel.
@@ -267,30 +267,27 @@ impl View {
     fn pack(&self, weight: &[f32]) -> Vec<f32> {
         let (width, stride) = (self.width(), self.output_stride);
         let lanes: Vec<usize> = (0..width).map(|lane| lane * stride).collect();
-        let mut packed = zeros(self.depth() * self.outputs);
-        packed.par_chunks_exact_mut(self.block_len()).enumerate().for_each(|(block, packed)| {
+        filled(self.depth() * self.outputs, self.block_len(), |block, packed| {
             pick(&weight[block * width * stride..], &self.weights, &lanes, packed);
-        });
-        packed
+        })
     }
 
     /// The inverse of [`View::pack`], where every number of the weight is seen.
     fn unpack(&self, packed: &[f32]) -> Vec<f32> {
-        let (width, mut dw) = (self.width(), zeros(packed.len()));
+        let width = self.width();
         let mut seen = vec![0; self.depth()];
         for (at, &weight) in self.weights.iter().enumerate() {
             seen[weight] = at * width;
         }
-        let blocks = dw.par_chunks_exact_mut(self.block_len()).zip(packed.par_chunks_exact(self.block_len()));
-        blocks.for_each(|(dw, packed)| {
+        filled(packed.len(), self.block_len(), |block, dw| {
+            let packed = &packed[block * self.block_len()..][..self.block_len()];
             // Piece by piece, so that what a piece reads stays in the cache for all outputs.
             for range in pieces(seen.len(), PACKED) {
                 for (lane, dw) in dw.chunks_exact_mut(self.output_stride).enumerate() {
                     pick(packed, &[lane], &seen[range.clone()], &mut dw[range.clone()]);
                 }
             }
-        });
-        dw
+        })
     }
 
     /// What every position sees, times the weight: (positions, outputs).
@@ -298,8 +295,7 @@ impl View {
         let (x, packed) = (self.pad(x), self.pack(weight));
         let fitting = (PANEL / (self.segments.len() * DEPTH)).clamp(POSITIONS, 16 * POSITIONS);
         let count = fitting.min(self.positions().div_ceil(TASKS).max(POSITIONS)).next_multiple_of(tile::ROWS);
-        let mut y = zeros(self.positions() * self.outputs);
-        y.par_chunks_mut(count * self.outputs).enumerate().for_each(|(i, y)| {
+        filled(self.positions() * self.outputs, count * self.outputs, |i, y| {
             SCRATCH.with_borrow_mut(|(panel, _, pixels)| {
                 self.pixels(i * count..i * count + y.len() / self.outputs, pixels);
                 let most = PANEL / (pixels.len() * DEPTH);
@@ -308,8 +304,7 @@ impl View {
                     self.add_products(segments, panel, pixels.len(), &packed, y);
                 }
             });
-        });
-        y
+        })
     }
 
     /// Adds the products of a panel with the weights of its segments to the results of its positions.

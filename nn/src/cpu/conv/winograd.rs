@@ -22,7 +22,10 @@ use std::{
 use rayon::prelude::*;
 
 use super::{Geometry, pieces};
-use crate::cpu::{simd::Level, zeros::zeros};
+use crate::cpu::{
+    simd::Level,
+    zeros::{filled, zeros},
+};
 
 /// Numbers of a vector.
 const LANES: usize = 16;
@@ -185,8 +188,7 @@ impl Grid {
     /// whose transpose `g` is.
     fn transform_weight(&self, weight: &[f32], flip: bool) -> Vec<f32> {
         let (inputs, outputs, width) = (self.g.inputs, self.g.outputs, self.width());
-        let mut packed = zeros(POINTS * inputs * outputs);
-        packed.par_chunks_mut(POINTS * inputs * width).enumerate().for_each(|(o, block)| {
+        filled(POINTS * inputs * outputs, POINTS * inputs * width, |o, block| {
             for i in 0..inputs {
                 for k in (0..width).step_by(LANES) {
                     let taps: [[f32; LANES]; 9] = std::array::from_fn(|tap| {
@@ -207,8 +209,7 @@ impl Grid {
                     }
                 }
             }
-        });
-        packed
+        })
     }
 }
 
@@ -547,8 +548,7 @@ pub(super) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
             }
         });
     }
-    let mut dw = zeros(g.weight_len());
-    dw.par_chunks_mut(LANES * g.inputs * 9).enumerate().for_each(|(o, dw)| {
+    filled(g.weight_len(), LANES * g.inputs * 9, |o, dw| {
         for i in 0..g.inputs {
             let points = std::array::from_fn(|point| {
                 let from = (point * g.inputs + i) * g.outputs + o * LANES;
@@ -562,8 +562,7 @@ pub(super) fn weight_gradient(x: &[f32], dy: &[f32], g: &Geometry) -> Vec<f32> {
                 }
             }
         }
-    });
-    dw
+    })
 }
 
 /// Adds the product (inputs, tiles) by (tiles, outputs) of one point to `sums` (input, output).
