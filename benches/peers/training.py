@@ -1,9 +1,9 @@
 """Samples a second of the networks in PyTorch on the CPU, in the layout that is fastest there (channels-last).
 
-  python benches/peers/training.py NETWORK BATCH MODE [THREADS]
+  python benches/peers/training.py NETWORK BATCH MODE [INPUT [THREADS]]
 
-MODE is `train` (forward, BCE, backward, Adam) or `infer`. Prints one line as nn/benches/train_step.rs does: program, network, mode, batch,
-samples a second (median, best), MiB. Needs: torch.
+MODE is `train` (forward, BCE, backward, Adam) or `infer`, INPUT channels, frames and bands such as 3x341x394. Prints one line
+as nn/benches/train_step.rs does: program, network, mode, batch, samples a second (median, best), MiB. Needs: torch.
 """
 
 import sys
@@ -14,10 +14,11 @@ import torch
 from networks import build
 
 network, batch, mode = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-torch.set_num_threads(int(sys.argv[4]) if len(sys.argv) > 4 else 2)
+torch.set_num_threads(int(sys.argv[5]) if len(sys.argv) > 5 else 2)
 torch.manual_seed(0)
-net = build({"name": network}, (1, 101, 96), 200).float().to(memory_format=torch.channels_last)
-inputs = torch.randn(batch, 1, 101, 96).to(memory_format=torch.channels_last)
+shape = tuple(map(int, sys.argv[4].split("x"))) if len(sys.argv) > 4 else (1, 101, 96)
+net = build({"name": network}, shape, 200).float().to(memory_format=torch.channels_last)
+inputs = torch.randn(batch, *shape).to(memory_format=torch.channels_last)
 targets = (torch.rand(batch, 200) < 0.015).float()
 loss = torch.nn.BCEWithLogitsLoss()
 optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)

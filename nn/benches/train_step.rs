@@ -1,15 +1,17 @@
-//! Samples a second in training and evaluation at 1x101x96, 200 outputs, BCE, Adam, and the most memory that was used.
+//! Samples a second in training and evaluation, at 1x101x96 and 200 outputs, BCE, Adam, and the most memory that was used.
 //!
-//! `cargo bench -p sndpipe-nn` times every network below at batch 32; `cargo bench -p sndpipe-nn -- NETWORK BATCH MODE` (mode
-//! `train` or `infer`) one case, as `benches/training.sh` does beside PyTorch. One line a case: program, network, mode,
-//! batch, samples a second (median, best), MiB.
+//! `cargo bench -p sndpipe-nn` times every network below at batch 32; `cargo bench -p sndpipe-nn -- NETWORK BATCH MODE [INPUT]`
+//! (mode `train` or `infer`, input such as `3x341x394`) one case, as `benches/training.sh` does beside PyTorch. One line a
+//! case: program, network, mode, batch, samples a second (median, best), MiB.
 #![expect(clippy::print_stdout, reason = "it prints what it has measured")]
 
 use std::time::{Duration, Instant};
 
-use sndpipe_nn::{DeviceKind, LossSpec, NetworkSpec, OptimiserSpec, Rng, Trainer, TrainerSpec};
+use sndpipe_nn::{DeviceKind, InputShape, LossSpec, NetworkSpec, OptimiserSpec, Rng, Trainer, TrainerSpec};
 
 const NETWORKS: [&str; 5] = ["vgg41_plain", "vgg41", "vgg_like", "resnet18", "crnn"];
+/// Channels, frames and bands where nothing else is asked for.
+const INPUT: (usize, usize, usize) = (1, 101, 96);
 /// How long a case is timed, and its least number of steps.
 const TIME: Duration = Duration::from_secs(5);
 const STEPS: usize = 5;
@@ -19,26 +21,33 @@ fn main() {
     // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match &arguments[..] {
-        [network, batch, mode] => {
+        [network, batch, mode, rest @ ..] => {
             let batch = batch.parse().expect("a number of samples");
+            let input = rest.first().map_or(INPUT, |text| {
+                let sizes: Vec<usize> = text.split('x').filter_map(|size| size.parse().ok()).collect();
+                let &[channels, frames, bands] = &sizes[..] else {
+                    panic!("an input is CHANNELSxFRAMESxBANDS")
+                };
+                (channels, frames, bands)
+            });
             // In the pool, as the stages of a pipeline run.
-            pool.install(|| case(network, batch, mode));
+            pool.install(|| case(network, batch, mode, input.into()));
         }
         _ => pool.install(|| {
             NETWORKS.iter().for_each(|network| {
-                case(network, 32, "train");
-                case(network, 32, "infer");
+                case(network, 32, "train", INPUT.into());
+                case(network, 32, "infer", INPUT.into());
             });
         }),
     }
 }
 
-fn case(network: &str, batch: usize, mode: &str) {
+fn case(network: &str, batch: usize, mode: &str, input: InputShape) {
     let network_spec: NetworkSpec =
         serde_json::from_value(serde_json::json!({ "name": network })).expect("the name of a network");
     let mut trainer = Trainer::new(TrainerSpec {
         network: network_spec,
-        input: (1, 101, 96).into(),
+        input,
         outputs: 200,
         optimiser: OptimiserSpec::default(),
         clip_norm: None,
@@ -48,7 +57,7 @@ fn case(network: &str, batch: usize, mode: &str) {
     })
     .expect("the network fits the input");
     let mut rng = Rng::new(0, "bench");
-    let inputs: Vec<f32> = (0..batch * 101 * 96).map(|_| rng.normal() as f32).collect();
+    let inputs: Vec<f32> = (0..batch * input.len()).map(|_| rng.normal() as f32).collect();
     let targets: Vec<f32> = (0..batch * 200).map(|_| if rng.chance(0.015) { 1.0 } else { 0.0 }).collect();
     let mut step = || match mode {
         "train" => drop(trainer.step(&inputs, &targets, 1e-3).expect("a step")),
