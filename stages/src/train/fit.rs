@@ -9,6 +9,7 @@ use sndpipe_nn::{Moment, NnError, ScheduleSpec, Trainer, TrainerSpec};
 
 use super::checkpoint::{self, Best, Checkpoint, State};
 use super::history::{Bits, History};
+use super::loader::Loader;
 use super::params::{Select, TrainParams};
 use super::samples::{Batch, Batches};
 use super::validate::{Measures, Validation};
@@ -25,6 +26,8 @@ pub(crate) struct Fit<'a, 'io> {
     pub params: &'a TrainParams,
     pub io: &'a StageIo<'io>,
     pub batches: Batches<'a>,
+    /// Threads that make batches.
+    pub workers: usize,
     pub validation: Option<Validation<'a>>,
     pub spec: TrainerSpec,
     /// What is saved beside the weights.
@@ -90,13 +93,21 @@ impl Fit<'_, '_> {
 
     /// Everything in `at` changes together after a step and after an epoch, so that it can be saved wherever this returns.
     fn train(&self, at: &mut Checkpoint) -> Result<(), StageError> {
+        let steps = self.batches.steps();
+        let next = at.state.epoch as usize * steps + at.state.step;
+        std::thread::scope(|scope| {
+            let loader = Loader::start(scope, &self.batches, next, self.params.epochs, self.workers);
+            self.train_on(at, loader)
+        })
+    }
+
+    fn train_on(&self, at: &mut Checkpoint, mut loader: Loader) -> Result<(), StageError> {
         let schedule = self.params.schedule_spec();
         let steps = self.batches.steps();
-        let (mut batch, mut saved, mut shown) = (Batch::default(), Instant::now(), None::<Instant>);
+        let (mut saved, mut shown) = (Instant::now(), None::<Instant>);
         let mut note = String::new();
         while at.state.epoch < self.params.epochs && !at.state.stopped {
             let epoch = at.state.epoch;
-            let order = self.batches.order(epoch);
             while at.state.step < steps {
                 self.io.tick()?;
                 if saved.elapsed() >= SAVE_AFTER {
@@ -108,7 +119,7 @@ impl Fit<'_, '_> {
                     self.io.progress(u64::from(epoch), u64::from(self.params.epochs), "epochs", at);
                     shown = Some(Instant::now());
                 }
-                self.step(at, &order, &schedule, &mut batch)?;
+                self.step(at, &loader.next()?, &schedule)?;
             }
             self.end_epoch(at, &schedule)?;
             let line = self.line(&at.state.history, epoch + 1);
@@ -134,15 +145,8 @@ impl Fit<'_, '_> {
         schedule.rate(self.params.rate, moment)
     }
 
-    fn step(
-        &self,
-        at: &mut Checkpoint,
-        order: &[usize],
-        schedule: &ScheduleSpec,
-        batch: &mut Batch,
-    ) -> Result<(), StageError> {
+    fn step(&self, at: &mut Checkpoint, batch: &Batch, schedule: &ScheduleSpec) -> Result<(), StageError> {
         let (epoch, step) = (at.state.epoch, at.state.step);
-        self.batches.fill(epoch, order, step, batch)?;
         let rate = self.rate(schedule, epoch, step);
         let report = at
             .trainer

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod fit;
 mod history;
+mod loader;
 mod params;
 mod samples;
 mod stage;

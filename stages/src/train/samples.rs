@@ -1,6 +1,5 @@
 //! The clips that a training uses, and the batches that it makes of them.
 
-use rayon::prelude::*;
 use sndpipe_cache::Rows;
 use sndpipe_engine::StageError;
 use sndpipe_nn::{InputShape, Stream};
@@ -113,37 +112,26 @@ impl Batches<'_> {
     ///
     /// # Errors
     /// [`StageError`] if a row cannot be read or has another shape.
-    pub fn fill(
-        &self,
-        epoch: u32,
-        order: &[usize],
-        step: usize,
-        batch: &mut Batch,
-    ) -> Result<(), StageError> {
+    pub fn batch(&self, epoch: u32, order: &[usize], step: usize) -> Result<Batch, StageError> {
         let first = step * self.batch;
         let chosen = &order[first..(first + self.batch).min(order.len())];
         let shape = FrameShape { channels: self.input.channels, bands: self.input.bands };
         let starts = Stream::new(self.seed, "patch");
-        batch.inputs.resize(chosen.len() * self.input.len(), 0.0);
-        chosen.par_iter().zip(batch.inputs.par_chunks_exact_mut(self.input.len())).try_for_each(
-            |(&sample, out)| {
-                let position = self.samples.positions[sample];
-                let row = self.rows.row(position)?;
-                let named = |message: String| {
-                    StageError::failed(format!("clip `{}`: {message}", self.rows.ids()[position]))
-                };
-                let frames = shape.frames(row).map_err(named)?;
-                let room = frames.saturating_sub(self.input.frames);
-                let start = starts.at(epoch, sample as u64).index(room + 1);
-                patch::cut(row, shape, start, self.standardisation, out);
-                Ok::<(), StageError>(())
-            },
-        )?;
-        batch.targets.clear();
-        batch.targets.resize(chosen.len() * self.classes, 0.0);
-        for (&sample, target) in chosen.iter().zip(batch.targets.chunks_exact_mut(self.classes)) {
-            self.samples.present[sample].iter().for_each(|&class| target[class] = 1.0);
+        let mut inputs = vec![0.0; chosen.len() * self.input.len()];
+        let mut targets = vec![0.0; chosen.len() * self.classes];
+        for (i, &sample) in chosen.iter().enumerate() {
+            let position = self.samples.positions[sample];
+            let row = self.rows.row(position)?;
+            let named = |message: String| {
+                StageError::failed(format!("clip `{}`: {message}", self.rows.ids()[position]))
+            };
+            let frames = shape.frames(row).map_err(named)?;
+            let room = frames.saturating_sub(self.input.frames);
+            let start = starts.at(epoch, sample as u64).index(room + 1);
+            let patch = &mut inputs[i * self.input.len()..(i + 1) * self.input.len()];
+            patch::cut(row, shape, start, self.standardisation, patch);
+            self.samples.present[sample].iter().for_each(|&class| targets[i * self.classes + class] = 1.0);
         }
-        Ok(())
+        Ok(Batch { inputs, targets })
     }
 }

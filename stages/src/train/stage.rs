@@ -21,6 +21,9 @@ use crate::split::{Split, Subset};
 const NEEDS_VALIDATION: &str =
     "give the split stage a `val`, or train all epochs and keep the last (`select: last`)";
 
+/// Most threads that make batches: more would only wait for the network.
+const MOST_WORKERS: usize = 4;
+
 /// Fits a network to features and labels.
 pub struct Train;
 
@@ -122,6 +125,7 @@ impl Stage for Train {
             params,
             io,
             batches,
+            workers: rayon::current_num_threads().min(MOST_WORKERS),
             validation,
             spec,
             card: serde_json::to_value(&card).map_err(|error| StageError::failed(error.to_string()))?,

@@ -1,0 +1,64 @@
+//! Batches that are made ahead while the network computes.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
+
+use sndpipe_engine::StageError;
+
+use super::samples::{Batch, Batches};
+
+/// Batches that a worker may be ahead.
+const AHEAD: usize = 2;
+
+/// Gives the batches of a training in their order, made by worker threads.
+///
+/// Batch `i` comes from worker `i mod n`, and what it holds is a function of its epoch and step alone, so that any number of
+/// workers gives the same batches. Workers end when the loader is dropped.
+pub(crate) struct Loader {
+    workers: Vec<Receiver<Result<Batch, StageError>>>,
+    /// The batch that comes next, counted over all epochs.
+    next: usize,
+}
+
+impl Loader {
+    /// Starts `workers` threads (at least one) that make the batches from number `next`, counted over all epochs, to the last
+    /// of `epochs`.
+    pub fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        batches: &'scope Batches<'_>,
+        next: usize,
+        epochs: u32,
+        workers: usize,
+    ) -> Self {
+        let workers = workers.max(1);
+        let end = batches.steps() * epochs as usize;
+        let spawn = |worker: usize| {
+            let (sender, receiver) = sync_channel(AHEAD);
+            scope.spawn(move || {
+                let mut order = (None, Vec::new());
+                let first = next + (worker + workers - next % workers) % workers;
+                for batch in (first..end).step_by(workers) {
+                    let (epoch, step) = ((batch / batches.steps()) as u32, batch % batches.steps());
+                    if order.0 != Some(epoch) {
+                        order = (Some(epoch), batches.order(epoch));
+                    }
+                    if sender.send(batches.batch(epoch, &order.1, step)).is_err() {
+                        return;
+                    }
+                }
+            });
+            receiver
+        };
+        Self { workers: (0..workers).map(spawn).collect(), next }
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// [`StageError`] if a row cannot be read or has another shape, or there is no batch left.
+    pub fn next(&mut self) -> Result<Batch, StageError> {
+        let worker = &self.workers[self.next % self.workers.len()];
+        self.next += 1;
+        worker.recv().map_err(|_| StageError::failed("a thread that makes batches has ended"))?
+    }
+}
