@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    sndpipe_nn::keep_large_buffers();
     let cli = args::Cli::parse();
     console::log_to_stderr(cli.log);
     match command::dispatch(cli) {

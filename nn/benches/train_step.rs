@@ -17,6 +17,7 @@ const TIME: Duration = Duration::from_secs(5);
 const STEPS: usize = 5;
 
 fn main() {
+    sndpipe_nn::keep_large_buffers();
     let pool = rayon::ThreadPoolBuilder::new().build().expect("threads");
     // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::memory::gib;
+
 /// Why a network could not be built, trained, saved or loaded.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -69,6 +71,19 @@ pub enum NnError {
         device: String,
         /// Why not.
         reason: String,
+    },
+    /// More memory is needed than there is.
+    #[error(
+        "{what} needs about {} of memory, and {} are free: take a smaller batch, shorter patches or a narrower network",
+        gib(*.needed), gib(*.available)
+    )]
+    Memory {
+        /// What needs it.
+        what: String,
+        /// Bytes that are needed.
+        needed: u64,
+        /// Bytes that can be had.
+        available: u64,
     },
     /// The tensor library failed, mostly out of memory.
     #[error("{op} failed on the device: {reason}")]

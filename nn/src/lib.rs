@@ -7,6 +7,7 @@ mod checkpoint;
 mod cpu;
 mod device;
 mod error;
+mod memory;
 mod model;
 mod net;
 pub mod ops;
@@ -20,7 +21,7 @@ mod trainer;
 mod window;
 
 pub use checkpoint::METADATA_KEY;
-pub use cpu::simd_level;
+pub use cpu::{keep_large_buffers, simd_level};
 pub use device::{Device, DeviceKind};
 pub use error::NnError;
 pub use model::Model;

@@ -2,7 +2,7 @@
 
 use dfdx::tensor::Storage;
 
-use crate::{Device, NnError, rng::Rng, tensor::Tensor1};
+use crate::{Device, NnError, memory, rng::Rng, tensor::Tensor1};
 
 /// A parameter's place in its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,7 @@ impl<D: Device> Parameters<D> {
         trained: bool,
     ) -> Result<ParameterId, NnError> {
         let length: usize = shape.iter().product();
+        memory::check(|| format!("`{name}` of the network"), (length * size_of::<f32>()) as u64)?;
         let values = match init {
             Init::Constant(value) => vec![value; length],
             Init::Normal(deviation) => {

@@ -10,13 +10,16 @@ use serde_json::{Value, json};
 use crate::{
     Device, DeviceKind, NnError,
     checkpoint::{Archive, load_parameters, load_strict},
-    cpu,
+    cpu, memory,
     model::{logits, network_json},
     net::{InputShape, Network, NetworkSpec, Pass},
     ops::{LossSpec, try_loss, try_masked_loss},
     optimiser::{Optimiser, OptimiserSpec},
     parameter::Parameters,
 };
+
+/// Numbers held for each parameter: its value, its gradient, up to two moments, and what a kernel packs.
+const PARAMETER_COPIES: u64 = 5;
 
 /// Everything that a training needs beside data and learning rates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -215,6 +218,25 @@ impl Trainer {
     /// How many numbers are trained.
     pub fn parameter_count(&self) -> usize {
         self.session.network.parameters().count()
+    }
+
+    /// Fails where a step on `samples` samples would need more memory than there is.
+    ///
+    /// The need is an estimate: weights, gradients, optimiser, and what the forward pass keeps for the backward pass, as
+    /// one sample shows.
+    pub fn check_memory(&self, samples: usize) -> Result<(), NnError> {
+        memory::check(|| format!("a step on a batch of {samples}"), self.step_bytes(samples)?)
+    }
+
+    fn step_bytes(&self, samples: usize) -> Result<u64, NnError> {
+        let sample = vec![0.0; self.spec.input.len()];
+        let (output, kept) = cpu::counted(|| {
+            self.session.network.forward::<OwnedTape<f32, Cpu>>(&sample, &mut Pass::train(0))
+        });
+        drop(output?);
+        let parameters = self.parameter_count() as u64 * size_of::<f32>() as u64;
+        // Gradients of what is being computed, and working buffers, come on top of what is kept.
+        Ok(PARAMETER_COPIES * parameters + samples as u64 * (kept + kept / 4))
     }
 
     /// Optimiser steps done.

@@ -25,5 +25,6 @@ mod tensor;
 pub(crate) mod window_pool;
 pub(crate) mod zeros;
 
+pub use heap::keep_large_buffers;
 pub use simd::simd_level;
-pub(crate) use tensor::{buffer, data, data_mut, tensor};
+pub(crate) use tensor::{buffer, counted, data, data_mut, tensor};

@@ -1,6 +1,6 @@
 //! Views of dfdx's `Cpu` tensors as slices.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::Cell};
 
 use dfdx::{
     shapes::{HasShape, Shape},
@@ -8,6 +8,18 @@ use dfdx::{
 };
 
 use crate::tensor::Buffer;
+
+thread_local! {
+    /// Bytes of all tensors that this thread has made.
+    static MADE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Runs `f` and counts the bytes of the tensors that it makes on this thread.
+pub(crate) fn counted<T>(f: impl FnOnce() -> T) -> (T, u64) {
+    let before = MADE.get();
+    let result = f();
+    (result, MADE.get() - before)
+}
 
 /// Offsets of the elements next to the first along each axis equal those of a contiguous tensor.
 fn is_contiguous<S: Shape, T>(t: &Tensor<S, f32, Cpu, T>) -> bool {
@@ -58,6 +70,7 @@ pub(crate) fn tensor<S: Shape>(
     values: Vec<f32>,
     shape: S,
 ) -> Result<Tensor<S, f32, Cpu>, CpuError> {
+    MADE.set(MADE.get() + size_of_val(&values[..]) as u64);
     device.try_tensor_from_vec(values, shape)
 }
 

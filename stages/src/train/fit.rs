@@ -18,6 +18,9 @@ use crate::model::{OutputKind, failed};
 /// A checkpoint is written after at most this long. When it is written never changes what the training gives.
 const SAVE_AFTER: Duration = Duration::from_secs(20);
 
+/// The file with the weights before the step in which numbers left their range.
+const LAST_GOOD: &str = "last-good.safetensors";
+
 /// The way out where numbers leave their range.
 const DIVERGED: &str = "lower `rate`, set `clip_norm`, warm up, or look for features that are not finite";
 
@@ -84,6 +87,7 @@ impl Fit<'_, '_> {
             Err(reason) => self.io.log(&format!("a checkpoint was ignored: {reason}")),
         }
         let trainer = Trainer::new(self.spec.clone()).map_err(|error| failed(&error))?;
+        trainer.check_memory(self.batches.most()).map_err(|error| failed(&error))?;
         Ok(Checkpoint { trainer, state: State::new(self.fingerprint.clone()), best_weights: None })
     }
 
@@ -151,7 +155,7 @@ impl Fit<'_, '_> {
         let report = at
             .trainer
             .step(&batch.inputs, &batch.targets, rate)
-            .map_err(|error| self.explain(&error, epoch, step))?;
+            .map_err(|error| self.explain(&error, &at.trainer, epoch, step))?;
         let samples = batch.inputs.len() / self.spec.input.len();
         at.state.loss = Bits::new(at.state.loss.get() + f64::from(report.loss) * samples as f64);
         at.state.correct += report.correct;
@@ -160,19 +164,19 @@ impl Fit<'_, '_> {
         Ok(())
     }
 
-    fn explain(&self, error: &NnError, epoch: u32, step: usize) -> StageError {
+    /// Why a step failed. Where numbers left their range, the weights before the step are kept for whoever looks for the cause.
+    fn explain(&self, error: &NnError, trainer: &Trainer, epoch: u32, step: usize) -> StageError {
         let what = match error {
             NnError::NonFiniteLoss { loss, .. } => format!("the loss is {loss}"),
             NnError::NonFiniteGradient { norm, .. } => format!("the norm of the gradient is {norm}"),
             other => return failed(other),
         };
-        StageError::failed(format!(
-            "{what} in epoch {}, step {} of {}",
-            epoch + 1,
-            step + 1,
-            self.batches.steps()
-        ))
-        .help(DIVERGED)
+        let place = format!("in epoch {}, step {} of {}", epoch + 1, step + 1, self.batches.steps());
+        let file = self.dir.join(LAST_GOOD);
+        let saved = trainer.save_weights(&self.card).ok().and_then(|bytes| fs_err::write(&file, bytes).ok());
+        let kept =
+            saved.map_or(String::new(), |()| format!("; the weights before it are in `{}`", file.display()));
+        StageError::failed(format!("{what} {place}{kept}")).help(DIVERGED)
     }
 
     /// Measures, then brings the state to the next epoch.

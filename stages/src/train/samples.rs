@@ -103,6 +103,11 @@ impl Batches<'_> {
         if self.drop_last { self.samples.len() / self.batch } else { self.samples.len().div_ceil(self.batch) }
     }
 
+    /// Clips of the largest batch.
+    pub fn most(&self) -> usize {
+        self.batch.min(self.samples.len())
+    }
+
     /// The order of an epoch.
     pub fn order(&self, epoch: u32) -> Vec<usize> {
         Stream::new(self.seed, "order").at(epoch, 0).permutation(self.samples.len())

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use sndpipe_cache::Values;
+use sndpipe_nn::{DeviceKind, Model};
 use sndpipe_stages::columns;
 use sndpipe_stages::labels::State;
 use sndpipe_stages::model::TrainedModel;
@@ -225,7 +226,14 @@ fn what_cannot_be_trained_is_said() {
     let mut task = Task::new(20);
     // Every step multiplies the weights by a million, so that they leave the range of numbers within seven.
     let diverging = |batch: usize| json!({ "batch": batch, "rate": 1e3, "optimiser": { "name": "sgd", "weight_decay": 1e3 } });
-    refuse(&task, diverging(1), " in epoch 1, step ");
+    let bench = Bench::new();
+    let error = task.try_train(&bench, small(diverging(1))).map(|_| ()).unwrap_err().to_string();
+    let (place, file) = error.split_once("; the weights before it are in `").unwrap();
+    assert!(place.contains(" in epoch 1, step "), "{error}");
+    let weights = fs_err::read(file.trim_end_matches('`')).unwrap();
+    assert!(Model::load(&weights, DeviceKind::Cpu).is_ok());
+    let huge = json!({ "network": { "name": "mlp", "hidden": [65536, 1048576] } });
+    refuse(&task, huge, "of the network needs about 256.0 GiB of memory, and ");
     refuse(&task, diverging(3), "after epoch 1: clip `clip002`: the scores are not finite");
     refuse(
         &task,
