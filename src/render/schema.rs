@@ -55,8 +55,39 @@ fn gather(root: &Value, object: &Value, depth: usize, into: &mut Vec<ParamDoc>) 
         });
         if depth < DEEPEST {
             gather(root, shape, depth + 1, into);
+            for choice in choices(root, shape) {
+                let first = into.len();
+                gather(root, choice.map, depth + 1, into);
+                // Options belong to the name in front of them; the name itself is among the meanings.
+                let options = into.split_off(first).into_iter().filter(|option| option.name != "name");
+                into.extend(
+                    options.map(|option| ParamDoc {
+                        name: format!("{}.{}", choice.name, option.name),
+                        ..option
+                    }),
+                );
+            }
         }
     }
+}
+
+/// One of the maps that a parameter may be, told apart by `name`.
+struct Choice<'a> {
+    name: String,
+    map: &'a Value,
+}
+
+/// The maps with a fixed `name` that a value may be.
+fn choices<'a>(root: &'a Value, value: &'a Value) -> Vec<Choice<'a>> {
+    let forms = alternatives(value).map(Vec::as_slice).unwrap_or_default();
+    let found = forms.iter().flat_map(|form| {
+        let form = resolve(root, form);
+        match form.pointer("/properties/name/const").and_then(Value::as_str) {
+            Some(name) => vec![Choice { name: name.to_owned(), map: form }],
+            None => choices(root, form),
+        }
+    });
+    found.collect()
 }
 
 /// Follows references, and takes the one form of an optional value that is not null.
@@ -91,6 +122,9 @@ fn kind(root: &Value, value: &Value) -> String {
     if let Some(values) = value.get("enum").and_then(Value::as_array) {
         let values: Vec<String> = values.iter().filter(|value| !value.is_null()).map(plain).collect();
         return format!("one of {}", values.join(", "));
+    }
+    if !choices(root, value).is_empty() {
+        return "a name, or a map with `name` and options".to_owned();
     }
     if let Some(forms) = alternatives(value) {
         let forms = forms.iter().filter(|form| form.get("type") != Some(&json!("null")));
@@ -134,7 +168,21 @@ fn kind(root: &Value, value: &Value) -> String {
 
 /// What each value of an enumeration means, where it says so.
 fn meanings(root: &Value, value: &Value) -> Vec<(String, String)> {
-    let forms = alternatives(resolve(root, value)).map(Vec::as_slice).unwrap_or_default();
+    let value = resolve(root, value);
+    let named = choices(root, value);
+    if !named.is_empty() {
+        let meaning = |choice: &Choice<'_>| {
+            let properties = choice.map.get("properties").and_then(Value::as_object);
+            let options = properties.into_iter().flat_map(|map| map.keys()).filter(|name| *name != "name");
+            let options: Vec<&str> = options.map(String::as_str).collect();
+            let options =
+                if options.is_empty() { String::new() } else { format!(" {{ {} }}", options.join(", ")) };
+            let text = choice.map.get("description").and_then(Value::as_str).unwrap_or_default();
+            (format!("{}{options}", choice.name), text.to_owned())
+        };
+        return named.iter().map(meaning).collect();
+    }
+    let forms = alternatives(value).map(Vec::as_slice).unwrap_or_default();
     let meaning = |form: &Value| {
         let description = form.get("description")?.as_str()?.to_owned();
         Some((plain(form.get("const")?), description))
@@ -190,6 +238,34 @@ fn example(root: &Value, value: &Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn maps_told_apart_by_name_are_listed_with_their_options() {
+        let named = |name: &str, docs: &str, option: &str| {
+            json!({
+                "type": "object", "description": docs,
+                "properties": { "name": { "type": "string", "const": name }, option: { "type": "number", "default": 0.5 } },
+            })
+        };
+        let schema = json!({
+            "type": "object",
+            "properties": { "loss": { "anyOf": [{ "type": "string" }, { "$ref": "#/$defs/Loss" }] } },
+            "$defs": { "Loss": { "oneOf": [named("lq", "Between.", "q"), named("smooth", "Softer.", "epsilon")] } },
+        });
+        let params = params_of(&schema);
+        let lines: Vec<String> = params
+            .iter()
+            .map(|param| format!("{}|{}|{}|{}", param.depth, param.name, param.kind, param.docs))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "0|loss|a name, or a map with `name` and options|\n- lq { q }: Between.\n- smooth { epsilon }: Softer.",
+                "1|lq.q|number|",
+                "1|smooth.epsilon|number|",
+            ]
+        );
+    }
 
     #[test]
     fn parameters_say_their_type_range_and_default() {
