@@ -2,7 +2,7 @@
 
 use dfdx::tensor::Storage;
 
-use crate::{Device, NnError, memory, rng::Rng, tensor::Tensor1};
+use crate::{Device, NnError, cpu, memory, rng::Rng, tensor::Tensor1};
 
 /// A parameter's place in its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,16 +61,14 @@ impl<D: Device> Parameters<D> {
     ) -> Result<ParameterId, NnError> {
         let length: usize = shape.iter().product();
         memory::check(|| format!("`{name}` of the network"), (length * size_of::<f32>()) as u64)?;
+        let rng = Rng::new(self.seed, &name);
         let values = match init {
             Init::Constant(value) => vec![value; length],
-            Init::Normal(deviation) => {
-                let mut rng = Rng::new(self.seed, &name);
-                (0..length).map(|_| (deviation * rng.normal()) as f32).collect()
-            }
+            // A normal number takes four words of the generator, a uniform one two.
+            Init::Normal(deviation) => drawn(&rng, length, 4, |rng| deviation * rng.normal()),
             Init::FanIn(fan_in) => {
                 let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
-                let mut rng = Rng::new(self.seed, &name);
-                (0..length).map(|_| rng.range(-bound, bound) as f32).collect()
+                drawn(&rng, length, 2, |rng| rng.range(-bound, bound))
             }
         };
         let value =
@@ -104,4 +102,15 @@ impl<D: Device> Parameters<D> {
         let trained = self.items.iter().filter(|p| p.trained);
         trained.map(|p| p.shape.iter().product::<usize>()).sum()
     }
+}
+
+/// Numbers that a thread draws at a time.
+const DRAWN: usize = 1 << 14;
+
+/// `length` numbers drawn one after the other from `rng`, each from as many of its `words`.
+fn drawn(rng: &Rng, length: usize, words: u64, draw: impl Fn(&mut Rng) -> f64 + Sync) -> Vec<f32> {
+    cpu::zeros::filled(length, DRAWN, |chunk, out| {
+        let mut rng = rng.skipped(words * (chunk * DRAWN) as u64);
+        out.iter_mut().for_each(|out| *out = draw(&mut rng) as f32);
+    })
 }

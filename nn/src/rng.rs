@@ -67,6 +67,17 @@ impl Rng {
         Stream::new(seed, label).at(0, 0)
     }
 
+    /// The same generator after `words` more calls of [`next_u32`](Rng::next_u32).
+    pub fn skipped(&self, words: u64) -> Rng {
+        let position = 4 * u64::from(self.counter[0]) + self.used as u64 - 4 + words;
+        let [_, epoch, low, high] = self.counter;
+        let mut rng = Rng { counter: [(position / 4) as u32, epoch, low, high], used: 4, ..self.clone() };
+        (0..position % 4).for_each(|_| {
+            rng.next_u32();
+        });
+        rng
+    }
+
     /// 32 uniform bits.
     pub fn next_u32(&mut self) -> u32 {
         if self.used == 4 {
@@ -190,6 +201,22 @@ mod tests {
         let mean: f64 = (0..n).map(|_| rng.uniform()).sum::<f64>() / f64::from(n);
         assert!((mean - 0.5).abs() < 0.003);
         assert!((0..1000).all(|_| (0.0..1.0).contains(&rng.uniform_f32())));
+    }
+
+    #[test]
+    fn skipping_is_drawing() {
+        let mut rng = Rng::new(3, "skip");
+        for _ in 0..11 {
+            for words in 0..13 {
+                let mut drawn = rng.clone();
+                (0..words).for_each(|_| {
+                    drawn.next_u32();
+                });
+                let mut skipped = rng.skipped(words);
+                assert_eq!(skipped.next_u64(), drawn.next_u64(), "{words}");
+            }
+            rng.next_u32();
+        }
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub struct Train;
 
 impl Stage for Train {
     const NAME: &'static str = "train";
-    // 2: other convolution kernels, other last bits.
-    const VERSION: u32 = 2;
+    // 3: other convolution kernels, other last bits.
+    const VERSION: u32 = 3;
     type Params = TrainParams;
 
     fn check(params: &TrainParams) -> Vec<ParamError> {
