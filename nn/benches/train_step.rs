@@ -3,6 +3,9 @@
 //! `cargo bench -p sndpipe-nn` times every network below at batch 32; `cargo bench -p sndpipe-nn -- NETWORK BATCH MODE` (mode
 //! `train` or `infer`) one case, as `benches/training.sh` does beside PyTorch. One line a case: program, network, mode,
 //! batch, samples a second (median, best), MiB.
+//!
+//! A fourth argument names the device: `cpu`, `cuda` (with TF32, as the peer) or `cuda-f32`. With the feature `cuda` the mode
+//! `profile` prints instead what each kernel takes in ten steps: kernel, runs, milliseconds.
 #![expect(clippy::print_stdout, reason = "it prints what it has measured")]
 
 use std::time::{Duration, Instant};
@@ -18,15 +21,23 @@ fn main() {
     // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match &arguments[..] {
-        [network, batch, mode] => case(network, batch.parse().expect("a number of samples"), mode),
+        [network, batch, mode, device @ ..] => {
+            let device = match device.first().map(String::as_str) {
+                None | Some("cpu") => DeviceKind::Cpu,
+                Some("cuda") => DeviceKind::Cuda { index: 0, tf32: true },
+                Some("cuda-f32") => DeviceKind::Cuda { index: 0, tf32: false },
+                Some(other) => panic!("`{other}` is no device: cpu, cuda or cuda-f32"),
+            };
+            case(network, batch.parse().expect("a number of samples"), mode, device);
+        }
         _ => NETWORKS.iter().for_each(|network| {
-            case(network, 32, "train");
-            case(network, 32, "infer");
+            case(network, 32, "train", DeviceKind::Cpu);
+            case(network, 32, "infer", DeviceKind::Cpu);
         }),
     }
 }
 
-fn case(network: &str, batch: usize, mode: &str) {
+fn case(network: &str, batch: usize, mode: &str, device: DeviceKind) {
     let network_spec: NetworkSpec =
         serde_json::from_value(serde_json::json!({ "name": network })).expect("the name of a network");
     let mut trainer = Trainer::new(TrainerSpec {
@@ -36,7 +47,7 @@ fn case(network: &str, batch: usize, mode: &str) {
         optimiser: OptimiserSpec::default(),
         clip_norm: None,
         loss: LossSpec::Bce,
-        device: DeviceKind::Cpu,
+        device,
         seed: 0,
     })
     .expect("the network fits the input");
@@ -44,11 +55,25 @@ fn case(network: &str, batch: usize, mode: &str) {
     let inputs: Vec<f32> = (0..batch * 101 * 96).map(|_| rng.normal() as f32).collect();
     let targets: Vec<f32> = (0..batch * 200).map(|_| if rng.chance(0.015) { 1.0 } else { 0.0 }).collect();
     let mut step = || match mode {
-        "train" => drop(trainer.step(&inputs, &targets, 1e-3).expect("a step")),
-        _ => drop(trainer.predict(&inputs).expect("logits")),
+        "infer" => drop(trainer.predict(&inputs).expect("logits")),
+        _ => drop(trainer.step(&inputs, &targets, 1e-3).expect("a step")),
     };
     step();
     step();
+    #[cfg(feature = "cuda")]
+    if mode == "profile" {
+        let (took, kernels) = sndpipe_nn::time_kernels(|| {
+            let start = Instant::now();
+            (0..10).for_each(|_| step());
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .expect("times");
+        println!("all\t10\t{took:.3}");
+        for kernel in kernels {
+            println!("{}\t{}\t{:.3}", kernel.name, kernel.runs, kernel.milliseconds);
+        }
+        return;
+    }
     let (begin, mut times) = (Instant::now(), Vec::new());
     while times.len() < STEPS || begin.elapsed() < TIME {
         let start = Instant::now();

@@ -23,6 +23,8 @@ mod window;
 
 pub use checkpoint::METADATA_KEY;
 pub use cpu::simd_level;
+#[cfg(feature = "cuda")]
+pub use cuda::{KernelTime, time_kernels};
 pub use device::{Device, DeviceKind};
 pub use error::NnError;
 pub use model::Model;

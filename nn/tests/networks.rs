@@ -58,8 +58,10 @@ struct Case {
     moved: BTreeMap<String, f64>,
 }
 
+/// A file beside this one, also where the program runs on another machine than the one it was built on.
 fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").to_owned());
+    Path::new(&folder).join("tests").join(name)
 }
 
 fn fixture() -> Fixture {

@@ -17,6 +17,7 @@ use dfdx::tensor::{Cuda, CudaError};
 use super::{
     cudnn::{Cudnn, Plans},
     pointer::Pointer,
+    times::timed,
 };
 
 /// The text of all kernels, one program.
@@ -278,10 +279,13 @@ impl Context {
             return Ok(());
         }
         let function = *self.functions.get(name).ok_or_else(invalid)?;
-        // SAFETY: each parameter points to a value of the type that the kernel's text declares at its place, and the
-        // pointers among them are to memory of at least the sizes among them: that is what the callers see to.
-        unsafe { result::launch_kernel(function, blocks, threads, 0, *self.device.cu_stream(), parameters) }?;
-        Ok(())
+        let stream = *self.device.cu_stream();
+        timed(name, || {
+            // SAFETY: each parameter points to a value of the type that the kernel's text declares at its place, and the
+            // pointers among them are to memory of at least the sizes among them: that is what the callers see to.
+            unsafe { result::launch_kernel(function, blocks, threads, 0, stream, parameters) }?;
+            Ok(())
+        })
     }
 
     /// `c = a b + beta c` of the sizes (rows, columns, inner).
@@ -299,28 +303,30 @@ impl Context {
             blas::cublasMath_t::CUBLAS_DEFAULT_MATH
         };
         let alpha = 1.0;
-        // SAFETY: cuBLAS's matrices are column-major, so that it computes the transposed product from the transposed operands;
-        // the callers see to it that sizes and strides fit the memory.
-        unsafe {
-            blas::cublasSetMathMode(handle, mode).result()?;
-            sgemm(
-                handle,
-                b.operation(),
-                a.operation(),
-                columns as c_int,
-                rows as c_int,
-                inner as c_int,
-                &alpha,
-                b.data.0 as *const f32,
-                b.stride as c_int,
-                a.data.0 as *const f32,
-                a.stride as c_int,
-                &beta,
-                c.data.0 as *mut f32,
-                c.stride as c_int,
-            )?;
-        }
-        Ok(())
+        let start = || {
+            // SAFETY: cuBLAS's matrices are column-major, so that it computes the transposed product from the transposed
+            // operands; the callers see to it that sizes and strides fit the memory.
+            unsafe {
+                blas::cublasSetMathMode(handle, mode).result()?;
+                sgemm(
+                    handle,
+                    b.operation(),
+                    a.operation(),
+                    columns as c_int,
+                    rows as c_int,
+                    inner as c_int,
+                    &alpha,
+                    b.data.0 as *const f32,
+                    b.stride as c_int,
+                    a.data.0 as *const f32,
+                    a.stride as c_int,
+                    &beta,
+                    c.data.0 as *mut f32,
+                    c.stride as c_int,
+                )
+            }
+        };
+        timed("matmul", || Ok(start()?))
     }
 }
 

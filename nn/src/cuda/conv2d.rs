@@ -15,6 +15,7 @@ use super::{
     cudnn::{Direction, Sizes},
     memory::{buffer, data, data_of, open, scratch, tensor},
     pointer::Pointer,
+    times::timed,
 };
 use crate::{
     cpu::conv::Geometry,
@@ -162,9 +163,11 @@ fn dense(gpu: &Context, direction: Direction, g: &Geometry, o: Operands) -> Resu
         Direction::Input => [weight_at, o.y, image],
         Direction::Weight => [image, o.y, weight_at],
     };
-    if !gpu.libraries().convolve(gpu.device(), direction, &sizes, operands)? {
+    let mut libraries = gpu.libraries();
+    if !timed("convolution", || libraries.convolve(gpu.device(), direction, &sizes, operands))? {
         return Ok(false);
     }
+    drop(libraries);
     match direction {
         Direction::Input if framed.is_some() => frame.crop(gpu, g, image, o.x)?,
         Direction::Weight => {

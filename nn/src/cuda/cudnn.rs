@@ -3,7 +3,7 @@
 //! Source: cuDNN's legacy API as in versions 8 and 9.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     ffi::{c_int, c_void},
     sync::Arc,
 };
@@ -190,9 +190,16 @@ struct Plan {
     filter: Object,
     output: Object,
     convolution: Object,
-    algorithm: c_int,
-    workspace: usize,
+    /// Deterministic algorithms, the fastest first as cuDNN expects.
+    algorithms: VecDeque<Algorithm>,
     functions: Arc<Functions>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Algorithm {
+    number: c_int,
+    workspace: usize,
+    math: c_int,
 }
 
 impl Drop for Plan {
@@ -207,9 +214,14 @@ impl Drop for Plan {
     }
 }
 
-/// Plans by what they are for; none where cuDNN has no deterministic algorithm.
+/// Plans by what they are for, and whether with TF32.
 #[derive(Default)]
-pub(super) struct Plans(HashMap<(Direction, Sizes, bool), Option<Plan>>);
+pub(super) struct Plans(HashMap<(Direction, Sizes, bool), Plan>);
+
+/// Whether cuDNN does not do what was asked, by the numbers of version 8 and of version 9.
+fn is_unsupported(status: Status) -> bool {
+    status == 9 || (3000..4000).contains(&status)
+}
 
 fn check(status: Status) -> Result<(), CudaError> {
     match status {
@@ -221,7 +233,7 @@ fn check(status: Status) -> Result<(), CudaError> {
 }
 
 impl Cudnn {
-    fn plan(&self, direction: Direction, sizes: &Sizes) -> Result<Option<Plan>, CudaError> {
+    fn plan(&self, direction: Direction, sizes: &Sizes) -> Result<Plan, CudaError> {
         let f = &self.functions;
         let null = std::ptr::null_mut();
         let mut plan = Plan {
@@ -229,8 +241,7 @@ impl Cudnn {
             filter: null,
             output: null,
             convolution: null,
-            algorithm: 0,
-            workspace: 0,
+            algorithms: VecDeque::new(),
             functions: f.clone(),
         };
         let n = |size: usize| size as c_int;
@@ -268,23 +279,18 @@ impl Cudnn {
             let status =
                 (candidates)(self.handle, a, b, plan.convolution, c, room, &mut count, found.as_mut_ptr());
             if status != SUCCESS {
-                return Ok(None);
+                count = 0;
             }
         }
-        // They come in the order of the time that cuDNN expects.
-        let found = found.iter().take(count.max(0) as usize).find(|c| {
-            c.status == SUCCESS
-                && c.determinism == DETERMINISTIC
-                && c.memory <= MOST_WORKSPACE
-                && (tf32() || c.math == FMA_MATH)
-        });
-        let Some(found) = found else {
-            return Ok(None);
+        let sound = |c: &&Candidate| {
+            c.status == SUCCESS && c.determinism == DETERMINISTIC && c.memory <= MOST_WORKSPACE
         };
-        (plan.algorithm, plan.workspace) = (found.algorithm, found.memory);
-        // SAFETY: the object exists.
-        check(unsafe { (f.set_math)(plan.convolution, found.math) })?;
-        Ok(Some(plan))
+        let math = |found: c_int| if tf32() { found } else { FMA_MATH };
+        let found = found.iter().take(count.max(0) as usize).filter(sound);
+        plan.algorithms = found
+            .map(|c| Algorithm { number: c.algorithm, workspace: c.memory, math: math(c.math) })
+            .collect();
+        Ok(plan)
     }
 }
 
@@ -299,44 +305,56 @@ impl Libraries {
         [a, b, result]: [Pointer; 3],
     ) -> Result<bool, CudaError> {
         let key = (direction, *sizes, tf32());
-        if !self.plans.0.contains_key(&key) {
-            let plan = self.cudnn.plan(direction, sizes)?;
-            self.plans.0.insert(key, plan);
-        }
-        let workspace = self.plans.0.get(&key).and_then(Option::as_ref).map(|plan| plan.workspace);
-        let Some(bytes) = workspace else {
-            return Ok(false);
+        let mut plan = match self.plans.0.remove(&key) {
+            Some(plan) => plan,
+            None => self.cudnn.plan(direction, sizes)?,
         };
-        let workspace = self.workspace(device, bytes)?;
-        let Some(Some(plan)) = self.plans.0.get(&key) else {
-            return Ok(false);
-        };
-        let f = &plan.functions;
+        let done = self.run(device, direction, &mut plan, [a, b, result]);
+        self.plans.0.insert(key, plan);
+        done
+    }
+
+    /// Runs the first algorithm of the plan that cuDNN takes, and forgets those before it.
+    fn run(
+        &mut self,
+        device: &Arc<CudaDevice>,
+        direction: Direction,
+        plan: &mut Plan,
+        [a, b, result]: [Pointer; 3],
+    ) -> Result<bool, CudaError> {
+        let f = plan.functions.clone();
         let (convolve, [first, second, third]) = match direction {
             Direction::Forward => (f.forward, [plan.image, plan.filter, plan.output]),
             Direction::Input => (f.input, [plan.filter, plan.output, plan.image]),
             Direction::Weight => (f.weight, [plan.image, plan.output, plan.filter]),
         };
         let (one, zero) = (1f32, 0f32);
-        // SAFETY: the operands have the sizes of the descriptors, the workspace has what the algorithm asked for.
-        let status = unsafe {
-            (convolve)(
-                self.cudnn.handle,
-                (&raw const one).cast(),
-                first,
-                a.0 as *const c_void,
-                second,
-                b.0 as *const c_void,
-                plan.convolution,
-                plan.algorithm,
-                workspace,
-                bytes,
-                (&raw const zero).cast(),
-                third,
-                result.0 as *mut c_void,
-            )
-        };
-        check(status)?;
-        Ok(true)
+        while let Some(algorithm) = plan.algorithms.front().copied() {
+            let workspace = self.workspace(device, algorithm.workspace)?;
+            // SAFETY: the operands have the sizes of the descriptors, the workspace has what the algorithm asked for.
+            let status = unsafe {
+                check((f.set_math)(plan.convolution, algorithm.math))?;
+                (convolve)(
+                    self.cudnn.handle,
+                    (&raw const one).cast(),
+                    first,
+                    a.0 as *const c_void,
+                    second,
+                    b.0 as *const c_void,
+                    plan.convolution,
+                    algorithm.number,
+                    workspace,
+                    algorithm.workspace,
+                    (&raw const zero).cast(),
+                    third,
+                    result.0 as *mut c_void,
+                )
+            };
+            if !is_unsupported(status) {
+                return check(status).map(|()| true);
+            }
+            plan.algorithms.pop_front();
+        }
+        Ok(false)
     }
 }

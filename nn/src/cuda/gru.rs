@@ -103,12 +103,11 @@ fn forward(
 fn backward(
     device: &Cuda,
     gpu: &Context,
-    x: Pointer,
+    (x, dx): (Pointer, Option<Pointer>),
     p: &GruParameters<'_, Cuda>,
     s: Sizes,
     trace: &Trace,
     (dy, stride): (Pointer, usize),
-    dx: Option<Pointer>,
 ) -> Result<[Buffer<Cuda>; 4], CudaError> {
     let (rows, width, hidden) = (s.rows(), 3 * s.hidden, s.hidden);
     let n = s.samples * hidden;
@@ -193,7 +192,7 @@ impl GruKernel for Cuda {
         for (i, (p, trace)) in directions.iter().zip(&traces.0).enumerate() {
             let s = Sizes::new(x, i, p);
             let dy = (data_of(dy).at(i * s.hidden), s.hidden * directions.len());
-            parameters.push(backward(self, &gpu, from, p, s, trace, dy, dx)?);
+            parameters.push(backward(self, &gpu, (from, dx), p, s, trace, dy)?);
         }
         Ok(GruGradients { input, parameters })
     }

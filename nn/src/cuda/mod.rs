@@ -31,8 +31,10 @@ mod pool;
 mod prelu;
 mod resize;
 mod shared;
+mod times;
 mod update;
 mod window_pool;
 
 pub(crate) use context::{open, with_tf32};
 pub(crate) use shared::Shared;
+pub use times::{KernelTime, time_kernels};
