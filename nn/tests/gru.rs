@@ -2,7 +2,7 @@
 
 mod check;
 
-use check::{Dev, backward, close, device, differences, random, tensor, wide};
+use check::{Dev, backward, close, device, differences, random, tensor, two_readers, wide};
 use dfdx::prelude::{HasShape, NoneTape, PutTape, Trace};
 use sndpipe_nn::{
     Gru, InputGrad, Parameters, Rng, Tensor1,
@@ -103,6 +103,7 @@ fn gru_agrees_with_its_definition() {
             let y = try_gru(tx.leaky_trace(), &parameters(&tw[0]), reverse.as_ref(), InputGrad::Set).unwrap();
             assert_eq!(*y.shape(), (n, steps, hidden * directions));
             close("output", &y.as_vec(), &definition(&wide(&x), &ww, s), 2e-6);
+            two_readers(&mut rng, &tx, |x, g| try_gru(x, &parameters(&tw[0]), reverse.as_ref(), g));
             let grads = backward(y, &r);
             let dx = differences(&x, &r, |x| definition(x, &ww, s));
             close("dx", &grads.get(&tx).as_vec(), &dx, 1e-5);

@@ -240,6 +240,8 @@ impl Context {
     }
 
     fn new(index: i32) -> Result<Context, String> {
+        #[cfg(target_os = "linux")]
+        super::linkage::load()?;
         result::init().map_err(|e| format!("the driver does not start ({})", name_of(e.0)))?;
         let count =
             result::device::get_count().map_err(|e| format!("no count of devices ({})", name_of(e.0)))?;

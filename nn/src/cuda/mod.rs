@@ -22,6 +22,8 @@ mod l2_normalise;
 mod last_product;
 mod layer_norm;
 mod linear;
+#[cfg(target_os = "linux")]
+mod linkage;
 mod loss;
 mod low_pass;
 mod memory;
