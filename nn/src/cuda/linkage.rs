@@ -2,8 +2,10 @@
 //!
 //! Both link the libraries to the program, which then would not start where they are missing, not even to train on the CPU.
 //! The linker takes the functions here instead: they have the same names and hand their arguments on.
+//!
+//! dfdx zeroes whatever it makes. Where it is written in full right after that, [`without_zeroing`] saves the pass over memory.
 
-use std::{ffi::c_int, sync::OnceLock};
+use std::{cell::Cell, ffi::c_int, sync::OnceLock};
 
 use libloading::Library;
 
@@ -56,6 +58,22 @@ pub(super) fn load() -> Result<(), String> {
 /// differ from 0 too.
 const MISSING: c_int = 34;
 
+thread_local! {
+    static KEEPS_MEMORY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f`, in which the driver is not asked to zero memory on this thread.
+pub(crate) fn without_zeroing<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            KEEPS_MEMORY.set(self.0);
+        }
+    }
+    let _restore = Restore(KEEPS_MEMORY.replace(true));
+    f()
+}
+
 macro_rules! number {
     ($argument:ident) => {
         usize
@@ -71,6 +89,9 @@ macro_rules! functions {
             /// As in the library.
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name($($argument: usize),*) -> c_int {
+                if stringify!($name) == "cuMemsetD8Async" && KEEPS_MEMORY.get() {
+                    return 0;
+                }
                 type Function = unsafe extern "C" fn($(number!($argument)),*) -> c_int;
                 static FOUND: OnceLock<Option<Function>> = OnceLock::new();
                 let find = || {

@@ -11,6 +11,7 @@ use dfdx::{
 use super::{
     context::{Context, invalid},
     pointer::{Pointer, place},
+    without_zeroing,
 };
 use crate::tensor::Buffer;
 
@@ -40,12 +41,12 @@ pub(super) fn data_of<T>(buffer: &impl DevicePtr<T>) -> Pointer {
     Pointer(*buffer.device_ptr())
 }
 
-/// A tensor of zeros, to be written.
+/// A tensor, to be written in full.
 pub(super) fn tensor<S: Shape>(
     device: &Cuda,
     shape: S,
 ) -> Result<(Tensor<S, f32, Cuda>, Pointer), CudaError> {
-    let t = device.try_zeros_like(&shape)?;
+    let t = without_zeroing(|| device.try_zeros_like(&shape))?;
     let place = data(&t)?;
     Ok((t, place))
 }

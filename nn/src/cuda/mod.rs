@@ -38,5 +38,13 @@ mod update;
 mod window_pool;
 
 pub(crate) use context::{open, with_tf32};
+#[cfg(target_os = "linux")]
+pub(crate) use linkage::without_zeroing;
 pub(crate) use shared::Shared;
 pub use times::{KernelTime, time_kernels};
+
+/// Runs `f`; what it zeroes may be zeroed.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn without_zeroing<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
