@@ -57,7 +57,7 @@ mod tests {
         for text in ["cpu", "cuda:0", "cuda:3:tf32"] {
             assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
         }
-        assert_eq!("cuda".parse(), Ok(Device::Cuda { index: 0, tf32: false }));
+        assert_eq!("cuda".parse::<Device>(), Ok(Device::Cuda { index: 0, tf32: false }));
         assert_eq!("cuda:x".parse::<Device>(), Err("`x` is no device number".to_owned()));
         assert!("gpu".parse::<Device>().is_err());
     }

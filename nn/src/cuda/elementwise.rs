@@ -100,7 +100,12 @@ impl ElementwiseKernel for Cuda {
         let ((_, height, width, channels), (_, rows, columns, depth)) = (*x.shape(), *map.shape());
         let n = map.shape().num_elements();
         let (dm, to) = buffer(self, &gpu, n)?;
-        let (blocks, dy) = (Launch::blocks(n), data_of(dy));
+        let (terms, dy) = (x.shape().num_elements() / n, data_of(dy));
+        if terms == 1 {
+            launch!(gpu, "product", Launch::each(n), from, dy, n, to)?;
+            return Ok(dm);
+        }
+        let blocks = Launch::rows(n, terms);
         launch!(
             gpu,
             "multiply_map_gradient",
