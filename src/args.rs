@@ -168,7 +168,7 @@ pub struct Run {
     /// CPU slots: stages that run at once, and threads of a stage [default: all cores].
     #[arg(long, short, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
-    /// Where training and scoring run: `cpu` or `cuda:N`.
+    /// Where training and scoring run: `cpu`, `cuda:N` or `cuda:N:tf32`.
     #[arg(long, default_value = "cpu")]
     pub device: Device,
     /// After a failure, run what does not need the failed stage (this is the default).

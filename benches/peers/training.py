@@ -1,6 +1,8 @@
-"""Samples a second of the networks in PyTorch on the CPU, in the layout that is fastest there (channels-last).
+"""Samples a second of the networks in PyTorch, in the layout that is fastest there (channels-last).
 
-  python benches/peers/training.py NETWORK BATCH MODE [INPUT [THREADS]]
+  python benches/peers/training.py NETWORK BATCH MODE [INPUT [THREADS]] [--device cuda]
+
+On a GPU with TF32, eagerly, with batches that come from the host, as sndpipe's do, and a loss that goes back there.
 
 MODE is `train` (forward, BCE, backward, Adam) or `infer`, INPUT channels, frames and bands such as 3x341x394. Prints one line
 as nn/benches/train_step.rs does: program, network, mode, batch, samples a second (median, best), MiB. Needs: torch.
@@ -13,11 +15,17 @@ import torch
 
 from networks import build
 
-network, batch, mode = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-torch.set_num_threads(int(sys.argv[5]) if len(sys.argv) > 5 else 2)
+arguments, device = sys.argv[1:], "cpu"
+if "--device" in arguments:
+    at = arguments.index("--device")
+    device = arguments[at + 1]
+    del arguments[at : at + 2]
+network, batch, mode = arguments[0], int(arguments[1]), arguments[2]
+shape = tuple(map(int, arguments[3].split("x"))) if len(arguments) > 3 else (1, 101, 96)
+torch.set_num_threads(int(arguments[4]) if len(arguments) > 4 else 2)
 torch.manual_seed(0)
-shape = tuple(map(int, sys.argv[4].split("x"))) if len(sys.argv) > 4 else (1, 101, 96)
-net = build({"name": network}, shape, 200).float().to(memory_format=torch.channels_last)
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+net = build({"name": network}, shape, 200).float().to(device, memory_format=torch.channels_last)
 inputs = torch.randn(batch, *shape).to(memory_format=torch.channels_last)
 targets = (torch.rand(batch, 200) < 0.015).float()
 loss = torch.nn.BCEWithLogitsLoss()
@@ -26,13 +34,15 @@ optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
 
 def train():
     optimiser.zero_grad(set_to_none=True)
-    loss(net(inputs), targets).backward()
+    value = loss(net(inputs.to(device)), targets.to(device))
+    value.backward()
     optimiser.step()
+    value.item()
 
 
 def infer():
     with torch.no_grad():
-        net(inputs)
+        net(inputs.to(device)).cpu()
 
 
 net.train(mode == "train")

@@ -1,8 +1,12 @@
 //! Samples a second in training and evaluation, at 1x101x96 and 200 outputs, BCE, Adam, and the most memory that was used.
 //!
-//! `cargo bench -p sndpipe-nn` times every network below at batch 32; `cargo bench -p sndpipe-nn -- NETWORK BATCH MODE [INPUT]`
-//! (mode `train` or `infer`, input such as `3x341x394`) one case, as `benches/training.sh` does beside PyTorch. One line a
-//! case: program, network, mode, batch, samples a second (median, best), MiB.
+//! `cargo bench -p sndpipe-nn` times every network below at batch 32; `cargo bench -p sndpipe-nn -- NETWORK BATCH MODE` (mode
+//! `train` or `infer`) one case, as `benches/training.sh` does beside PyTorch. One line a case: program, network, mode,
+//! batch, samples a second (median, best), MiB.
+//!
+//! Further arguments name the input's shape, such as `3x341x394`, and the device: `cpu`, `cuda` (with TF32, as the peer) or
+//! `cuda-f32`. With the feature `cuda` the mode `profile` prints instead what each kernel takes in ten steps: kernel, runs,
+//! milliseconds.
 #![expect(clippy::print_stdout, reason = "it prints what it has measured")]
 
 use std::time::{Duration, Instant};
@@ -24,26 +28,32 @@ fn main() {
     match &arguments[..] {
         [network, batch, mode, rest @ ..] => {
             let batch = batch.parse().expect("a number of samples");
-            let input = rest.first().map_or(INPUT, |text| {
-                let sizes: Vec<usize> = text.split('x').filter_map(|size| size.parse().ok()).collect();
-                let &[channels, frames, bands] = &sizes[..] else {
-                    panic!("an input is CHANNELSxFRAMESxBANDS")
-                };
-                (channels, frames, bands)
-            });
+            let (mut input, mut device) = (INPUT, DeviceKind::Cpu);
+            for argument in rest {
+                let sizes: Vec<usize> = argument.split('x').filter_map(|size| size.parse().ok()).collect();
+                match (argument.as_str(), &sizes[..]) {
+                    (_, &[channels, frames, bands]) => input = (channels, frames, bands),
+                    ("cpu", _) => device = DeviceKind::Cpu,
+                    ("cuda", _) => device = DeviceKind::Cuda { index: 0, tf32: true },
+                    ("cuda-f32", _) => device = DeviceKind::Cuda { index: 0, tf32: false },
+                    (other, _) => {
+                        panic!("`{other}` is no CHANNELSxFRAMESxBANDS and no device: cpu, cuda or cuda-f32")
+                    }
+                }
+            }
             // In the pool, as the stages of a pipeline run.
-            pool.install(|| case(network, batch, mode, input.into()));
+            pool.install(|| case(network, batch, mode, input.into(), device));
         }
         _ => pool.install(|| {
             NETWORKS.iter().for_each(|network| {
-                case(network, 32, "train", INPUT.into());
-                case(network, 32, "infer", INPUT.into());
+                case(network, 32, "train", INPUT.into(), DeviceKind::Cpu);
+                case(network, 32, "infer", INPUT.into(), DeviceKind::Cpu);
             });
         }),
     }
 }
 
-fn case(network: &str, batch: usize, mode: &str, input: InputShape) {
+fn case(network: &str, batch: usize, mode: &str, input: InputShape, device: DeviceKind) {
     let network_spec: NetworkSpec =
         serde_json::from_value(serde_json::json!({ "name": network })).expect("the name of a network");
     let mut trainer = Trainer::new(TrainerSpec {
@@ -53,7 +63,7 @@ fn case(network: &str, batch: usize, mode: &str, input: InputShape) {
         optimiser: OptimiserSpec::default(),
         clip_norm: None,
         loss: LossSpec::Bce,
-        device: DeviceKind::Cpu,
+        device,
         seed: 0,
     })
     .expect("the network fits the input");
@@ -61,11 +71,25 @@ fn case(network: &str, batch: usize, mode: &str, input: InputShape) {
     let inputs: Vec<f32> = (0..batch * input.len()).map(|_| rng.normal() as f32).collect();
     let targets: Vec<f32> = (0..batch * 200).map(|_| if rng.chance(0.015) { 1.0 } else { 0.0 }).collect();
     let mut step = || match mode {
-        "train" => drop(trainer.step(&inputs, &targets, 1e-3).expect("a step")),
-        _ => drop(trainer.predict(&inputs).expect("logits")),
+        "infer" => drop(trainer.predict(&inputs).expect("logits")),
+        _ => drop(trainer.step(&inputs, &targets, 1e-3).expect("a step")),
     };
     step();
     step();
+    #[cfg(feature = "cuda")]
+    if mode == "profile" {
+        let (took, kernels) = sndpipe_nn::time_kernels(|| {
+            let start = Instant::now();
+            (0..10).for_each(|_| step());
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .expect("times");
+        println!("all\t10\t{took:.3}");
+        for kernel in kernels {
+            println!("{}\t{}\t{:.3}", kernel.name, kernel.runs, kernel.milliseconds);
+        }
+        return;
+    }
     let (begin, mut times) = (Instant::now(), Vec::new());
     while times.len() < STEPS || begin.elapsed() < TIME {
         let start = Instant::now();

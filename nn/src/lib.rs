@@ -5,6 +5,8 @@
 
 mod checkpoint;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
 mod error;
 mod memory;
@@ -22,12 +24,14 @@ mod window;
 
 pub use checkpoint::METADATA_KEY;
 pub use cpu::{keep_large_buffers, simd_level};
+#[cfg(feature = "cuda")]
+pub use cuda::{KernelTime, time_kernels};
 pub use device::{Device, DeviceKind};
 pub use error::NnError;
 pub use model::Model;
 pub use net::{Gru, InputShape, Network, NetworkSpec, Pass, PoolingSpec};
 pub use ops::LossSpec;
-pub use optimiser::{Optimiser, OptimiserSpec, Update, UpdateKernel};
+pub use optimiser::{CpuVerdict, Found, Optimiser, OptimiserSpec, Update, UpdateKernel, VerdictKernel};
 pub use parameter::{Init, Parameter, ParameterId, Parameters};
 pub use plateau::{Plateau, PlateauSpec};
 pub use rng::{Rng, Stream};

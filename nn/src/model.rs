@@ -1,5 +1,7 @@
 //! Trained networks on plain slices.
 
+#[cfg(feature = "cuda")]
+use dfdx::tensor::Cuda;
 use dfdx::tensor::{Cpu, NoneTape};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     Device, DeviceKind, NnError,
     checkpoint::{Archive, load_parameters},
+    device::{on_device, place},
     net::{InputShape, Network, NetworkSpec, Pass},
 };
 
@@ -40,8 +43,16 @@ pub(crate) fn network_json<D: Device>(network: &Network<D>, meta: &Value) -> Val
 /// A trained network, for evaluation only.
 #[derive(Debug)]
 pub struct Model {
-    network: Network<Cpu>,
+    network: AnyNetwork,
     meta: Value,
+}
+
+/// A network on the device that the user has chosen.
+#[derive(Debug)]
+enum AnyNetwork {
+    Cpu(Network<Cpu>),
+    #[cfg(feature = "cuda")]
+    Cuda(crate::cuda::Shared<Network<Cuda>>, bool),
 }
 
 #[derive(Deserialize)]
@@ -58,19 +69,22 @@ impl Model {
     ///
     /// Fails where the bytes are no such file, or the tensors are not exactly those of the network it describes.
     pub fn load(bytes: &[u8], device: DeviceKind) -> Result<Model, NnError> {
-        device.check()?;
         let archive = Archive::from_bytes(bytes)?;
         let m: Metadata = serde_json::from_value(archive.metadata).map_err(|e| NnError::Format {
             reason: format!("no description of the network in the metadata: {e}"),
         })?;
-        let mut network = Network::new(Cpu::default(), &m.network, m.input, m.outputs, 0)?;
-        load_parameters(network.parameters_mut(), archive.tensors)?;
+        let network: Result<_, NnError> =
+            place!(AnyNetwork, device, |device| Network::new(device, &m.network, m.input, m.outputs, 0));
+        let mut network = network?;
+        on_device!(AnyNetwork, &mut network, network => {
+            load_parameters(network.parameters_mut(), archive.tensors)
+        })?;
         Ok(Model { network, meta: m.meta })
     }
 
     /// Logits (n, outputs) of `inputs` (n, channels, frames, bands), both flat.
     pub fn logits(&self, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
-        logits(&self.network, inputs)
+        on_device!(AnyNetwork, &self.network, network => logits(network, inputs))
     }
 
     /// What the caller had saved beside the weights.
@@ -80,16 +94,16 @@ impl Model {
 
     /// The network's description.
     pub fn spec(&self) -> &NetworkSpec {
-        self.network.spec()
+        on_device!(AnyNetwork, &self.network, network => network.spec())
     }
 
     /// Shape of a sample.
     pub fn input(&self) -> InputShape {
-        self.network.input()
+        on_device!(AnyNetwork, &self.network, network => network.input())
     }
 
     /// Number of logits.
     pub fn outputs(&self) -> usize {
-        self.network.outputs()
+        on_device!(AnyNetwork, &self.network, network => network.outputs())
     }
 }

@@ -1,6 +1,6 @@
 //! Named parameters and buffers of a network.
 
-use dfdx::tensor::Storage;
+use dfdx::{shapes::HasShape, tensor::Storage};
 
 use crate::{Device, NnError, cpu, memory, rng::Rng, tensor::Tensor1};
 
@@ -9,7 +9,7 @@ use crate::{Device, NnError, cpu, memory, rng::Rng, tensor::Tensor1};
 pub struct ParameterId(usize);
 
 /// A trained parameter or a buffer (running statistics), stored flat in PyTorch's order.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Parameter<D: Storage<f32>> {
     /// The name that PyTorch would give it, such as `body.0.weight`.
     pub name: String,
@@ -33,7 +33,7 @@ pub enum Init {
 }
 
 /// All parameters and buffers of a network, in the order of its layers.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Parameters<D: Storage<f32>> {
     device: D,
     seed: u64,
@@ -95,6 +95,17 @@ impl<D: Device> Parameters<D> {
     /// All parameters and buffers, to be changed.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Parameter<D>> {
         self.items.iter_mut()
+    }
+
+    /// The same values once more, shared with nothing.
+    pub(crate) fn try_copy(&self) -> Result<Self, NnError> {
+        let copy = |p: &Parameter<D>| {
+            let value = self.device.try_tensor_from_vec(p.value.as_vec(), *p.value.shape());
+            let value = value.map_err(NnError::kernel("copy of parameters"))?;
+            Ok(Parameter { name: p.name.clone(), shape: p.shape.clone(), value, trained: p.trained })
+        };
+        let items = self.items.iter().map(copy).collect::<Result<_, NnError>>()?;
+        Ok(Parameters { device: self.device.clone(), seed: self.seed, items })
     }
 
     /// How many numbers are trained: what is usually called the number of parameters.

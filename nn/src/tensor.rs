@@ -108,6 +108,8 @@ pub(crate) fn set_grad<S: Shape, D: Storage<f32>>(
     t: &Tensor<S, f32, D>,
     gradient: Buffer<D>,
 ) -> Result<(), D::Err> {
-    *grads.get_or_alloc_mut(t)? = gradient;
-    Ok(())
+    let set = || grads.get_or_alloc_mut(t).map(|place| *place = gradient);
+    #[cfg(feature = "cuda")]
+    let set = || crate::cuda::without_zeroing(set);
+    set()
 }

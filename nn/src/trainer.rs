@@ -1,7 +1,9 @@
 //! Training on plain slices.
 
+#[cfg(feature = "cuda")]
+use dfdx::tensor::Cuda;
 use dfdx::{
-    tensor::{Cpu, OwnedTape},
+    tensor::{Cpu, OwnedTape, PutTape, SplitTape},
     tensor_ops::Backward,
 };
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,9 @@ use serde_json::{Value, json};
 use crate::{
     Device, DeviceKind, NnError,
     checkpoint::{Archive, load_parameters, load_strict},
-    cpu, memory,
+    cpu,
+    device::{on_device, place},
+    memory,
     model::{logits, network_json},
     net::{InputShape, Network, NetworkSpec, Pass},
     ops::{LossSpec, try_loss, try_masked_loss},
@@ -56,10 +60,20 @@ pub struct StepReport {
 /// A network in training: parameters, optimiser and step counter.
 ///
 /// On the CPU the same calls give the same bits for any number of threads. Work runs in the calling thread's rayon pool.
+/// On a GPU they give the same bits on the same model of GPU with the same driver and libraries; the host waits for it once a
+/// step.
 #[derive(Debug)]
 pub struct Trainer {
     spec: TrainerSpec,
-    session: Session<Cpu>,
+    session: AnySession,
+}
+
+/// A training on the device that the user has chosen.
+#[derive(Debug)]
+enum AnySession {
+    Cpu(Session<Cpu>),
+    #[cfg(feature = "cuda")]
+    Cuda(crate::cuda::Shared<Session<Cuda>>, bool),
 }
 
 /// A training on the device `D`.
@@ -122,27 +136,31 @@ impl<D: Device> Session<D> {
         let mask = mask.map(|mask| table("mask", mask)).transpose()?;
         let mut pass = Pass::train(step);
         let output = self.network.forward::<OwnedTape<f32, D>>(inputs, &mut pass)?;
-        let correct = count_correct(&output.as_vec(), &targets.as_vec(), spec.outputs);
+        let (logits, tape) = output.split_tape();
+        let output = logits.clone().put_tape(tape);
         let loss = match mask {
             None => try_loss(output, &targets, spec.loss)?,
             Some(mask) => try_masked_loss(output, &targets, &mask)?,
         };
-        let value = loss.as_vec()[0];
-        if !value.is_finite() {
-            return Err(NnError::NonFiniteLoss { loss: value, step });
+        let (loss, tape) = loss.split_tape();
+        let trained = self.network.parameters().iter().filter(|p| p.trained).count();
+        let verdict = device
+            .verdict_begin(&loss, &logits, &targets, trained)
+            .map_err(NnError::kernel("report of a step"))?;
+        let mut gradients = loss.put_tape(tape).try_backward().map_err(NnError::kernel("backward pass"))?;
+        let parameters = self.network.parameters_mut();
+        let found = self.optimiser.step(parameters, &mut gradients, rate, (verdict, spec.clip_norm))?;
+        if !found.loss.is_finite() {
+            return Err(NnError::NonFiniteLoss { loss: found.loss, step });
         }
-        let mut gradients = loss.try_backward().map_err(NnError::kernel("backward pass"))?;
-        let norm = Optimiser::gradient_norm(self.network.parameters(), &mut gradients)?;
-        if !norm.is_finite() {
-            return Err(NnError::NonFiniteGradient { norm, step });
+        if !found.norm.is_finite() {
+            return Err(NnError::NonFiniteGradient { norm: found.norm, step });
         }
-        let clip = spec.clip_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
-        self.optimiser.step(self.network.parameters_mut(), &mut gradients, rate, clip)?;
         self.network.finish(pass);
         if let Some(average) = &mut self.average {
             average.update(self.network.parameters(), self.optimiser.steps())?;
         }
-        Ok(StepReport { loss: value, grad_norm: norm, correct })
+        Ok(StepReport { loss: found.loss, grad_norm: found.norm, correct: found.correct })
     }
 
     fn save(&mut self, archive: &mut Archive) {
@@ -169,14 +187,15 @@ impl<D: Device> Session<D> {
     }
 }
 
-/// How many rows of (n, outputs) have their largest logit where their largest target is.
-fn count_correct(logits: &[f32], targets: &[f32], outputs: usize) -> usize {
-    let largest = |row: &[f32]| {
-        let best = |best: usize, i: usize| if row[i] > row[best] { i } else { best };
-        (1..row.len()).fold(0, best)
-    };
-    let rows = logits.chunks_exact(outputs).zip(targets.chunks_exact(outputs));
-    rows.filter(|(logits, targets)| largest(logits) == largest(targets)).count()
+/// `parameters` of the network as safetensors, with its description and `meta`.
+fn weights<D: Device>(
+    network: &Network<D>,
+    parameters: &Parameters<D>,
+    meta: &Value,
+) -> Result<Vec<u8>, NnError> {
+    let mut archive = Archive { metadata: network_json(network, meta), ..Archive::default() };
+    archive.put_parameters("", parameters);
+    archive.to_bytes()
 }
 
 impl Trainer {
@@ -184,7 +203,6 @@ impl Trainer {
     ///
     /// Fails where a parameter is out of range, the input is too small for the network, or the device cannot be used.
     pub fn new(spec: TrainerSpec) -> Result<Trainer, NnError> {
-        spec.device.check()?;
         cpu::heap::keep_large_buffers();
         spec.loss.check()?;
         if let Some(norm) = spec.clip_norm
@@ -192,7 +210,9 @@ impl Trainer {
         {
             return Err(NnError::range("clip_norm", norm, "positive"));
         }
-        let session = Session::new(Cpu::default(), &spec)?;
+        let session: Result<_, NnError> =
+            place!(AnySession, spec.device, |device| Session::new(device, &spec));
+        let session = session?;
         Ok(Trainer { spec, session })
     }
 
@@ -206,7 +226,11 @@ impl Trainer {
         if !(0.0..1.0).contains(&decay) {
             return Err(NnError::range("decay", decay, "in [0, 1)"));
         }
-        self.session.average = Some(Average { decay, values: self.session.network.parameters().clone() });
+        on_device!(AnySession, &mut self.session, session => {
+            let values = session.network.parameters().try_copy()?;
+            session.average = Some(Average { decay, values });
+            Ok(())
+        })?;
         Ok(self)
     }
 
@@ -217,31 +241,32 @@ impl Trainer {
 
     /// How many numbers are trained.
     pub fn parameter_count(&self) -> usize {
-        self.session.network.parameters().count()
+        on_device!(AnySession, &self.session, session => session.network.parameters().count())
     }
 
-    /// Fails where a step on `samples` samples would need more memory than there is.
+    /// Fails where a step on `samples` samples would need more memory than there is; a GPU tells by itself, in the step.
     ///
     /// The need is an estimate: weights, gradients, optimiser, and what the forward pass keeps for the backward pass, as
     /// one sample shows.
     pub fn check_memory(&self, samples: usize) -> Result<(), NnError> {
-        memory::check(|| format!("a step on a batch of {samples}"), self.step_bytes(samples)?)
-    }
-
-    fn step_bytes(&self, samples: usize) -> Result<u64, NnError> {
+        let network = match &self.session {
+            AnySession::Cpu(session) => &session.network,
+            #[cfg(feature = "cuda")]
+            AnySession::Cuda(..) => return Ok(()),
+        };
         let sample = vec![0.0; self.spec.input.len()];
-        let (output, kept) = cpu::counted(|| {
-            self.session.network.forward::<OwnedTape<f32, Cpu>>(&sample, &mut Pass::train(0))
-        });
+        let (output, kept) =
+            cpu::counted(|| network.forward::<OwnedTape<f32, Cpu>>(&sample, &mut Pass::train(0)));
         drop(output?);
         let parameters = self.parameter_count() as u64 * size_of::<f32>() as u64;
         // Gradients of what is being computed, and working buffers, come on top of what is kept.
-        Ok(PARAMETER_COPIES * parameters + samples as u64 * (kept + kept / 4))
+        let needed = PARAMETER_COPIES * parameters + samples as u64 * (kept + kept / 4);
+        memory::check(|| format!("a step on a batch of {samples}"), needed)
     }
 
     /// Optimiser steps done.
     pub fn steps(&self) -> u64 {
-        self.session.optimiser.steps()
+        on_device!(AnySession, &self.session, session => session.optimiser.steps())
     }
 
     /// One step on a batch: `inputs` (n, channels, frames, bands), `targets` (n, outputs), both flat.
@@ -253,7 +278,10 @@ impl Trainer {
         targets: &[f32],
         learning_rate: f64,
     ) -> Result<StepReport, NnError> {
-        self.session.step(inputs, targets, None, learning_rate, &self.spec)
+        let spec = &self.spec;
+        on_device!(AnySession, &mut self.session, session => {
+            session.step(inputs, targets, None, learning_rate, spec)
+        })
     }
 
     /// As [`step`](Trainer::step), with the negative terms of the loss weighted by `mask` (n, outputs): 0 where a label may
@@ -274,38 +302,40 @@ impl Trainer {
                 "`bce` where there is a mask",
             ));
         }
-        self.session.step(inputs, targets, Some(mask), learning_rate, &self.spec)
+        let spec = &self.spec;
+        on_device!(AnySession, &mut self.session, session => {
+            session.step(inputs, targets, Some(mask), learning_rate, spec)
+        })
     }
 
     /// Logits (n, outputs) of `inputs` (n, channels, frames, bands) with the running statistics.
     pub fn predict(&self, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
-        logits(&self.session.network, inputs)
+        on_device!(AnySession, &self.session, session => logits(&session.network, inputs))
     }
 
     /// The weights alone as safetensors, under the names PyTorch would use, with `meta` beside the network's description.
     /// Read by [`Model::load`](crate::Model::load).
     pub fn save_weights(&self, meta: &Value) -> Result<Vec<u8>, NnError> {
-        self.save(self.session.network.parameters(), meta)
+        on_device!(AnySession, &self.session, session => {
+            weights(&session.network, session.network.parameters(), meta)
+        })
     }
 
     /// As [`save_weights`](Trainer::save_weights), with the moving average in place of the weights; none without
     /// [`with_average`](Trainer::with_average).
     pub fn save_average(&self, meta: &Value) -> Result<Option<Vec<u8>>, NnError> {
-        let average = self.session.average.as_ref();
-        average.map(|average| self.save(&average.values, meta)).transpose()
-    }
-
-    fn save(&self, parameters: &Parameters<Cpu>, meta: &Value) -> Result<Vec<u8>, NnError> {
-        let mut archive =
-            Archive { metadata: network_json(&self.session.network, meta), ..Archive::default() };
-        archive.put_parameters("", parameters);
-        archive.to_bytes()
+        on_device!(AnySession, &self.session, session => {
+            let average = session.average.as_ref();
+            average.map(|average| weights(&session.network, &average.values, meta)).transpose()
+        })
     }
 
     /// Replaces the weights by those of `bytes` (safetensors), strictly; the optimiser's state stays.
     pub fn load_weights(&mut self, bytes: &[u8]) -> Result<(), NnError> {
         let archive = Archive::from_bytes(bytes)?;
-        load_parameters(self.session.network.parameters_mut(), archive.tensors)
+        on_device!(AnySession, &mut self.session, session => {
+            load_parameters(session.network.parameters_mut(), archive.tensors)
+        })
     }
 
     /// The whole state (weights, optimiser, step counter) with the caller's `state`, to go on bit-exactly.
@@ -316,11 +346,14 @@ impl Trainer {
             "state": state,
             "steps": self.steps(),
         });
-        if let Some(average) = &self.session.average {
-            metadata["average"] = json!(average.decay.to_bits());
-        }
-        let mut archive = Archive { metadata, ..Archive::default() };
-        self.session.save(&mut archive);
+        let mut archive = Archive::default();
+        on_device!(AnySession, &mut self.session, session => {
+            if let Some(average) = &session.average {
+                metadata["average"] = json!(average.decay.to_bits());
+            }
+            session.save(&mut archive);
+        });
+        archive.metadata = metadata;
         archive.to_bytes()
     }
 
@@ -348,11 +381,11 @@ impl Trainer {
         if let Some(decay) = m.average {
             trainer = trainer.with_average(f64::from_bits(decay))?;
         }
-        trainer.session.load(&mut archive)?;
+        on_device!(AnySession, &mut trainer.session, session => session.load(&mut archive))?;
         if let Some(name) = archive.tensors.keys().next() {
             return Err(NnError::Format { reason: format!("tensor `{name}` belongs to nothing") });
         }
-        trainer.session.optimiser.set_steps(m.steps);
+        on_device!(AnySession, &mut trainer.session, session => session.optimiser.set_steps(m.steps));
         Ok((trainer, m.state))
     }
 }

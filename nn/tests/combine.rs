@@ -2,9 +2,9 @@
 
 mod check;
 
-use check::{backward, close, differences, random, tensor, two_readers, wide};
+use check::{Dev, backward, close, differences, random, tensor, two_readers, wide};
 use dfdx::{
-    prelude::{Cpu, HasShape, OwnedTape, Trace},
+    prelude::{HasShape, OwnedTape, Trace},
     tensor::{PutTape, SplitTape},
 };
 use sndpipe_nn::{
@@ -190,7 +190,7 @@ fn concatenation_keeps_every_part_in_order() {
             start += k;
         }
     }
-    two_readers(&mut rng, &b, |x: Tensor4<Cpu, OwnedTape<f32, Cpu>>, g| {
+    two_readers(&mut rng, &b, |x: Tensor4<Dev, OwnedTape<f32, Dev>>, g| {
         let (x, tape) = x.split_tape();
         try_concat_channels((a.clone().put_tape(tape), InputGrad::Set), &[(&x, g)])
     });

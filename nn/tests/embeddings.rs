@@ -4,9 +4,9 @@
 
 mod check;
 
-use check::{backward, close, differences, random, tensor, wide};
+use check::{Dev, backward, close, device, differences, random, tensor, wide};
 use dfdx::{
-    prelude::{Cpu, OwnedTape, Trace},
+    prelude::{OwnedTape, Trace},
     tensor::Tensor,
 };
 use sndpipe_nn::{
@@ -17,8 +17,8 @@ use sndpipe_nn::{
     },
 };
 
-type Embeddings = Tensor<(usize, usize), f32, Cpu, OwnedTape<f32, Cpu>>;
-type Loss = Tensor<(), f32, Cpu, OwnedTape<f32, Cpu>>;
+type Embeddings = Tensor<(usize, usize), f32, Dev, OwnedTape<f32, Dev>>;
+type Loss = Tensor<(), f32, Dev, OwnedTape<f32, Dev>>;
 
 /// Value and gradient of a loss of rows of `width` numbers against its definition.
 #[track_caller]
@@ -86,9 +86,9 @@ fn nt_xent_has_the_values_worked_out_by_hand() {
     assert!(value(&[f32::NAN, 1.0], 1, 0.2).is_nan());
 }
 
-fn memory(rng: &mut Rng, entries: usize, width: usize) -> (Vec<f64>, MemoryBank<Cpu>) {
+fn memory(rng: &mut Rng, entries: usize, width: usize) -> (Vec<f64>, MemoryBank<Dev>) {
     let values = unit(rng, entries, width);
-    (wide(&values), MemoryBank::from_values(Cpu::default(), values, width).unwrap())
+    (wide(&values), MemoryBank::from_values(device(), values, width).unwrap())
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn estimation_against_noise_agrees_with_its_definition() {
         check(&v, width, |v| try_bank_nce(v, &bank, &samples, tau, z), definition);
     }
     // exp(1e4) would overflow.
-    let bank = MemoryBank::from_values(Cpu::default(), vec![100.0, -100.0], 1).unwrap();
+    let bank = MemoryBank::from_values(device(), vec![100.0, -100.0], 1).unwrap();
     let samples = NceSamples { positives: &[1], negatives: &[0] };
     let loss = try_bank_nce(tensor(&[100.0], (1, 1)), &bank, &samples, 1.0, 1.0).unwrap();
     assert!((loss.as_vec()[0] - 2e4).abs() < 1.0);
@@ -154,7 +154,7 @@ fn estimation_against_noise_agrees_with_its_definition() {
 #[test]
 fn a_bank_moves_towards_its_embeddings() {
     let values = vec![0.6, 0.8, 1.0, 0.0, 0.0, 1.0];
-    let mut bank = MemoryBank::from_values(Cpu::default(), values, 2).unwrap();
+    let mut bank = MemoryBank::from_values(device(), values, 2).unwrap();
     let kept = bank.clone();
     // 0.5 (0.6, 0.8) + 0.5 (0.8, -0.6) = (0.7, 0.1), length sqrt(0.5); then towards (1, 0) twice.
     let v = tensor(&[0.8, -0.6, 1.0, 0.0, 1.0, 0.0], (3, 2));
@@ -172,11 +172,11 @@ fn a_bank_moves_towards_its_embeddings() {
 
 #[test]
 fn a_new_bank_is_uniform() {
-    let bank = MemoryBank::new(Cpu::default(), 500, 12, 4).unwrap();
+    let bank = MemoryBank::new(device(), 500, 12, 4).unwrap();
     assert_eq!((bank.entries(), bank.width()), (500, 12));
     let values = bank.values();
-    assert_eq!(values, MemoryBank::new(Cpu::default(), 500, 12, 4).unwrap().values());
-    assert_ne!(values, MemoryBank::new(Cpu::default(), 500, 12, 5).unwrap().values());
+    assert_eq!(values, MemoryBank::new(device(), 500, 12, 4).unwrap().values());
+    assert_ne!(values, MemoryBank::new(device(), 500, 12, 5).unwrap().values());
     assert!(values.iter().all(|v| v.abs() <= 0.5));
     let square: f32 = values.iter().map(|v| v * v).sum();
     // 500 rows of expected square length 1.
@@ -241,9 +241,9 @@ fn wrong_shapes_and_ranges_are_errors() {
     assert!(try_triplet_hinge(z(3, 2), &[[0, 1, 2]], -0.1).is_err());
     assert!(try_coincidence(z(2, 3), 2).is_err());
     assert!(try_coincidence(z(1, 1), 1).is_err());
-    assert!(MemoryBank::from_values(Cpu::default(), vec![0.0; 5], 2).is_err());
-    assert!(MemoryBank::new(Cpu::default(), 0, 2, 0).is_err());
-    let bank = MemoryBank::new(Cpu::default(), 5, 2, 0).unwrap();
+    assert!(MemoryBank::from_values(device(), vec![0.0; 5], 2).is_err());
+    assert!(MemoryBank::new(device(), 0, 2, 0).is_err());
+    let bank = MemoryBank::new(device(), 5, 2, 0).unwrap();
     assert!(try_bank_softmax(z(2, 3), &bank, &[0, 1], 0.1).is_err());
     assert!(try_bank_softmax(z(2, 2), &bank, &[0, 5], 0.1).is_err());
     assert!(try_bank_softmax(z(2, 2), &bank, &[0], 0.1).is_err());
@@ -261,7 +261,7 @@ fn wrong_shapes_and_ranges_are_errors() {
 fn the_number_of_threads_changes_no_bit() {
     let mut rng = Rng::new(6, "threads");
     let (z, width) = (unit(&mut rng, 70, 9), 9);
-    let (_, bank) = memory(&mut rng, 300, width);
+    let entries = unit(&mut rng, 300, width);
     let positives: Vec<usize> = (0..70).collect();
     let negatives: Vec<usize> = (0..70 * 50).map(|_| rng.index(300)).collect();
     let samples = NceSamples { positives: &positives, negatives: &negatives };
@@ -273,6 +273,7 @@ fn the_number_of_threads_changes_no_bit() {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
+            let bank = MemoryBank::from_values(device(), entries.clone(), width).unwrap();
             [
                 gradient(&|z| try_nt_xent(z, 0.2)),
                 gradient(&|z| try_bank_softmax(z, &bank, &positives, 0.1)),

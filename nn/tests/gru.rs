@@ -2,8 +2,8 @@
 
 mod check;
 
-use check::{backward, close, differences, random, tensor, wide};
-use dfdx::prelude::{Cpu, HasShape, NoneTape, PutTape, Trace};
+use check::{Dev, backward, close, device, differences, random, tensor, two_readers, wide};
+use dfdx::prelude::{HasShape, NoneTape, PutTape, Trace};
 use sndpipe_nn::{
     Gru, InputGrad, Parameters, Rng, Tensor1,
     ops::{GruParameters, try_gru},
@@ -68,7 +68,7 @@ fn definition(x: &[f64], w: &[Vec<Vec<f64>>], s: Sizes) -> Vec<f64> {
     y
 }
 
-fn parameters(w: &[Tensor1<Cpu>]) -> GruParameters<'_, Cpu> {
+fn parameters(w: &[Tensor1<Dev>]) -> GruParameters<'_, Dev> {
     GruParameters { weight_ih: &w[0], weight_hh: &w[1], bias_ih: &w[2], bias_hh: &w[3] }
 }
 
@@ -76,11 +76,15 @@ fn parameters(w: &[Tensor1<Cpu>]) -> GruParameters<'_, Cpu> {
 type Directions<T> = Vec<Vec<T>>;
 
 /// Parameters of `directions` directions, and the same as tensors.
-fn weights(rng: &mut Rng, s: Sizes, directions: usize) -> (Directions<Vec<f32>>, Directions<Tensor1<Cpu>>) {
+fn weights(rng: &mut Rng, s: Sizes, directions: usize) -> (Directions<Vec<f32>>, Directions<Tensor1<Dev>>) {
     let values: Directions<Vec<f32>> =
         (0..directions).map(|_| s.parameters().iter().map(|&n| random(rng, n)).collect()).collect();
-    let tensors = values.iter().map(|w| w.iter().map(|v| tensor(v, (v.len(),))).collect()).collect();
+    let tensors = tensors(&values);
     (values, tensors)
+}
+
+fn tensors(values: &Directions<Vec<f32>>) -> Directions<Tensor1<Dev>> {
+    values.iter().map(|w| w.iter().map(|v| tensor(v, (v.len(),))).collect()).collect()
 }
 
 #[test]
@@ -99,6 +103,7 @@ fn gru_agrees_with_its_definition() {
             let y = try_gru(tx.leaky_trace(), &parameters(&tw[0]), reverse.as_ref(), InputGrad::Set).unwrap();
             assert_eq!(*y.shape(), (n, steps, hidden * directions));
             close("output", &y.as_vec(), &definition(&wide(&x), &ww, s), 2e-6);
+            two_readers(&mut rng, &tx, |x, g| try_gru(x, &parameters(&tw[0]), reverse.as_ref(), g));
             let grads = backward(y, &r);
             let dx = differences(&x, &r, |x| definition(x, &ww, s));
             close("dx", &grads.get(&tx).as_vec(), &dx, 1e-5);
@@ -137,12 +142,12 @@ fn a_unit_has_the_values_worked_out_by_hand() {
 fn the_number_of_threads_changes_no_bit() {
     let mut rng = Rng::new(2, "threads");
     let s = Sizes { n: 50, steps: 5, inputs: 12, hidden: 9 };
-    let (_, w) = weights(&mut rng, s, 2);
+    let (values, _) = weights(&mut rng, s, 2);
     let (x, r) = (random(&mut rng, s.n * s.steps * s.inputs), random(&mut rng, s.n * s.steps * 18));
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let tx = tensor(&x, (s.n, s.steps, s.inputs));
+            let (tx, w) = (tensor(&x, (s.n, s.steps, s.inputs)), tensors(&values));
             let reverse = parameters(&w[1]);
             let y = try_gru(tx.leaky_trace(), &parameters(&w[0]), Some(&reverse), InputGrad::Set).unwrap();
             let mut all = vec![y.as_vec()];
@@ -158,7 +163,7 @@ fn the_number_of_threads_changes_no_bit() {
 
 #[test]
 fn the_layer_has_the_names_and_shapes_of_pytorch() {
-    let mut p = Parameters::new(Cpu::default(), 3);
+    let mut p = Parameters::new(device(), 3);
     let gru = Gru::new(&mut p, "gru", (5, 4), true, InputGrad::Skip).unwrap();
     let names: Vec<(&str, &[usize])> = p.iter().map(|p| (p.name.as_str(), p.shape.as_slice())).collect();
     let expected: [(&str, &[usize]); 8] = [
@@ -188,7 +193,7 @@ fn wrong_shapes_are_errors() {
     let mut rng = Rng::new(4, "shapes");
     let s = Sizes { n: 2, steps: 3, inputs: 4, hidden: 2 };
     let (_, w) = weights(&mut rng, s, 2);
-    let run = |shape: (usize, usize, usize), w: &[Tensor1<Cpu>]| {
+    let run = |shape: (usize, usize, usize), w: &[Tensor1<Dev>]| {
         let x = tensor(&vec![0.0; shape.0 * shape.1 * shape.2], shape);
         try_gru(x, &parameters(w), None, InputGrad::Set).map_err(|e| e.to_string())
     };

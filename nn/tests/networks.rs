@@ -19,6 +19,11 @@ use sndpipe_nn::{
 };
 
 const BATCH: usize = 4;
+/// The feature `test-cuda` takes these tests to the first GPU.
+#[cfg(not(feature = "test-cuda"))]
+const DEVICE: DeviceKind = DeviceKind::Cpu;
+#[cfg(feature = "test-cuda")]
+const DEVICE: DeviceKind = DeviceKind::Cuda { index: 0, tf32: false };
 
 #[derive(Deserialize)]
 struct Fixture {
@@ -53,8 +58,10 @@ struct Case {
     moved: BTreeMap<String, f64>,
 }
 
+/// A file beside this one, also where the program runs on another machine than the one it was built on.
 fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").to_owned());
+    Path::new(&folder).join("tests").join(name)
 }
 
 fn fixture() -> Fixture {
@@ -69,7 +76,7 @@ fn trainer(network: &NetworkSpec, input: InputShape, outputs: usize) -> Trainer 
         optimiser: OptimiserSpec::Sgd { momentum: 0.9, weight_decay: 0.0, nesterov: false },
         clip_norm: None,
         loss: LossSpec::Bce,
-        device: DeviceKind::Cpu,
+        device: DEVICE,
         seed: 1,
     })
     .unwrap()
@@ -217,7 +224,7 @@ fn weights_of_pytorch_can_be_read() {
     let bytes = fs_err::read(path("networks.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     assert!(file.names().iter().any(|name| name.ends_with(".num_batches_tracked")));
-    let model = Model::load(&bytes, DeviceKind::Cpu).unwrap();
+    let model = Model::load(&bytes, DEVICE).unwrap();
     let expected: Vec<f64> = serde_json::from_value(model.meta()["logits"].clone()).unwrap();
     let logits = model.logits(&samples(2, model.input())).unwrap();
     assert!(far(&logits, &expected) < 1e-5, "{logits:?} instead of {expected:?}");

@@ -4,9 +4,9 @@
 
 mod check;
 
-use check::{backward, close, differences, random, tensor, wide};
+use check::{Dev, backward, close, differences, random, tensor, wide};
 use dfdx::{
-    prelude::{Cpu, OwnedTape, Trace},
+    prelude::{OwnedTape, Trace},
     shapes::Shape,
     tensor::Tensor,
 };
@@ -31,7 +31,7 @@ fn normalise(x: &[f64], w: &[f64], b: &[f64], groups: &[Vec<usize>]) -> Vec<f64>
     y
 }
 
-type Traced<S> = Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>;
+type Traced<S> = Tensor<S, f32, Dev, OwnedTape<f32, Dev>>;
 
 #[track_caller]
 fn check<S: Shape>(
@@ -39,7 +39,7 @@ fn check<S: Shape>(
     shape: S,
     channels: usize,
     groups: &[Vec<usize>],
-    norm: impl Fn(Traced<S>, &Tensor1<Cpu>, &Tensor1<Cpu>) -> Result<Traced<S>, NnError>,
+    norm: impl Fn(Traced<S>, &Tensor1<Dev>, &Tensor1<Dev>) -> Result<Traced<S>, NnError>,
 ) {
     let length = shape.num_elements();
     // A mean far from zero: the sums must not lose the variance.

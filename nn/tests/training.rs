@@ -7,6 +7,12 @@ use sndpipe_nn::{
     DeviceKind, InputShape, LossSpec, Model, NetworkSpec, NnError, OptimiserSpec, Rng, Trainer, TrainerSpec,
 };
 
+/// The feature `test-cuda` takes these tests to the first GPU.
+#[cfg(not(feature = "test-cuda"))]
+const DEVICE: DeviceKind = DeviceKind::Cpu;
+#[cfg(feature = "test-cuda")]
+const DEVICE: DeviceKind = DeviceKind::Cuda { index: 0, tf32: false };
+
 fn spec(network: NetworkSpec, input: (usize, usize, usize)) -> TrainerSpec {
     TrainerSpec {
         network,
@@ -15,7 +21,7 @@ fn spec(network: NetworkSpec, input: (usize, usize, usize)) -> TrainerSpec {
         optimiser: OptimiserSpec::default(),
         clip_norm: None,
         loss: LossSpec::Cce,
-        device: DeviceKind::Cpu,
+        device: DEVICE,
         seed: 7,
     }
 }
@@ -154,7 +160,7 @@ fn the_average_follows_its_formula() {
         }
     }
     let bytes = trainer.save_average(&json!(null)).unwrap().unwrap();
-    let model = Model::load(&bytes, DeviceKind::Cpu).unwrap();
+    let model = Model::load(&bytes, DEVICE).unwrap();
     trainer.load_weights(&bytes).unwrap();
     for (a, e) in flat(&trainer).iter().zip(expected) {
         assert!((f64::from(*a) - e).abs() < 1e-6, "{a} instead of {e}");
@@ -172,7 +178,7 @@ fn saved_weights_give_the_same_logits() {
     let meta = json!({"classes": ["a", "b", "c"]});
     let bytes = trainer.save_weights(&meta).unwrap();
     assert!(bytes == trainer.save_weights(&meta).unwrap());
-    let model = Model::load(&bytes, DeviceKind::Cpu).unwrap();
+    let model = Model::load(&bytes, DEVICE).unwrap();
     let (x, _) = batch(trainer.spec().input, 4, 5);
     assert_eq!(model.logits(&x).unwrap(), trainer.predict(&x).unwrap());
     assert_eq!((model.meta(), model.outputs()), (&meta, 3));
@@ -209,11 +215,11 @@ fn broken_bytes_are_errors() {
     for bytes in [&[][..], b"not a checkpoint", &weights[..weights.len() - 1], &whole[..50]] {
         let error = Trainer::resume(bytes).unwrap_err();
         assert!(matches!(error, NnError::Format { .. }), "{error}");
-        let error = Model::load(bytes, DeviceKind::Cpu).unwrap_err();
+        let error = Model::load(bytes, DEVICE).unwrap_err();
         assert!(matches!(error, NnError::Format { .. }), "{error}");
     }
     assert!(Trainer::resume(&weights).is_err());
-    assert!(Model::load(&whole, DeviceKind::Cpu).is_err());
+    assert!(Model::load(&whole, DEVICE).is_err());
 }
 
 #[test]
@@ -245,7 +251,7 @@ fn wrong_shapes_and_ranges_are_errors() {
     assert_eq!(error(TrainerSpec { clip_norm: Some(-1.0), ..mlp() }), "`clip_norm` is -1, must be positive");
     assert_eq!(error(TrainerSpec { outputs: 0, ..mlp() }), "`outputs` is 0, must be at least 1");
     assert!(error(TrainerSpec { input: (1, 101, 7).into(), ..vgg() }).contains("[1, 101, 7]"));
-    let cuda = error(TrainerSpec { device: DeviceKind::Cuda(1), ..mlp() });
+    let cuda = error(TrainerSpec { device: DeviceKind::Cuda { index: 1, tf32: false }, ..mlp() });
     assert!(cuda.starts_with("device `cuda:1` cannot be used"), "{cuda}");
     let wide = serde_json::from_str::<NetworkSpec>(r#"{"name": "vgg41_plain", "widht": 2}"#);
     assert!(wide.unwrap_err().to_string().contains("widht"));

@@ -33,7 +33,7 @@ impl<D: Storage<f32>> Pass<D> {
 }
 
 /// A network: an encoder from samples to features, a linear classifier, and their parameters.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Network<D: Storage<f32>> {
     spec: NetworkSpec,
     input: InputShape,

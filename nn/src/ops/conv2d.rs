@@ -102,7 +102,7 @@ impl Conv2dSpec {
         Ok(self.geometry((1, height, width, self.inputs)).output())
     }
 
-    pub(super) fn geometry(&self, (samples, height, width, _): (usize, usize, usize, usize)) -> Geometry {
+    pub(crate) fn geometry(&self, (samples, height, width, _): (usize, usize, usize, usize)) -> Geometry {
         Geometry {
             samples,
             height,

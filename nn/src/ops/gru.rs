@@ -179,7 +179,7 @@ impl GruKernel for Cpu {
         dy: &Buffer<Self>,
         input_grad: InputGrad,
     ) -> Result<GruGradients<Self>, Self::Err> {
-        let (values, wants_input) = (cpu::data(x), input_grad == InputGrad::Set);
+        let (values, wants_input) = (cpu::data(x), input_grad != InputGrad::Skip);
         let found: Vec<cpu::gru::Gradients> = directions
             .par_iter()
             .zip(&traces.0)

@@ -1,8 +1,9 @@
 //! What an optimiser does to one parameter.
 
-use dfdx::tensor::{Cpu, Storage};
+use dfdx::tensor::Cpu;
 use rayon::prelude::*;
 
+use super::VerdictKernel;
 use crate::{
     cpu::{self, elementwise::CHUNK, simd::multiversion},
     tensor::{Buffer, Tensor1},
@@ -11,8 +12,6 @@ use crate::{
 /// The numbers of one update; computed once a step, in f64.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Update {
-    /// What the gradient is multiplied by first (clipping).
-    pub clip: f32,
     /// Learning rate over the bias correction of the first moment (Adam), or the learning rate (SGD).
     pub rate: f32,
     /// Added to the gradient as a multiple of the parameter.
@@ -35,8 +34,11 @@ pub struct Update {
     pub trust: Option<f64>,
 }
 
-/// Kernels of the optimisers, in place.
-pub trait UpdateKernel: Storage<f32> {
+/// Kernels of the optimisers, in place; they do what the verdict says.
+///
+/// On a device that is not the CPU no other tensor may share its data with the parameter or the moments: it would change
+/// with them.
+pub trait UpdateKernel: VerdictKernel {
     /// Adam and AdamW: moments, then the parameter.
     fn adam_update(
         &self,
@@ -44,6 +46,7 @@ pub trait UpdateKernel: Storage<f32> {
         gradient: &Buffer<Self>,
         moments: &mut [Tensor1<Self>],
         update: &Update,
+        verdict: &Self::Verdict,
     ) -> Result<(), Self::Err>;
 
     /// SGD: the momentum buffer (where there is one), then the parameter.
@@ -53,6 +56,7 @@ pub trait UpdateKernel: Storage<f32> {
         gradient: &Buffer<Self>,
         moments: &mut [Tensor1<Self>],
         update: &Update,
+        verdict: &Self::Verdict,
     ) -> Result<(), Self::Err>;
 
     /// LARS: the momentum buffer, then the parameter.
@@ -62,6 +66,7 @@ pub trait UpdateKernel: Storage<f32> {
         gradient: &Buffer<Self>,
         moments: &mut [Tensor1<Self>],
         update: &Update,
+        verdict: &Self::Verdict,
     ) -> Result<(), Self::Err>;
 
     /// `average += share (value - average)`.
@@ -71,18 +76,15 @@ pub trait UpdateKernel: Storage<f32> {
         value: &Tensor1<Self>,
         share: f32,
     ) -> Result<(), Self::Err>;
-
-    /// The sum of squares, in an order that does not depend on threads.
-    fn sum_of_squares(&self, gradient: &Buffer<Self>) -> Result<f64, Self::Err>;
 }
 
 multiversion! {
-    fn adam_chunk(value: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], u: &Update) {
+    fn adam_chunk(value: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], clip: f32, u: &Update) {
         let count = value.len();
         let (gradient, first, second) = (&gradient[..count], &mut first[..count], &mut second[..count]);
         for i in 0..count {
             let p = value[i] * u.shrink;
-            let g = gradient[i] * u.clip + p * u.decay;
+            let g = gradient[i] * clip + p * u.decay;
             let m = first[i] * u.beta1 + g * (1.0 - u.beta1);
             let v = second[i] * u.beta2 + g * g * (1.0 - u.beta2);
             first[i] = m;
@@ -93,19 +95,19 @@ multiversion! {
 }
 
 multiversion! {
-    fn sgd_chunk(value: &mut [f32], gradient: &[f32], u: &Update) {
+    fn sgd_chunk(value: &mut [f32], gradient: &[f32], clip: f32, u: &Update) {
         for (p, &g) in value.iter_mut().zip(gradient) {
-            *p -= u.rate * (g * u.clip + *p * u.decay);
+            *p -= u.rate * (g * clip + *p * u.decay);
         }
     }
 }
 
 multiversion! {
-    fn momentum_chunk(value: &mut [f32], gradient: &[f32], buffer: &mut [f32], u: &Update) {
+    fn momentum_chunk(value: &mut [f32], gradient: &[f32], buffer: &mut [f32], clip: f32, u: &Update) {
         let count = value.len();
         let (gradient, buffer) = (&gradient[..count], &mut buffer[..count]);
         for i in 0..count {
-            let g = gradient[i] * u.clip + value[i] * u.decay;
+            let g = gradient[i] * clip + value[i] * u.decay;
             let b = if u.first { g } else { buffer[i] * u.beta1 + g };
             buffer[i] = b;
             value[i] -= u.rate * if u.nesterov { g + u.beta1 * b } else { b };
@@ -114,11 +116,12 @@ multiversion! {
 }
 
 multiversion! {
-    fn lars_chunk(value: &mut [f32], gradient: &[f32], buffer: &mut [f32], rate: f32, u: &Update) {
+    fn lars_chunk(value: &mut [f32], gradient: &[f32], buffer: &mut [f32], rates: (f32, f32), u: &Update) {
         let count = value.len();
         let (gradient, buffer) = (&gradient[..count], &mut buffer[..count]);
+        let (clip, rate) = rates;
         for i in 0..count {
-            let b = buffer[i] * u.beta1 + rate * (gradient[i] * u.clip + value[i] * u.decay);
+            let b = buffer[i] * u.beta1 + rate * (gradient[i] * clip + value[i] * u.decay);
             buffer[i] = b;
             value[i] -= b;
         }
@@ -140,14 +143,15 @@ impl UpdateKernel for Cpu {
         gradient: &Buffer<Self>,
         moments: &mut [Tensor1<Self>],
         update: &Update,
+        verdict: &Self::Verdict,
     ) -> Result<(), Self::Err> {
-        if let [first, second] = moments {
+        if let ([first, second], Some(clip)) = (moments, verdict.clip) {
             cpu::data_mut(value)
                 .par_chunks_mut(CHUNK)
                 .zip(gradient.par_chunks(CHUNK))
                 .zip(cpu::data_mut(first).par_chunks_mut(CHUNK))
                 .zip(cpu::data_mut(second).par_chunks_mut(CHUNK))
-                .for_each(|(((p, g), m), v)| adam_chunk(p, g, m, v, update));
+                .for_each(|(((p, g), m), v)| adam_chunk(p, g, m, v, clip, update));
         }
         Ok(())
     }
@@ -158,13 +162,17 @@ impl UpdateKernel for Cpu {
         gradient: &Buffer<Self>,
         moments: &mut [Tensor1<Self>],
         update: &Update,
+        verdict: &Self::Verdict,
     ) -> Result<(), Self::Err> {
+        let Some(clip) = verdict.clip else {
+            return Ok(());
+        };
         let chunks = cpu::data_mut(value).par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
         match moments {
             [buffer] => chunks
                 .zip(cpu::data_mut(buffer).par_chunks_mut(CHUNK))
-                .for_each(|((p, g), b)| momentum_chunk(p, g, b, update)),
-            _ => chunks.for_each(|(p, g)| sgd_chunk(p, g, update)),
+                .for_each(|((p, g), b)| momentum_chunk(p, g, b, clip, update)),
+            _ => chunks.for_each(|(p, g)| sgd_chunk(p, g, clip, update)),
         }
         Ok(())
     }
@@ -175,13 +183,14 @@ impl UpdateKernel for Cpu {
         gradient: &Buffer<Self>,
         moments: &mut [Tensor1<Self>],
         update: &Update,
+        verdict: &Self::Verdict,
     ) -> Result<(), Self::Err> {
-        let [buffer] = moments else {
+        let ([buffer], Some(clip)) = (moments, verdict.clip) else {
             return Ok(());
         };
         let value = cpu::data_mut(value);
         let norm = |x: &[f32]| cpu::elementwise::sum_of_squares(x).sqrt();
-        let (size, slope) = (norm(value), norm(gradient) * f64::from(update.clip));
+        let (size, slope) = (norm(value), norm(gradient) * f64::from(clip));
         let rate = match update.trust {
             Some(trust) if size > 0.0 && slope > 0.0 => {
                 f64::from(update.rate) * trust * size / (slope + f64::from(update.decay) * size)
@@ -192,7 +201,7 @@ impl UpdateKernel for Cpu {
             .par_chunks_mut(CHUNK)
             .zip(gradient.par_chunks(CHUNK))
             .zip(cpu::data_mut(buffer).par_chunks_mut(CHUNK))
-            .for_each(|((p, g), b)| lars_chunk(p, g, b, rate as f32, update));
+            .for_each(|((p, g), b)| lars_chunk(p, g, b, (clip, rate as f32), update));
         Ok(())
     }
 
@@ -207,9 +216,5 @@ impl UpdateKernel for Cpu {
             .zip(cpu::data(value).par_chunks(CHUNK))
             .for_each(|(a, v)| average_chunk(a, v, share));
         Ok(())
-    }
-
-    fn sum_of_squares(&self, gradient: &Buffer<Self>) -> Result<f64, Self::Err> {
-        Ok(cpu::elementwise::sum_of_squares(gradient))
     }
 }

@@ -2,11 +2,11 @@
 
 use dfdx::tensor::{Gradients, Storage};
 
-use super::{OptimiserSpec, Update};
+use super::{Found, OptimiserSpec, Update};
 use crate::{Device, NnError, parameter::Parameters, tensor::Tensor1};
 
 /// An optimiser with its state.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Optimiser<D: Storage<f32>> {
     spec: OptimiserSpec,
     steps: u64,
@@ -56,54 +56,55 @@ impl<D: Device> Optimiser<D> {
         })
     }
 
-    /// The global norm of all gradients, in f64, parameter by parameter.
-    pub fn gradient_norm(
-        parameters: &Parameters<D>,
-        gradients: &mut Gradients<f32, D>,
-    ) -> Result<f64, NnError> {
-        let device = parameters.device();
-        let mut sum = 0.0;
-        for p in parameters.iter().filter(|p| p.trained) {
-            let gradient = gradients.get_or_alloc_mut(&p.value).map_err(NnError::kernel("gradient norm"))?;
-            sum += device.sum_of_squares(gradient).map_err(NnError::kernel("gradient norm"))?;
-        }
-        Ok(sum.sqrt())
-    }
-
-    /// Changes the parameters by one step at `rate`, all gradients multiplied by `clip` before.
+    /// Changes the parameters by one step at `rate` and tells what was found; gradients with a global norm above `most` are
+    /// scaled down to it.
+    ///
+    /// Where loss or norm are not finite nothing changes, and the step does not count. The device is waited for at the end
+    /// alone.
     pub fn step(
         &mut self,
         parameters: &mut Parameters<D>,
         gradients: &mut Gradients<f32, D>,
         rate: f64,
-        clip: f64,
-    ) -> Result<(), NnError> {
-        let update = self.update(rate, clip);
+        (mut verdict, most): (D::Verdict, Option<f64>),
+    ) -> Result<Found, NnError> {
+        let failed = NnError::kernel("optimiser step");
+        let update = self.update(rate);
         let device = parameters.device().clone();
-        let trained = parameters.iter_mut().filter(|p| p.trained);
-        for (p, moments) in trained.zip(&mut self.state) {
-            let gradient = gradients.get_or_alloc_mut(&p.value).map_err(NnError::kernel("optimiser step"))?;
-            match self.spec {
-                OptimiserSpec::Adam { .. } | OptimiserSpec::Adamw { .. } => {
-                    device.adam_update(&mut p.value, gradient, moments, &update)
-                }
-                OptimiserSpec::Sgd { .. } => device.sgd_update(&mut p.value, gradient, moments, &update),
-                OptimiserSpec::Lars { .. } => {
-                    let plain = Update { decay: 0.0, trust: None, ..update };
-                    let update = if p.shape.len() > 1 { &update } else { &plain };
-                    device.lars_update(&mut p.value, gradient, moments, update)
-                }
+        let mut all = || {
+            for p in parameters.iter().filter(|p| p.trained) {
+                device.verdict_add(&mut verdict, gradients.get_or_alloc_mut(&p.value)?)?;
             }
-            .map_err(NnError::kernel("optimiser step"))?;
+            device.verdict_end(&mut verdict, most)?;
+            let trained = parameters.iter_mut().filter(|p| p.trained);
+            for (p, moments) in trained.zip(&mut self.state) {
+                let gradient = gradients.get_or_alloc_mut(&p.value)?;
+                match self.spec {
+                    OptimiserSpec::Adam { .. } | OptimiserSpec::Adamw { .. } => {
+                        device.adam_update(&mut p.value, gradient, moments, &update, &verdict)
+                    }
+                    OptimiserSpec::Sgd { .. } => {
+                        device.sgd_update(&mut p.value, gradient, moments, &update, &verdict)
+                    }
+                    OptimiserSpec::Lars { .. } => {
+                        let plain = Update { decay: 0.0, trust: None, ..update };
+                        let update = if p.shape.len() > 1 { &update } else { &plain };
+                        device.lars_update(&mut p.value, gradient, moments, update, &verdict)
+                    }
+                }?;
+            }
+            device.verdict_read(&verdict)
+        };
+        let found = all().map_err(failed)?;
+        if found.is_sound() {
+            self.steps += 1;
         }
-        self.steps += 1;
-        Ok(())
+        Ok(found)
     }
 
-    fn update(&self, rate: f64, clip: f64) -> Update {
+    fn update(&self, rate: f64) -> Update {
         let step = (self.steps + 1) as f64;
         let plain = Update {
-            clip: clip as f32,
             rate: rate as f32,
             decay: 0.0,
             shrink: 1.0,
@@ -145,7 +146,18 @@ mod tests {
     use super::*;
     use dfdx::{prelude::Cpu, tensor::TensorFromVec};
 
-    use crate::parameter::Init;
+    use crate::{
+        optimiser::{CpuVerdict, VerdictKernel as _},
+        parameter::Init,
+    };
+
+    /// The verdict on a loss of 0.
+    fn verdict() -> CpuVerdict {
+        let device = Cpu::default();
+        let row = device.try_tensor_from_vec(vec![0.0], (1, 1)).unwrap();
+        let loss = device.try_tensor_from_vec(vec![0.0], ()).unwrap();
+        device.verdict_begin(&loss, &row, &row, 1).unwrap()
+    }
 
     /// Three steps on one parameter with gradients 1, -2, 0.5 at rate 0.1, from 1.
     #[track_caller]
@@ -156,7 +168,7 @@ mod tests {
         for (gradient, expected) in [1.0, -2.0, 0.5].into_iter().zip(expected) {
             let mut gradients = Gradients::<f32, Cpu>::leaky();
             gradients.get_or_alloc_mut(parameters.value(id)).unwrap()[0] = gradient;
-            optimiser.step(&mut parameters, &mut gradients, 0.1, 1.0).unwrap();
+            optimiser.step(&mut parameters, &mut gradients, 0.1, (verdict(), None)).unwrap();
             let found = f64::from(parameters.value(id).as_vec()[0]);
             assert!((found - expected).abs() < 1e-6, "{found} instead of {expected}");
         }
@@ -230,7 +242,9 @@ mod tests {
                 let out = gradients.get_or_alloc_mut(p.value(id)).unwrap();
                 out.copy_from_slice(&gradient.map(|g| g as f32));
             }
-            optimiser.step(&mut p, &mut gradients, rate, 0.5).unwrap();
+            // Clips to one half; both parameters have this gradient.
+            let most = Some(0.5 * (2f64.sqrt() * norm(gradient) + 1e-6));
+            optimiser.step(&mut p, &mut gradients, rate, (verdict(), most)).unwrap();
             if let Some(first) = first.take() {
                 assert!((f64::from(p.value(ids[0]).as_vec()[0]) - first).abs() < 1e-6);
             }

@@ -6,28 +6,52 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses some of these helpers")]
 
 use dfdx::{
-    prelude::{Cpu, OwnedTape, TensorFromVec, Trace},
+    prelude::{OwnedTape, TensorFromVec, Trace},
     shapes::{HasShape, Shape},
-    tensor::{Gradients, PutTape, SplitTape, Tape, Tensor},
+    tensor::{Gradients, PutTape, SplitTape, Storage, Tape, Tensor},
     tensor_ops::Backward,
 };
 use sndpipe_nn::{InputGrad, NnError, Rng, ops::try_relu};
+
+/// The device that operations are tested on; the feature `test-cuda` takes them to the first GPU.
+#[cfg(not(feature = "test-cuda"))]
+pub type Dev = dfdx::tensor::Cpu;
+#[cfg(feature = "test-cuda")]
+pub type Dev = dfdx::tensor::Cuda;
+
+/// The device of this thread.
+pub fn device() -> Dev {
+    thread_local! {
+        static DEVICE: Dev = Dev::default();
+    }
+    DEVICE.with(Clone::clone)
+}
+
+#[cfg(not(feature = "test-cuda"))]
+fn fill(buffer: &mut <Dev as Storage<f32>>::Vec, values: &[f32]) {
+    buffer.copy_from_slice(values);
+}
+
+#[cfg(feature = "test-cuda")]
+fn fill(buffer: &mut <Dev as Storage<f32>>::Vec, values: &[f32]) {
+    buffer.device().htod_sync_copy_into(values, buffer).unwrap();
+}
 
 pub fn random(rng: &mut Rng, n: usize) -> Vec<f32> {
     (0..n).map(|_| rng.normal() as f32).collect()
 }
 
-pub fn tensor<S: Shape>(values: &[f32], shape: S) -> Tensor<S, f32, Cpu> {
-    Cpu::default().tensor_from_vec(values.to_vec(), shape)
+pub fn tensor<S: Shape>(values: &[f32], shape: S) -> Tensor<S, f32, Dev> {
+    device().tensor_from_vec(values.to_vec(), shape)
 }
 
 /// Runs the backward pass from `y` with the gradient `r`.
-pub fn backward<S: Shape>(y: Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>, r: &[f32]) -> Gradients<f32, Cpu> {
+pub fn backward<S: Shape>(y: Tensor<S, f32, Dev, OwnedTape<f32, Dev>>, r: &[f32]) -> Gradients<f32, Dev> {
     let (y, mut tape) = y.split_tape();
     let r = r.to_vec();
     let scalar = tensor(&[0.0], ());
     tape.add_backward_op(move |grads| {
-        grads.get_or_alloc_mut(&y)?.copy_from_slice(&r);
+        fill(grads.get_or_alloc_mut(&y)?, &r);
         Ok(())
     });
     scalar.put_tape(tape).backward()
@@ -68,11 +92,11 @@ pub fn differences(x: &[f32], r: &[f32], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<
 /// Checks what `op` gives to an input that a ReLU reads after it.
 pub fn two_readers<S: Shape, R: Shape>(
     rng: &mut Rng,
-    x: &Tensor<S, f32, Cpu>,
+    x: &Tensor<S, f32, Dev>,
     op: impl Fn(
-        Tensor<S, f32, Cpu, OwnedTape<f32, Cpu>>,
+        Tensor<S, f32, Dev, OwnedTape<f32, Dev>>,
         InputGrad,
-    ) -> Result<Tensor<R, f32, Cpu, OwnedTape<f32, Cpu>>, NnError>,
+    ) -> Result<Tensor<R, f32, Dev, OwnedTape<f32, Dev>>, NnError>,
 ) {
     let y = op(x.leaky_trace(), InputGrad::Set).unwrap();
     let (r, s) = (random(rng, y.shape().num_elements()), random(rng, x.shape().num_elements()));
@@ -83,8 +107,8 @@ pub fn two_readers<S: Shape, R: Shape>(
         let (z, mut tape) = try_relu(x.clone().put_tape(tape), InputGrad::Set).unwrap().split_tape();
         let (dy, dz) = (r.clone(), s.clone());
         tape.add_backward_op(move |grads| {
-            grads.get_or_alloc_mut(&y)?.copy_from_slice(&dy);
-            grads.get_or_alloc_mut(&z)?.copy_from_slice(&dz);
+            fill(grads.get_or_alloc_mut(&y)?, &dy);
+            fill(grads.get_or_alloc_mut(&z)?, &dz);
             Ok(())
         });
         tensor(&[0.0], ()).put_tape(tape).backward().get(x).as_vec()

@@ -164,7 +164,7 @@ fn fingerprint(params: &TrainParams, io: &StageIo<'_>) -> Result<String, StageEr
 fn device(device: Device) -> DeviceKind {
     match device {
         Device::Cpu => DeviceKind::Cpu,
-        Device::Cuda(index) => DeviceKind::Cuda(index),
+        Device::Cuda { index, tf32 } => DeviceKind::Cuda { index, tf32 },
     }
 }
 
