@@ -1,5 +1,7 @@
 //! Training on plain slices.
 
+use std::collections::BTreeMap;
+
 use dfdx::{
     tensor::{Cpu, OwnedTape},
     tensor_ops::Backward,
@@ -16,6 +18,7 @@ use crate::{
     ops::{LossSpec, try_loss, try_masked_loss},
     optimiser::{Optimiser, OptimiserSpec},
     parameter::Parameters,
+    tuning::{Freeze, Tuning},
 };
 
 /// Everything that a training needs beside data and learning rates.
@@ -56,6 +59,7 @@ pub struct StepReport {
 #[derive(Debug)]
 pub struct Trainer {
     spec: TrainerSpec,
+    tuning: Tuning,
     session: Session<Cpu>,
 }
 
@@ -190,7 +194,7 @@ impl Trainer {
             return Err(NnError::range("clip_norm", norm, "positive"));
         }
         let session = Session::new(Cpu::default(), &spec)?;
-        Ok(Trainer { spec, session })
+        Ok(Trainer { spec, tuning: Tuning::default(), session })
     }
 
     /// The same training, which from here on also keeps a moving average of all weights and running statistics.
@@ -204,6 +208,18 @@ impl Trainer {
             return Err(NnError::range("decay", decay, "in [0, 1)"));
         }
         self.session.average = Some(Average { decay, values: self.session.network.parameters().clone() });
+        Ok(self)
+    }
+
+    /// The same training, before its first step, of some parameters only or at different rates.
+    ///
+    /// What is frozen has no state in the optimiser, counts for no norm of gradients and is not decayed. Checkpoints hold
+    /// the tuning. Fails where a prefix fits no parameter, a factor is out of range, or nothing is left to train.
+    pub fn with_tuning(mut self, tuning: &Tuning) -> Result<Trainer, NnError> {
+        let classifier = self.spec.network.classifier();
+        tuning.apply(self.session.network.parameters_mut(), classifier)?;
+        self.session.optimiser = Optimiser::new(&self.spec.optimiser, self.session.network.parameters())?;
+        self.tuning = tuning.clone();
         Ok(self)
     }
 
@@ -286,6 +302,19 @@ impl Trainer {
         load_parameters(self.session.network.parameters_mut(), archive.tensors)
     }
 
+    /// Replaces the weights of the encoder by those of `bytes` (safetensors), strictly; the classifier and the optimiser's
+    /// state stay. A classifier in `bytes` may have any shape.
+    pub fn load_encoder(&mut self, bytes: &[u8]) -> Result<(), NnError> {
+        let mut archive = Archive::from_bytes(bytes)?;
+        let classifier = format!("{}.", self.spec.network.classifier());
+        archive.take_prefix(&classifier);
+        let parameters = self.session.network.parameters_mut();
+        let device = parameters.device().clone();
+        let encoder = parameters.iter_mut().filter(|p| !p.name.starts_with(&classifier));
+        let targets = encoder.map(|p| (p.name.clone(), p.shape.clone(), &mut p.value));
+        load_strict(&device, targets, archive.tensors)
+    }
+
     /// The whole state (weights, optimiser, step counter) with the caller's `state`, to go on bit-exactly.
     pub fn checkpoint(&mut self, state: &Value) -> Result<Vec<u8>, NnError> {
         let mut metadata = json!({
@@ -296,6 +325,11 @@ impl Trainer {
         });
         if let Some(average) = &self.session.average {
             metadata["average"] = json!(average.decay.to_bits());
+        }
+        if self.tuning != Tuning::default() {
+            // Bits: a number that went through decimals may come back as its neighbour.
+            let rates = self.tuning.rates.iter().map(|(prefix, rate)| (prefix, rate.to_bits()));
+            metadata["tuning"] = json!((&self.tuning.freeze, rates.collect::<BTreeMap<_, _>>()));
         }
         let mut archive = Archive { metadata, ..Archive::default() };
         self.session.save(&mut archive);
@@ -312,6 +346,8 @@ impl Trainer {
             steps: u64,
             /// Bits of the decay.
             average: Option<u64>,
+            /// What is frozen, and bits of the factors of rates.
+            tuning: Option<(Freeze, BTreeMap<String, u64>)>,
         }
         let mut archive = Archive::from_bytes(bytes)?;
         let metadata = std::mem::take(&mut archive.metadata);
@@ -323,6 +359,10 @@ impl Trainer {
             });
         }
         let mut trainer = Trainer::new(m.spec)?;
+        if let Some((freeze, rates)) = m.tuning {
+            let rates = rates.into_iter().map(|(prefix, bits)| (prefix, f64::from_bits(bits))).collect();
+            trainer = trainer.with_tuning(&Tuning { freeze, rates })?;
+        }
         if let Some(decay) = m.average {
             trainer = trainer.with_average(f64::from_bits(decay))?;
         }

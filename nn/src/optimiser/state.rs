@@ -78,10 +78,11 @@ impl<D: Device> Optimiser<D> {
         rate: f64,
         clip: f64,
     ) -> Result<(), NnError> {
-        let update = self.update(rate, clip);
         let device = parameters.device().clone();
+        let rates = parameters.iter().filter(|p| p.trained).map(|p| rate * p.rate);
+        let updates: Vec<Update> = rates.map(|rate| self.update(rate, clip)).collect();
         let trained = parameters.iter_mut().filter(|p| p.trained);
-        for (p, moments) in trained.zip(&mut self.state) {
+        for ((p, moments), update) in trained.zip(&mut self.state).zip(updates) {
             let gradient = gradients.get_or_alloc_mut(&p.value).map_err(NnError::kernel("optimiser step"))?;
             match self.spec {
                 OptimiserSpec::Adam { .. } | OptimiserSpec::Adamw { .. } => {
