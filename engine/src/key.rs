@@ -8,6 +8,7 @@
 //! | kind and metadata of each input | yes | classes, sample rate, recipe |
 //! | columns of an input that the stage reads | yes | a changed licence retrains nothing |
 //! | other columns of an input | no | |
+//! | an optional input that is left out | no | a kind may get another input later |
 //! | axis names and labels of a collected input | yes | a table prints them |
 //! | labels and digests of declared files | yes | |
 //! | device, threads, host, time, place of the files | no | kept beside the result as provenance |

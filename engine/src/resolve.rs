@@ -107,7 +107,10 @@ pub fn key_parts(
             })?;
             items.push(part);
         }
-        inputs.push(PortPart { port: port.name.clone(), items });
+        // An input that is left out is no part of the key, so that a kind may get another one later.
+        if !items.is_empty() {
+            inputs.push(PortPart { port: port.name.clone(), items });
+        }
     }
     Ok(Some(KeyParts::new(bound, inputs, sources.of(id).map(|files| &files[..]))))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
-use crate::{Device, NnError, parameter::Parameters, tensor::Tensor1};
+use crate::{Device, NnError, parameter::Parameters, tensor::Tensor1, weights::floats};
 
 /// The one metadata key of a checkpoint; its value is JSON with sorted keys.
 pub const METADATA_KEY: &str = "sndpipe";
@@ -55,8 +55,9 @@ impl Archive {
         safetensors::serialize(views, Some(metadata)).map_err(format_error)
     }
 
-    /// Reads safetensors; all tensors must be f32 except PyTorch's counters `*.num_batches_tracked`, which are left out.
+    /// Reads safetensors; all tensors must be floats except PyTorch's counters, which are left out.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Archive, NnError> {
+        let file = open(bytes).map_err(format_error)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(format_error)?;
         let text = header.metadata().as_ref().and_then(|m| m.get(METADATA_KEY));
         let metadata = match text {
@@ -65,19 +66,9 @@ impl Archive {
                 reason: format!("metadata `{METADATA_KEY}` is not JSON: {e}"),
             })?,
         };
-        let file = SafeTensors::deserialize(bytes).map_err(format_error)?;
         let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
-            if name.ends_with(".num_batches_tracked") {
-                continue;
-            }
-            if view.dtype() != Dtype::F32 {
-                return Err(NnError::Format {
-                    reason: format!("tensor `{name}` is {:?}, only F32 can be read", view.dtype()),
-                });
-            }
-            let values =
-                view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        for (name, view) in file.iter().filter(|(name, _)| !is_counter(name)) {
+            let values = floats(name, &view).map_err(format_error)?;
             tensors.insert(name.to_owned(), (view.shape().to_vec(), values));
         }
         Ok(Archive { tensors, metadata })
@@ -109,6 +100,32 @@ impl Archive {
     }
 }
 
+/// Reads the header of a safetensors file.
+///
+/// The offsets are checked here because the sum that the format's own crate makes of them may overflow.
+pub(crate) fn open(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
+    let (length, rest) = bytes.split_first_chunk::<8>().ok_or("it is shorter than the length of a header")?;
+    let length = u64::from_le_bytes(*length);
+    let parts = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
+    let (header, data) =
+        parts.ok_or_else(|| format!("its header is to have {length} bytes, and {} are there", rest.len()))?;
+    let entries: BTreeMap<String, Value> =
+        serde_json::from_slice(header).map_err(|error| format!("its header is no JSON object: {error}"))?;
+    for (name, entry) in entries.iter().filter(|(name, _)| *name != "__metadata__") {
+        let end = entry.get("data_offsets").and_then(|offsets| offsets.get(1)).and_then(Value::as_u64);
+        if end.is_none_or(|end| end > data.len() as u64) {
+            let end = end.map_or_else(|| "nowhere".to_owned(), |end| format!("at byte {end}"));
+            return Err(format!("tensor `{name}` ends {end} of {}", data.len()));
+        }
+    }
+    SafeTensors::deserialize(bytes).map_err(|error| error.to_string())
+}
+
+/// Whether a tensor is one of PyTorch's counters of batches, which nothing reads.
+pub(crate) fn is_counter(name: &str) -> bool {
+    name.ends_with("num_batches_tracked")
+}
+
 fn format_error(error: impl std::fmt::Display) -> NnError {
     NnError::Format { reason: error.to_string() }
 }
@@ -125,7 +142,7 @@ pub(crate) fn load_strict<'a, D: Device>(
         match tensors.remove(&name) {
             None => missing.push(name),
             Some((found, _)) if found != shape => {
-                mismatched.push(format!("{name}: network {shape:?}, checkpoint {found:?}"));
+                mismatched.push(format!("{name}: network {shape:?}, file {found:?}"));
             }
             Some((_, values)) => ready.push((target, values)),
         }

@@ -52,16 +52,25 @@ pub enum NnError {
         /// What is wrong with the bytes.
         reason: String,
     },
-    /// A checkpoint is of another network.
+    /// A file of weights is not readable, or holds what cannot be weights.
+    #[error("the weights cannot be read: {reason}")]
+    Weights {
+        /// What is wrong with the file.
+        reason: String,
+    },
+    /// Weights are of another network.
     #[error(
-        "the checkpoint does not fit the network: missing {missing:?}, unexpected {unexpected:?}, other shape {mismatched:?}"
+        "the weights do not fit the network: missing {}, unexpected {}, other shape {}",
+        first(missing),
+        first(unexpected),
+        first(mismatched)
     )]
     Mismatch {
-        /// Tensors of the network that the checkpoint lacks.
+        /// Tensors of the network that the file lacks.
         missing: Vec<String>,
-        /// Tensors of the checkpoint that the network lacks.
+        /// Tensors of the file that the network lacks.
         unexpected: Vec<String>,
-        /// Tensors with another shape: `name: network [..], checkpoint [..]`.
+        /// Tensors with another shape: `name: network [..], file [..]`.
         mismatched: Vec<String>,
     },
     /// The device cannot be used.
@@ -93,6 +102,16 @@ pub enum NnError {
         /// The device's own message.
         reason: String,
     },
+}
+
+/// The first names of a list that may be long.
+fn first(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let more = match names.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{:?}{more}", &names[..names.len().min(SHOWN)])
 }
 
 impl NnError {

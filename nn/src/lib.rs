@@ -20,6 +20,8 @@ pub mod rng;
 mod schedule;
 mod tensor;
 mod trainer;
+mod tuning;
+mod weights;
 mod window;
 
 pub use checkpoint::METADATA_KEY;
@@ -38,3 +40,5 @@ pub use rng::{Rng, Stream};
 pub use schedule::{Moment, ScheduleSpec};
 pub use tensor::{Buffer, ChannelsLast, InputGrad, Scalar, Tensor1, Tensor2, Tensor3, Tensor4};
 pub use trainer::{StepReport, Trainer, TrainerSpec};
+pub use tuning::{Freeze, Tuning};
+pub use weights::{LoadReport, Loading, Partial, WeightFile};

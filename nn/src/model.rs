@@ -11,21 +11,30 @@ use crate::{
     checkpoint::{Archive, load_parameters},
     device::{on_device, place},
     net::{InputShape, Network, NetworkSpec, Pass},
+    tensor::Tensor2,
 };
 
-/// Samples of a batch in evaluation; logits do not depend on it.
+/// Samples of a batch in evaluation; results do not depend on it.
 const BATCH: usize = 32;
 
 /// Logits of any number of samples, batch by batch.
 pub(crate) fn logits<D: Device>(network: &Network<D>, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
+    batches(network, inputs, |batch| network.forward::<NoneTape>(batch, &mut Pass::evaluate()))
+}
+
+/// What `of` gives for any number of samples, batch by batch.
+fn batches<D: Device>(
+    network: &Network<D>,
+    inputs: &[f32],
+    of: impl Fn(&[f32]) -> Result<Tensor2<D>, NnError>,
+) -> Result<Vec<f32>, NnError> {
     let sample = network.input().len();
     if !inputs.len().is_multiple_of(sample) {
         return Err(NnError::shape("inputs, a multiple of the sample's size", &[sample], &[inputs.len()]));
     }
-    let mut all = Vec::with_capacity(inputs.len() / sample * network.outputs());
+    let mut all = Vec::new();
     for batch in inputs.chunks(BATCH * sample) {
-        let output = network.forward::<NoneTape>(batch, &mut Pass::evaluate())?;
-        all.extend(output.as_vec());
+        all.extend(of(batch)?.as_vec());
     }
     Ok(all)
 }
@@ -85,6 +94,19 @@ impl Model {
     /// Logits (n, outputs) of `inputs` (n, channels, frames, bands), both flat.
     pub fn logits(&self, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
         on_device!(AnyNetwork, &self.network, network => logits(network, inputs))
+    }
+
+    /// Features (n, h) of `inputs` (n, channels, frames, bands), both flat: what the classifier reads; `h` is
+    /// [`features`](Model::features).
+    pub fn embed(&self, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
+        on_device!(AnyNetwork, &self.network, network => {
+            batches(network, inputs, |batch| network.embed::<NoneTape>(batch, &mut Pass::evaluate()))
+        })
+    }
+
+    /// Numbers of a sample's features.
+    pub fn features(&self) -> usize {
+        on_device!(AnyNetwork, &self.network, network => network.features())
     }
 
     /// What the caller had saved beside the weights.

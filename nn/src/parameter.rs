@@ -19,6 +19,8 @@ pub struct Parameter<D: Storage<f32>> {
     pub value: Tensor1<D>,
     /// Whether the optimiser changes it.
     pub trained: bool,
+    /// Factor of the learning rate.
+    pub rate: f64,
 }
 
 /// How a parameter starts.
@@ -73,13 +75,18 @@ impl<D: Device> Parameters<D> {
         };
         let value =
             self.device.try_tensor_from_vec(values, (length,)).map_err(NnError::kernel("parameter"))?;
-        self.items.push(Parameter { name, shape: shape.to_vec(), value, trained });
+        self.items.push(Parameter { name, shape: shape.to_vec(), value, trained, rate: 1.0 });
         Ok(ParameterId(self.items.len() - 1))
     }
 
     /// The values of a parameter.
     pub fn value(&self, id: ParameterId) -> &Tensor1<D> {
         &self.items[id.0].value
+    }
+
+    /// Whether the optimiser changes a parameter.
+    pub(crate) fn is_trained(&self, id: ParameterId) -> bool {
+        self.items[id.0].trained
     }
 
     /// Replaces the values of a buffer.
@@ -102,7 +109,8 @@ impl<D: Device> Parameters<D> {
         let copy = |p: &Parameter<D>| {
             let value = self.device.try_tensor_from_vec(p.value.as_vec(), *p.value.shape());
             let value = value.map_err(NnError::kernel("copy of parameters"))?;
-            Ok(Parameter { name: p.name.clone(), shape: p.shape.clone(), value, trained: p.trained })
+            let (name, shape) = (p.name.clone(), p.shape.clone());
+            Ok(Parameter { name, shape, value, trained: p.trained, rate: p.rate })
         };
         let items = self.items.iter().map(copy).collect::<Result<_, NnError>>()?;
         Ok(Parameters { device: self.device.clone(), seed: self.seed, items })

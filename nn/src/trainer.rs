@@ -1,5 +1,7 @@
 //! Training on plain slices.
 
+use std::collections::BTreeMap;
+
 #[cfg(feature = "cuda")]
 use dfdx::tensor::Cuda;
 use dfdx::{
@@ -20,6 +22,7 @@ use crate::{
     ops::{LossSpec, try_loss, try_masked_loss},
     optimiser::{Optimiser, OptimiserSpec},
     parameter::Parameters,
+    tuning::{Freeze, Tuning},
 };
 
 /// Numbers held for each parameter: its value, its gradient, up to two moments, and what a kernel packs.
@@ -65,6 +68,7 @@ pub struct StepReport {
 #[derive(Debug)]
 pub struct Trainer {
     spec: TrainerSpec,
+    tuning: Tuning,
     session: AnySession,
 }
 
@@ -213,7 +217,7 @@ impl Trainer {
         let session: Result<_, NnError> =
             place!(AnySession, spec.device, |device| Session::new(device, &spec));
         let session = session?;
-        Ok(Trainer { spec, session })
+        Ok(Trainer { spec, tuning: Tuning::default(), session })
     }
 
     /// The same training, which from here on also keeps a moving average of all weights and running statistics.
@@ -231,6 +235,21 @@ impl Trainer {
             session.average = Some(Average { decay, values });
             Ok(())
         })?;
+        Ok(self)
+    }
+
+    /// The same training, before its first step, of some parameters only or at different rates.
+    ///
+    /// What is frozen has no state in the optimiser, counts for no norm of gradients and is not decayed. Checkpoints hold
+    /// the tuning. Fails where a prefix fits no parameter, a factor is out of range, or nothing is left to train.
+    pub fn with_tuning(mut self, tuning: &Tuning) -> Result<Trainer, NnError> {
+        let classifier = self.spec.network.classifier();
+        on_device!(AnySession, &mut self.session, session => {
+            tuning.apply(session.network.parameters_mut(), classifier)?;
+            session.optimiser = Optimiser::new(&self.spec.optimiser, session.network.parameters())?;
+            Ok::<(), NnError>(())
+        })?;
+        self.tuning = tuning.clone();
         Ok(self)
     }
 
@@ -338,6 +357,21 @@ impl Trainer {
         })
     }
 
+    /// Replaces the weights of the encoder by those of `bytes` (safetensors), strictly; the classifier and the optimiser's
+    /// state stay. A classifier in `bytes` may have any shape.
+    pub fn load_encoder(&mut self, bytes: &[u8]) -> Result<(), NnError> {
+        let mut archive = Archive::from_bytes(bytes)?;
+        let classifier = format!("{}.", self.spec.network.classifier());
+        archive.take_prefix(&classifier);
+        on_device!(AnySession, &mut self.session, session => {
+            let parameters = session.network.parameters_mut();
+            let device = parameters.device().clone();
+            let encoder = parameters.iter_mut().filter(|p| !p.name.starts_with(&classifier));
+            let targets = encoder.map(|p| (p.name.clone(), p.shape.clone(), &mut p.value));
+            load_strict(&device, targets, archive.tensors)
+        })
+    }
+
     /// The whole state (weights, optimiser, step counter) with the caller's `state`, to go on bit-exactly.
     pub fn checkpoint(&mut self, state: &Value) -> Result<Vec<u8>, NnError> {
         let mut metadata = json!({
@@ -346,6 +380,11 @@ impl Trainer {
             "state": state,
             "steps": self.steps(),
         });
+        if self.tuning != Tuning::default() {
+            // Bits: a number that went through decimals may come back as its neighbour.
+            let rates = self.tuning.rates.iter().map(|(prefix, rate)| (prefix, rate.to_bits()));
+            metadata["tuning"] = json!((&self.tuning.freeze, rates.collect::<BTreeMap<_, _>>()));
+        }
         let mut archive = Archive::default();
         on_device!(AnySession, &mut self.session, session => {
             if let Some(average) = &session.average {
@@ -367,6 +406,8 @@ impl Trainer {
             steps: u64,
             /// Bits of the decay.
             average: Option<u64>,
+            /// What is frozen, and bits of the factors of rates.
+            tuning: Option<(Freeze, BTreeMap<String, u64>)>,
         }
         let mut archive = Archive::from_bytes(bytes)?;
         let metadata = std::mem::take(&mut archive.metadata);
@@ -378,6 +419,10 @@ impl Trainer {
             });
         }
         let mut trainer = Trainer::new(m.spec)?;
+        if let Some((freeze, rates)) = m.tuning {
+            let rates = rates.into_iter().map(|(prefix, bits)| (prefix, f64::from_bits(bits))).collect();
+            trainer = trainer.with_tuning(&Tuning { freeze, rates })?;
+        }
         if let Some(decay) = m.average {
             trainer = trainer.with_average(f64::from_bits(decay))?;
         }

@@ -200,8 +200,8 @@ fn a_foreign_checkpoint_is_named_in_full() {
     };
     assert!(missing.is_empty());
     assert_eq!(unexpected, &["body.6.bias", "body.6.weight"]);
-    assert_eq!(mismatched[0], "body.0.weight: network [40, 144], checkpoint [41, 144]");
-    assert!(error.to_string().contains("fc.weight: network [3, 24], checkpoint [3, 5]"));
+    assert_eq!(mismatched[0], "body.0.weight: network [40, 144], file [41, 144]");
+    assert!(error.to_string().contains("fc.weight: network [3, 24], file [3, 5]"));
     assert!(before == trainer.save_weights(&json!(null)).unwrap(), "half-loaded");
     let error = trainer.load_weights(&weights(vgg())).unwrap_err().to_string();
     assert!(error.contains("missing [\"body.0.bias\", \"body.3.bias\"]"), "{error}");

@@ -22,12 +22,13 @@ pub struct ModelCard {
     pub standardisation: Standardisation,
     /// Frames between the patches of a clip, unless another hop is asked for.
     pub hop: usize,
-    /// Metadata of the features it was trained on: their recipe, from the file to the spectrogram.
+    /// Metadata of the features it was trained on: their recipe, from the file to the spectrogram. Empty where the model came
+    /// from elsewhere.
     pub features: Meta,
 }
 
 /// How logits become scores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputKind {
     /// One class a clip: the scores of a patch add up to 1.
@@ -134,33 +135,61 @@ impl TrainedModel {
         let logits = clip_logits(row, self.network.input(), hop, &self.card.standardisation, &network)?;
         Ok(pool(&logits, self.card.classes.len(), self.card.output, mean))
     }
-}
 
-/// Features that a model was not made for.
-///
-/// # Errors
-/// [`StageError::Failed`] with both shapes, or with the part of the recipe that differs.
-pub fn check_features(card: &ModelCard, features: &Meta) -> Result<(), StageError> {
-    let names: std::collections::BTreeSet<&String> = card.features.keys().chain(features.keys()).collect();
-    for name in names {
-        let (trained, given) = (card.features.get(name), features.get(name));
-        if trained != given {
-            let text = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
-            let message = format!(
-                "the model was trained on other features: `{name}` was {}, here it is {}",
-                text(trained),
-                text(given)
-            );
-            return Err(
-                StageError::failed(message).help("score with the features that the model was trained on")
-            );
-        }
+    /// Numbers of an embedding.
+    #[must_use]
+    pub fn embedding_size(&self) -> usize {
+        self.network.features()
     }
-    Ok(())
+
+    /// The embeddings of a clip's patches, one behind the other.
+    ///
+    /// # Errors
+    /// What is wrong with the features of the clip.
+    pub fn embeddings(&self, row: RowRef<'_>, hop: usize) -> Result<Vec<f32>, String> {
+        let network = |inputs: &[f32]| self.network.embed(inputs);
+        let input = self.network.input();
+        finite("embeddings", clip_patches(row, input, hop, &self.card.standardisation, &network)?)
+    }
+
+    /// Features that the model was not made for. One from elsewhere takes all of its shape.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] with both shapes, or with the part of the recipe that differs.
+    pub fn check_features(&self, features: &Meta) -> Result<(), StageError> {
+        let trained = &self.card.features;
+        if trained.is_empty() {
+            let shape = self.shape();
+            let sizes = [("channels", shape.channels), ("bands", shape.bands)];
+            let other = sizes.into_iter().find(|(name, size)| {
+                features.get(*name).is_some_and(|given| given.as_u64() != Some(*size as u64))
+            });
+            let Some((name, size)) = other else { return Ok(()) };
+            let message = format!("the model reads {size} {name}, the features have {}", features[name]);
+            return Err(StageError::failed(message).help("give features of the shape that the model reads"));
+        }
+        let names: std::collections::BTreeSet<&String> = trained.keys().chain(features.keys()).collect();
+        for name in names {
+            let (trained, given) = (trained.get(name), features.get(name));
+            if trained != given {
+                let text =
+                    |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+                let message = format!(
+                    "the model was trained on other features: `{name}` was {}, here it is {}",
+                    text(trained),
+                    text(given)
+                );
+                return Err(
+                    StageError::failed(message).help("give the features that the model was trained on")
+                );
+            }
+        }
+        Ok(())
+    }
 }
 
-/// A network: logits of patches.
-pub(crate) type Logits<'a> = dyn Fn(&[f32]) -> Result<Vec<f32>, NnError> + 'a;
+/// A network: logits or embeddings of patches.
+pub(crate) type OfPatches<'a> = dyn Fn(&[f32]) -> Result<Vec<f32>, NnError> + 'a;
 
 /// The logits of all patches of a clip, patch by patch.
 ///
@@ -171,24 +200,39 @@ pub(crate) fn clip_logits(
     input: InputShape,
     hop: usize,
     standardisation: &Standardisation,
-    network: &Logits<'_>,
+    network: &OfPatches<'_>,
+) -> Result<Vec<f32>, String> {
+    finite("scores", clip_patches(row, input, hop, standardisation, network)?)
+}
+
+/// What a network makes of all patches of a clip, patch by patch.
+fn clip_patches(
+    row: RowRef<'_>,
+    input: InputShape,
+    hop: usize,
+    standardisation: &Standardisation,
+    network: &OfPatches<'_>,
 ) -> Result<Vec<f32>, String> {
     let shape = FrameShape { channels: input.channels, bands: input.bands };
     let frames = shape.frames(row)?;
     let starts: Vec<usize> = patch::starts(frames, input.frames, hop).collect();
     let mut inputs = vec![0.0; starts.len().min(PATCHES) * input.len()];
-    let mut logits = Vec::new();
+    let mut all = Vec::new();
     for starts in starts.chunks(PATCHES) {
         let inputs = &mut inputs[..starts.len() * input.len()];
         for (&start, out) in starts.iter().zip(inputs.chunks_exact_mut(input.len())) {
             patch::cut(row, shape, start, standardisation, out);
         }
-        logits.extend(network(inputs).map_err(|error| error.to_string())?);
+        all.extend(network(inputs).map_err(|error| error.to_string())?);
     }
-    if logits.iter().all(|logit| logit.is_finite()) {
-        return Ok(logits);
+    Ok(all)
+}
+
+fn finite(what: &str, values: Vec<f32>) -> Result<Vec<f32>, String> {
+    if values.iter().all(|value| value.is_finite()) {
+        return Ok(values);
     }
-    Err("the scores are not finite: the features hold values that are NaN, infinite or huge".to_owned())
+    Err(format!("the {what} are not finite: the features hold values that are NaN, infinite or huge"))
 }
 
 /// The scores of a clip from the logits of its patches, in f64 and in the order of the patches.

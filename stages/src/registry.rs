@@ -5,7 +5,9 @@ use sndpipe_engine::Registry;
 use crate::audio::Decode;
 use crate::command::CommandStage;
 use crate::dataset::{DatasetCsv, DatasetEsc50, DatasetFolder, DatasetSynth};
+use crate::embed::Embed;
 use crate::evaluate::Evaluate;
+use crate::import::ModelImport;
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
 use crate::split::{SplitFolds, SplitRandom};
@@ -23,7 +25,9 @@ pub fn registry() -> Registry {
         .with::<DatasetSynth>()
         .with_map::<Decode>()
         .with_map::<SpectrogramStage>()
+        .with_map::<Embed>()
         .with::<Evaluate>()
+        .with::<ModelImport>()
         .with_map::<Score>()
         .with::<SplitFolds>()
         .with::<SplitRandom>()

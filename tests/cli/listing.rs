@@ -15,6 +15,8 @@ fn every_stage_kind_is_described() {
         "split.folds",
         "train",
         "score",
+        "embed",
+        "model.import",
         "evaluate",
         "table",
     ] {
@@ -30,6 +32,7 @@ fn every_stage_kind_is_described() {
         assert_eq!(json[0]["name"], name);
     }
     check("stages_command", sandbox.ok("stages command"));
+    check("stages_model_import", sandbox.ok("stages model.import"));
 }
 
 #[test]

@@ -12,8 +12,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use sndpipe_cache::{Digest, Form, Store};
 use sndpipe_engine::{
-    Device, Event, Graph, Observer, Outcome, Plan, PlanStatus, RunOptions, RunRecord, RunReport, Sources,
-    load, run,
+    Device, Event, Graph, Observer, Outcome, Plan, PlanStatus, Record, RunOptions, RunRecord, RunReport,
+    Sources, load, run,
 };
 use toys::{count, registry};
 
@@ -198,6 +198,32 @@ stages:
     };
     bench.run(&stages("dull"));
     assert_eq!(bench.run(&stages("bright")).statuses(), "one ran, sum cached");
+}
+
+#[test]
+fn an_input_that_is_left_out_is_no_part_of_the_key() {
+    let bench = Bench::new();
+    let stages = |inputs: &str| {
+        format!(
+            "
+stages:
+  one: {{ uses: number, with: {{ value: 1 }} }}
+  two: {{ uses: number, with: {{ value: 2 }} }}
+  sum: {{ uses: sum, in: {inputs} }}
+"
+        )
+    };
+    let ports = |ran: &Ran| {
+        let id = ran.graph.select("sum").unwrap()[0];
+        let record = Record::read(&ran.store, &ran.report.keys[id].unwrap()).unwrap();
+        record.parts.inputs.into_iter().map(|input| input.port).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(&bench.run(&stages("one"))), ["a"]);
+    let both = stages("{ a: one, b: two }");
+    assert_eq!(bench.plan(&both)["sum"], (PlanStatus::WouldRun, vec!["input b: newly connected".to_owned()]));
+    assert_eq!(ports(&bench.run(&both)), ["a", "b"]);
+    let one = bench.plan(&stages("{ a: two }"));
+    assert_eq!(one["sum"].1.last().unwrap(), "input b: no longer connected");
 }
 
 #[test]

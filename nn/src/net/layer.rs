@@ -125,7 +125,8 @@ impl BatchNorm {
             running_mean: p.value(self.running_mean),
             running_var: p.value(self.running_var),
         };
-        let statistics = if pass.training { Normalisation::Batch } else { Normalisation::Running };
+        let training = pass.training && p.is_trained(self.weight);
+        let statistics = if training { Normalisation::Batch } else { Normalisation::Running };
         let (y, running) = try_batch_norm(x, &parameters, &self.spec, &statistics, self.input_grad)?;
         if let Some(running) = running {
             pass.updates.push((self.running_mean, running.mean));

@@ -1,6 +1,6 @@
 //! A network with its parameters.
 
-use dfdx::tensor::{PutTape, Storage, Tape};
+use dfdx::tensor::{NoneTape, PutTape, Storage, Tape};
 
 use super::{
     InputShape, NetworkSpec, crnn::Crnn, densenet::DenseNet, layer::Linear, mlp::Mlp, mobilenet::MobileNet,
@@ -151,8 +151,7 @@ impl<D: Device> Network<D> {
             NetworkSpec::Mlp { hidden, .. } if hidden.is_empty() => InputGrad::Skip,
             _ => InputGrad::Set,
         };
-        let name = if *spec == NetworkSpec::Densenet121 { "classifier" } else { "fc" };
-        let classifier = Linear::new(p, name, encoder.features(), outputs, input_grad)?;
+        let classifier = Linear::new(p, spec.classifier(), encoder.features(), outputs, input_grad)?;
         Ok(Network { spec: spec.clone(), input, outputs, parameters, encoder, classifier })
     }
 
@@ -169,6 +168,11 @@ impl<D: Device> Network<D> {
     /// Number of logits.
     pub fn outputs(&self) -> usize {
         self.outputs
+    }
+
+    /// Numbers of a sample's features, which the encoder gives and the classifier reads.
+    pub fn features(&self) -> usize {
+        self.encoder.features()
     }
 
     /// Parameters and buffers.
@@ -193,6 +197,24 @@ impl<D: Device> Network<D> {
         inputs: &[f32],
         pass: &mut Pass<D>,
     ) -> Result<Tensor2<D, T>, NnError> {
+        let classifier = format!("{}.", self.spec.classifier());
+        let mut encoder = self.parameters.iter().filter(|p| !p.name.starts_with(&classifier));
+        let features = if T::OWNS_TAPE && !encoder.any(|p| p.trained) {
+            // No gradient is wanted of an encoder that is frozen.
+            self.embed::<NoneTape>(inputs, pass)?.put_tape(T::default())
+        } else {
+            self.embed(inputs, pass)?
+        };
+        self.classifier.forward(&self.parameters, features)
+    }
+
+    /// Features (n, h) that the encoder gives the classifier, of `n` samples given as (n, channels, frames, bands); `h` is
+    /// [`features`](Network::features).
+    pub fn embed<T: Tape<f32, D>>(
+        &self,
+        inputs: &[f32],
+        pass: &mut Pass<D>,
+    ) -> Result<Tensor2<D, T>, NnError> {
         let InputShape { channels, frames, bands } = self.input;
         let n = inputs.len() / self.input.len();
         if n == 0 || inputs.len() != n * self.input.len() {
@@ -203,12 +225,12 @@ impl<D: Device> Network<D> {
             ));
         }
         let (device, p) = (self.parameters.device(), &self.parameters);
-        let features = match &self.encoder {
+        match &self.encoder {
             Encoder::Flat(net) => {
                 let x = device
                     .try_tensor_from_vec(inputs.to_vec(), (n, self.input.len()))
                     .map_err(NnError::kernel("input"))?;
-                net.forward(p, x.put_tape(T::default()), pass)?
+                net.forward(p, x.put_tape(T::default()), pass)
             }
             Encoder::Image(net) => {
                 // Images of one sample lie one behind the other, as those of different samples do.
@@ -217,10 +239,9 @@ impl<D: Device> Network<D> {
                 let x = device
                     .try_tensor_from_vec(values, (n * net.images(), frames, bands, channels))
                     .map_err(NnError::kernel("input"))?;
-                net.forward(p, x.put_tape(T::default()), pass)?
+                net.forward(p, x.put_tape(T::default()), pass)
             }
-        };
-        self.classifier.forward(p, features)
+        }
     }
 }
 

@@ -151,6 +151,11 @@ impl NetworkSpec {
         }
     }
 
+    /// The name of the classifier, the layer behind the encoder.
+    pub fn classifier(&self) -> &'static str {
+        if *self == NetworkSpec::Densenet121 { "classifier" } else { "fc" }
+    }
+
     /// The least frames and bands that leave something behind every pooling.
     pub fn least(&self) -> (usize, usize) {
         match self {

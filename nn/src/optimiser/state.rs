@@ -69,26 +69,27 @@ impl<D: Device> Optimiser<D> {
         (mut verdict, most): (D::Verdict, Option<f64>),
     ) -> Result<Found, NnError> {
         let failed = NnError::kernel("optimiser step");
-        let update = self.update(rate);
         let device = parameters.device().clone();
+        let rates = parameters.iter().filter(|p| p.trained).map(|p| rate * p.rate);
+        let updates: Vec<Update> = rates.map(|rate| self.update(rate)).collect();
         let mut all = || {
             for p in parameters.iter().filter(|p| p.trained) {
                 device.verdict_add(&mut verdict, gradients.get_or_alloc_mut(&p.value)?)?;
             }
             device.verdict_end(&mut verdict, most)?;
             let trained = parameters.iter_mut().filter(|p| p.trained);
-            for (p, moments) in trained.zip(&mut self.state) {
+            for ((p, moments), update) in trained.zip(&mut self.state).zip(&updates) {
                 let gradient = gradients.get_or_alloc_mut(&p.value)?;
                 match self.spec {
                     OptimiserSpec::Adam { .. } | OptimiserSpec::Adamw { .. } => {
-                        device.adam_update(&mut p.value, gradient, moments, &update, &verdict)
+                        device.adam_update(&mut p.value, gradient, moments, update, &verdict)
                     }
                     OptimiserSpec::Sgd { .. } => {
-                        device.sgd_update(&mut p.value, gradient, moments, &update, &verdict)
+                        device.sgd_update(&mut p.value, gradient, moments, update, &verdict)
                     }
                     OptimiserSpec::Lars { .. } => {
-                        let plain = Update { decay: 0.0, trust: None, ..update };
-                        let update = if p.shape.len() > 1 { &update } else { &plain };
+                        let plain = Update { decay: 0.0, trust: None, ..*update };
+                        let update = if p.shape.len() > 1 { update } else { &plain };
                         device.lars_update(&mut p.value, gradient, moments, update, &verdict)
                     }
                 }?;

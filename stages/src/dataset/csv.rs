@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_cache::Digest;
+
 use sndpipe_engine::{Output, ParamError, Port, SourceScan, Stage, StageError, StageIo};
 
 use super::listing::{Columns, Listing, MANIFEST};
 use super::sheet::Sheet;
+use crate::declared;
 
 /// Columns that the stage writes itself.
 const RESERVED: [&str; 7] = ["clip_id", "path", "digest", "fold", "subset", "uploader", "license"];
@@ -183,12 +184,5 @@ pub(super) fn manifest(
     delimiter: char,
     io: &StageIo<'_>,
 ) -> Result<Sheet, StageError> {
-    let bytes = fs_err::read(path)?;
-    let declared =
-        io.sources().iter().find(|source| source.label == MANIFEST).map(|source| source.file.digest);
-    if declared != Some(Digest::of(&bytes)) {
-        let message = format!("`{}` changed while the pipeline ran", path.display());
-        return Err(StageError::failed(message).help("run again; nothing was recorded"));
-    }
-    Sheet::parse(path, &bytes, delimiter)
+    Sheet::parse(path, &declared::read(MANIFEST, path, io)?, delimiter)
 }

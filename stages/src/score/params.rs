@@ -2,9 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_engine::ParamError;
+use sndpipe_engine::{Kind, ParamError, Port, Selector};
 
 use crate::model::PatchMean;
+use crate::split::Split;
 
 /// Scores clips with a model: the mean over their patches of its softmax or sigmoid.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,7 +20,7 @@ pub struct ScoreParams {
     pub mean: PatchMean,
 }
 
-/// The clips to score.
+/// The clips to score or embed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scored {
@@ -43,6 +44,17 @@ impl Scored {
             Self::Val => &["val"],
             Self::Train => &["train"],
             Self::All => &["test", "train", "val"],
+        }
+    }
+
+    /// The input `split` that chooses the clips; it may be left out where all are meant.
+    #[must_use]
+    pub fn selector(self) -> Selector {
+        let port = Port::new("split", Kind::Split).reading(&Split::COLUMNS);
+        Selector {
+            port: if self == Self::All { port.optional() } else { port },
+            column: "subset".to_owned(),
+            values: self.values().iter().map(|&value| value.to_owned()).collect(),
         }
     }
 }

@@ -5,9 +5,8 @@ use sndpipe_engine::{
     Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, StageError, StageIo,
 };
 
-use super::params::{ScoreParams, Scored};
-use crate::model::{PatchMean, TrainedModel, check_features};
-use crate::split::Split;
+use super::params::ScoreParams;
+use crate::model::{PatchMean, TrainedModel};
 
 /// Scores clips with a model.
 pub struct Score;
@@ -39,12 +38,7 @@ impl MapStage for Score {
     }
 
     fn selector(params: &ScoreParams) -> Option<Selector> {
-        let port = Port::new("split", Kind::Split).reading(&Split::COLUMNS);
-        Some(Selector {
-            port: if params.subset == Scored::All { port.optional() } else { port },
-            column: "subset".to_owned(),
-            values: params.subset.values().iter().map(|&value| value.to_owned()).collect(),
-        })
+        Some(params.subset.selector())
     }
 
     fn output(_: &ScoreParams) -> Output {
@@ -53,7 +47,7 @@ impl MapStage for Score {
 
     fn prepare(params: &ScoreParams, io: &StageIo<'_>) -> Result<(Scorer, Meta), StageError> {
         let model = TrainedModel::load(&io.blob("model")?)?;
-        check_features(&model.card, io.meta("features")?)?;
+        model.check_features(io.meta("features")?)?;
         io.note("simd", sndpipe_nn::simd_level());
         let meta = Meta::from([
             ("classes".to_owned(), model.card.classes.clone().into()),

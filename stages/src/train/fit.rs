@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sndpipe_engine::{StageError, StageIo};
-use sndpipe_nn::{Moment, NnError, ScheduleSpec, Trainer, TrainerSpec};
+use sndpipe_nn::{Moment, NnError, ScheduleSpec, TrainerSpec};
 
 use super::checkpoint::{self, Best, Checkpoint, State};
 use super::history::{Bits, History};
+use super::init::{self, Init};
 use super::loader::Loader;
 use super::params::{Select, TrainParams};
 use super::samples::{Batch, Batches};
@@ -33,6 +34,8 @@ pub(crate) struct Fit<'a, 'io> {
     pub workers: usize,
     pub validation: Option<Validation<'a>>,
     pub spec: TrainerSpec,
+    /// The model that the training starts from.
+    pub init: Option<Init>,
     /// What is saved beside the weights.
     pub card: Value,
     /// Where checkpoints go.
@@ -86,7 +89,7 @@ impl Fit<'_, '_> {
             Ok(None) => {}
             Err(reason) => self.io.log(&format!("a checkpoint was ignored: {reason}")),
         }
-        let trainer = Trainer::new(self.spec.clone()).map_err(|error| failed(&error))?;
+        let trainer = init::trainer(&self.spec, self.params, self.init.as_ref())?;
         trainer.check_memory(self.batches.most()).map_err(|error| failed(&error))?;
         Ok(Checkpoint { trainer, state: State::new(self.fingerprint.clone()), best_weights: None })
     }

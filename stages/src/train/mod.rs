@@ -3,15 +3,19 @@
 mod checkpoint;
 mod fit;
 mod history;
+mod init;
 mod loader;
+mod optimiser;
 mod params;
 mod samples;
 mod stage;
 mod standardise;
 mod validate;
 
+pub use init::InitPart;
+pub use optimiser::OptimiserParams;
 pub use params::{
-    EarlyStopping, LossParams, NetworkParams, OptimiserParams, PatchParams, ScheduleParams, Select,
-    Standardise, TrainParams, WatchedMetric,
+    EarlyStopping, LossParams, NetworkParams, PatchParams, ScheduleParams, Select, Standardise, TrainParams,
+    WatchedMetric,
 };
 pub use stage::Train;

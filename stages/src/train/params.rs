@@ -1,12 +1,14 @@
 //! Parameters of `train`.
 
-use schemars::JsonSchema;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use sndpipe_engine::ParamError;
-use sndpipe_nn::{
-    LossSpec, NetworkSpec, NnError, OptimiserSpec, PoolingSpec, ScheduleSpec, ops::PolyphaseNorm,
-};
+use sndpipe_nn::{Freeze, LossSpec, NetworkSpec, NnError, PoolingSpec, ScheduleSpec, ops::PolyphaseNorm};
 
+use super::init::InitPart;
+use super::optimiser::OptimiserParams;
 use crate::model::OutputKind;
 use crate::named;
 
@@ -15,6 +17,9 @@ use crate::named;
 /// Every epoch draws one patch of every training clip, its start uniform over all that fit; clips shorter than a patch are
 /// repeated. Batches follow a new random order each epoch. Weights, statistics and order see rows of the training subset
 /// only; the validation subset, where there is one, decides about the epoch.
+///
+/// With a model at the input `init` the training starts from its weights rather than from random ones; names and shapes must
+/// be the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainParams {
@@ -58,6 +63,27 @@ pub struct TrainParams {
     pub drop_last: bool,
     /// Where initial weights, order, patches and dropout come from.
     pub seed: u64,
+    /// What is taken of the model at the input `init`. Absent: its encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitPart>,
+    /// What the training leaves as it is: `none`, `encoder` (everything before the classifier), or a list of the starts of
+    /// parameters' names such as `[conv1., bn1., layer1.]`. Frozen parameters get no update and no decay; batch norms whose
+    /// weight is frozen use their running statistics and leave them. Dropout goes on.
+    #[serde(skip_serializing_if = "is_none")]
+    #[schemars(schema_with = "freeze_schema")]
+    pub freeze: Freeze,
+    /// Factors of the learning rate, `0..=1000`, by the start of a parameter's name: `{ layer1.: 0.1 }`. Of several that fit, the
+    /// longest counts; where none fits, the factor is 1.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates: BTreeMap<String, f64>,
+}
+
+fn is_none(freeze: &Freeze) -> bool {
+    *freeze == Freeze::None
+}
+
+fn freeze_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [{ "enum": ["none", "encoder"] }, { "type": "array", "items": { "type": "string" } }] })
 }
 
 impl Default for TrainParams {
@@ -78,6 +104,9 @@ impl Default for TrainParams {
             clip_norm: None,
             drop_last: false,
             seed: 0,
+            init: None,
+            freeze: Freeze::None,
+            rates: BTreeMap::new(),
         }
     }
 }
@@ -201,6 +230,31 @@ impl NetworkParams {
             Self::Mlp { hidden, dropout } => NetworkSpec::Mlp { hidden: hidden.clone(), dropout: *dropout },
         }
     }
+
+    /// The same without what changes neither names nor shapes of parameters.
+    pub(crate) fn layout(&self) -> Self {
+        match self {
+            Self::Vgg41 { k, pool, .. } => {
+                let pool = match *pool {
+                    PoolingSpec::Tlpf(size) | PoolingSpec::ApsTlpf(size) => PoolingSpec::Tlpf(size),
+                    _ => PoolingSpec::Mp,
+                };
+                Self::Vgg41 { k: *k, pool, norm: induced() }
+            }
+            Self::Resnet50 { attention, .. } => Self::Resnet50 { attention: *attention, stereo: false },
+            Self::NoisyCnn { .. } => Self::NoisyCnn { dropout: half() },
+            Self::Mlp { hidden, dropout } => {
+                // A dropout between two layers moves the number of the second one.
+                Self::Mlp { hidden: hidden.clone(), dropout: if *dropout > 0.0 { half() } else { 0.0 } }
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// A parameter that is out of range.
+    pub(crate) fn mistake(&self) -> Option<ParamError> {
+        self.spec().check().err().map(|error| nested("network", &error))
+    }
 }
 
 /// A stretch of frames.
@@ -224,6 +278,20 @@ impl PatchParams {
     #[must_use]
     pub fn hop(&self) -> usize {
         self.hop.unwrap_or(self.frames / 2).max(1)
+    }
+
+    /// Every parameter out of its range, as a parameter `patch`.
+    pub(crate) fn mistakes(&self) -> Vec<ParamError> {
+        let frames = self.frames;
+        let mut mistakes = Vec::new();
+        if !(1..=65_536).contains(&frames) {
+            mistakes.push(ParamError::new("patch.frames", format!("{frames} is outside 1..=65536")));
+        }
+        if let Some(hop) = self.hop.filter(|&hop| hop == 0 || hop > frames) {
+            let message = format!("{hop} is outside 1..={frames} (the frames of a patch)");
+            mistakes.push(ParamError::new("patch.hop", message));
+        }
+        mistakes
     }
 }
 
@@ -334,107 +402,6 @@ impl LossParams {
     }
 }
 
-/// An optimiser with its options.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
-pub enum OptimiserParams {
-    /// Adam; weight decay is added to the gradient.
-    Adam {
-        /// Decay of the two moments, each `0..1`.
-        #[serde(default = "betas")]
-        betas: (f64, f64),
-        /// Added to the root of the second moment; above 0.
-        #[serde(default = "eps")]
-        eps: f64,
-        /// Factor of a weight in its gradient; at least 0.
-        #[serde(default)]
-        weight_decay: f64,
-    },
-    /// Adam with decoupled weight decay.
-    Adamw {
-        /// Decay of the two moments, each `0..1`.
-        #[serde(default = "betas")]
-        betas: (f64, f64),
-        /// Added to the root of the second moment; above 0.
-        #[serde(default = "eps")]
-        eps: f64,
-        /// A weight shrinks by this times the rate; at least 0.
-        #[serde(default = "decoupled")]
-        weight_decay: f64,
-    },
-    /// Gradient descent whose rate is scaled for each layer, for large batches.
-    Lars {
-        /// Factor of the previous update, `0..1`.
-        #[serde(default = "lars_momentum")]
-        momentum: f64,
-        /// Factor of a weight in its gradient; at least 0.
-        #[serde(default)]
-        weight_decay: f64,
-        /// Share of a weight's norm that a step of rate 1 moves it by; above 0.
-        #[serde(default = "trust")]
-        trust: f64,
-    },
-    /// Gradient descent.
-    Sgd {
-        /// Factor of the previous update, `0..1`.
-        #[serde(default)]
-        momentum: f64,
-        /// Nesterov's momentum.
-        #[serde(default)]
-        nesterov: bool,
-        /// Factor of a weight in its gradient; at least 0.
-        #[serde(default)]
-        weight_decay: f64,
-    },
-}
-
-const fn lars_momentum() -> f64 {
-    0.9
-}
-
-const fn trust() -> f64 {
-    1e-3
-}
-
-const fn betas() -> (f64, f64) {
-    (0.9, 0.999)
-}
-
-const fn eps() -> f64 {
-    1e-8
-}
-
-const fn decoupled() -> f64 {
-    1e-2
-}
-
-impl Default for OptimiserParams {
-    fn default() -> Self {
-        Self::Adam { betas: betas(), eps: eps(), weight_decay: 0.0 }
-    }
-}
-
-impl OptimiserParams {
-    /// The description that builds the optimiser.
-    #[must_use]
-    pub const fn spec(&self) -> OptimiserSpec {
-        match *self {
-            Self::Adam { betas, eps, weight_decay } => {
-                OptimiserSpec::Adam { betas, epsilon: eps, weight_decay }
-            }
-            Self::Adamw { betas, eps, weight_decay } => {
-                OptimiserSpec::Adamw { betas, epsilon: eps, weight_decay }
-            }
-            Self::Lars { momentum, weight_decay, trust } => {
-                OptimiserSpec::Lars { momentum, weight_decay, trust }
-            }
-            Self::Sgd { momentum, nesterov, weight_decay } => {
-                OptimiserSpec::Sgd { momentum, weight_decay, nesterov }
-            }
-        }
-    }
-}
-
 /// A schedule with its options.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
@@ -478,6 +445,8 @@ pub enum Standardise {
     Global,
     /// A mean and a standard deviation for every channel and band.
     PerBand,
+    /// As the model at the input `init` does it.
+    Init,
 }
 
 /// When to stop early.
@@ -575,22 +544,13 @@ impl TrainParams {
     /// Every parameter out of its range.
     #[must_use]
     pub fn mistakes(&self) -> Vec<ParamError> {
-        let mut mistakes = Vec::new();
+        let mut mistakes = self.patch.mistakes();
         let mut refuse = |wrong: bool, path: &str, value: &dyn std::fmt::Display, range: &str| {
             if wrong {
                 mistakes.push(ParamError::new(path, format!("{value} is outside {range}")));
             }
         };
         let outside = |value: f64, low: f64, high: f64| !(low..=high).contains(&value);
-        refuse(!(1..=65_536).contains(&self.patch.frames), "patch.frames", &self.patch.frames, "1..=65536");
-        if let Some(hop) = self.patch.hop {
-            refuse(
-                hop == 0 || hop > self.patch.frames,
-                "patch.hop",
-                &hop,
-                &format!("1..={} (the frames of a patch)", self.patch.frames),
-            );
-        }
         refuse(!(1..=65_536).contains(&self.batch), "batch", &self.batch, "1..=65536");
         refuse(!(1..=1_000_000).contains(&self.epochs), "epochs", &self.epochs, "1..=1000000");
         refuse(!(self.rate > 0.0 && self.rate <= 1e3), "rate", &self.rate, "0 (exclusive) ..=1000");
@@ -636,9 +596,16 @@ impl TrainParams {
                 refuse(outside(*minimum, 0.0, 1.0), "schedule.minimum", minimum, "0..=1")
             }
         }
-        if let Err(error) = self.network.spec().check() {
-            mistakes.push(nested("network", &error));
+        for (prefix, factor) in &self.rates {
+            refuse(outside(*factor, 0.0, 1e3), "rates", &format!("{factor} for `{prefix}`"), "0..=1000");
         }
+        if let Freeze::Prefixes(prefixes) = &self.freeze
+            && (prefixes.is_empty() || prefixes.iter().any(String::is_empty))
+        {
+            let error = ParamError::new("freeze", "a list of starts of names is empty, or one of them");
+            mistakes.push(error.help("name what is frozen, such as `[conv1., layer1.]`, or write `none`"));
+        }
+        mistakes.extend(self.network.mistake());
         if let Err(error) = self.loss.spec().check() {
             mistakes.push(nested("loss", &error));
         }
@@ -705,6 +672,20 @@ mod tests {
         assert!(error.contains("unknown variant `vgg14`") && error.contains("vgg41_plain"), "{error}");
         let error = read(json!({ "schedule": { "name": "constant", "factor": 1 } })).unwrap_err();
         assert!(error.contains("unknown field `factor`"), "{error}");
+    }
+
+    #[test]
+    fn what_is_frozen_is_named() {
+        let params = read(json!({ "freeze": ["conv1.", ""], "rates": { "layer1.": -1 } })).unwrap();
+        let errors: Vec<String> =
+            params.mistakes().into_iter().map(|error| format!("{}: {}", error.path, error.message)).collect();
+        let expected = [
+            "rates: -1 for `layer1.` is outside 0..=1000",
+            "freeze: a list of starts of names is empty, or one of them",
+        ];
+        assert_eq!(errors, expected);
+        let error = read(json!({ "freeze": "everything" })).unwrap_err();
+        assert!(error.contains("expected `none`, `encoder` or a list"), "{error}");
     }
 
     #[test]

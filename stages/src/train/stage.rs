@@ -8,7 +8,8 @@ use sndpipe_engine::{
 use sndpipe_nn::{DeviceKind, InputShape, TrainerSpec};
 
 use super::fit::Fit;
-use super::params::TrainParams;
+use super::init::{self, Init};
+use super::params::{Standardise, TrainParams};
 use super::samples::{Batches, Samples};
 use super::standardise;
 use super::validate::Validation;
@@ -42,6 +43,7 @@ impl Stage for Train {
             Port::new("features", Kind::Features),
             Port::new("labels", Kind::Labels).reading(&Labels::COLUMNS),
             Port::new("split", Kind::Split).reading(&Split::COLUMNS),
+            Port::new(init::PORT, Kind::Model).optional(),
         ]
     }
 
@@ -54,20 +56,22 @@ impl Stage for Train {
     }
 
     fn check_wiring(params: &TrainParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        let mut mistakes = init::mistakes(params, upstream);
         // A split stage calls the clips it keeps for validation `val`: `none`, 0 or nothing means that there are none.
         let split =
             upstream.iter().find(|wired| wired.port == "split" && wired.stage.name().starts_with("split."));
-        let Some(split) = split.filter(|_| params.needs_validation()) else { return Vec::new() };
+        let Some(split) = split.filter(|_| params.needs_validation()) else { return mistakes };
         let val = split.stage.params().get("val").unwrap_or(&Value::Null);
         if !(val.is_null() || val == "none" || val.as_f64() == Some(0.0)) {
-            return Vec::new();
+            return mistakes;
         }
         let place = if params.early_stopping.is_some() { "early_stopping" } else { "select" };
         let message = format!(
             "a validation subset is needed, and the split keeps none (`val` of `{}`)",
             split.stage.name()
         );
-        vec![ParamError::new(place, message).help(NEEDS_VALIDATION)]
+        mistakes.push(ParamError::new(place, message).help(NEEDS_VALIDATION));
+        mistakes
     }
 
     fn run(params: &TrainParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
@@ -83,7 +87,12 @@ impl Stage for Train {
         let shape = frame_shape(&features, &rows, &training)?;
         let input = InputShape { channels: shape.channels, frames: params.patch.frames, bands: shape.bands };
         let tick = || io.tick();
-        let standardisation = standardise::fit(params.standardise, &rows, &training.positions, shape, &tick)?;
+        let init = Init::read(params, &labels.classes, io)?;
+        let remarks = remarks.into_iter().chain([init.as_ref().and_then(|init| init.remark(&features))]);
+        let given = init.as_ref().filter(|_| params.standardise == Standardise::Init);
+        let given = given.map(|init| init.standardisation(shape)).transpose()?;
+        let standardisation =
+            standardise::fit((params.standardise, given), &rows, &training.positions, shape, &tick)?;
         let classes = labels.classes.len();
         let card = ModelCard {
             classes: labels.classes.clone(),
@@ -128,6 +137,7 @@ impl Stage for Train {
             workers: rayon::current_num_threads().min(MOST_WORKERS),
             validation,
             spec,
+            init,
             card: serde_json::to_value(&card).map_err(|error| StageError::failed(error.to_string()))?,
             dir: io.work_dir()?,
             fingerprint: fingerprint(params, io)?,
@@ -143,7 +153,7 @@ impl Stage for Train {
             };
             io.remark(format!("stopped early after {} of {} epochs{chosen}", fitted.epochs, params.epochs));
         }
-        remarks.into_iter().flatten().for_each(|text| io.remark(text));
+        remarks.flatten().for_each(|text| io.remark(text));
         let meta = Meta::from([("classes".to_owned(), labels.classes.into())]);
         io.write_blob("model", meta, &fitted.weights, "safetensors")?;
         io.write_table("history", Meta::new(), &fitted.history.to_table()?)
@@ -154,7 +164,7 @@ impl Stage for Train {
 fn fingerprint(params: &TrainParams, io: &StageIo<'_>) -> Result<String, StageError> {
     let params = serde_json::to_value(params).map_err(|error| StageError::failed(error.to_string()))?;
     let mut inputs = Vec::new();
-    for port in ["features", "labels", "split"] {
+    for port in ["features", "labels", "split", init::PORT].into_iter().filter(|port| io.has(port)) {
         inputs.push(io.manifest(port)?.id.to_string());
     }
     let all = json!({ "version": Train::VERSION, "params": params, "inputs": inputs });

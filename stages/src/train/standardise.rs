@@ -16,12 +16,12 @@ const SMALLEST: f64 = 1e-8;
 /// Fits means and standard deviations (of the population) to all frames of the given rows.
 ///
 /// Sums are f64 and are added clip after clip, so that they are the same for any number of threads. Deviations are summed in
-/// a second pass around the mean. A constant band is shifted but not scaled.
+/// a second pass around the mean. A constant band is shifted but not scaled. `given` is that of the model behind `init`.
 ///
 /// # Errors
 /// [`StageError::Failed`] naming a clip whose features are not finite or have another shape; [`StageError::Interrupted`].
 pub(crate) fn fit(
-    how: Standardise,
+    (how, given): (Standardise, Option<&Standardisation>),
     rows: &Rows,
     positions: &[usize],
     shape: FrameShape,
@@ -29,6 +29,11 @@ pub(crate) fn fit(
 ) -> Result<Standardisation, StageError> {
     let groups = match how {
         Standardise::None => return Ok(Standardisation::none()),
+        Standardise::Init => {
+            return given
+                .cloned()
+                .ok_or_else(|| StageError::failed("nothing is connected to the input `init`"));
+        }
         Standardise::Global => 1,
         Standardise::PerBand => shape.len(),
     };

@@ -3,6 +3,7 @@
 
 mod command;
 mod dataset;
+mod import;
 mod incremental;
 mod pipelines;
 #[path = "../real/mod.rs"]

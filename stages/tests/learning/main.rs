@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bench;
+mod embed;
 mod evaluate;
+mod init;
 mod predict;
 mod resume;
 mod score;

@@ -33,3 +33,87 @@ fn early_stopping_needs_a_split_that_validates() {
     check(json!({ "select": "best" }), ("split.random", json!({ "test": 0.2 })), &[refused]);
     check(json!({}), ("split.random", json!({ "test": 0.2 })), &[]);
 }
+
+#[track_caller]
+fn check_init(train: Value, init: Option<(&str, Value)>, expected: &[&str]) {
+    let features = bind("spectrogram", json!({ "bands": 64 }));
+    let mut wired = vec![Upstream { port: "features", stage: &*features, output: &features.outputs()[0] }];
+    let init = init.map(|(stage, with)| bind(stage, with));
+    if let Some(init) = &init {
+        wired.push(Upstream { port: "init", stage: &**init, output: &init.outputs()[0] });
+    }
+    let errors = bind("train", train).check_wiring(&wired);
+    let errors: Vec<String> =
+        errors.into_iter().map(|error| format!("{}: {}", error.path, error.message)).collect();
+    assert_eq!(errors, expected);
+}
+
+#[test]
+fn a_training_starts_from_a_model_of_its_network() {
+    let import = |network: Value| {
+        Some(("model.import", json!({ "file": "weights.safetensors", "bands": 64, "network": network })))
+    };
+    check_init(json!({ "network": "resnet18" }), import(json!("resnet18")), &[]);
+    check_init(
+        json!({ "network": "resnet18" }),
+        import(json!("resnet50")),
+        &[
+            r#"network: the model behind `init` is {"attention":false,"name":"resnet50","stereo":false}, and this is {"name":"resnet18"}"#,
+        ],
+    );
+    check_init(
+        json!({ "network": { "name": "mlp", "hidden": [8] } }),
+        Some(("train", json!({ "network": { "name": "mlp", "hidden": [9] } }))),
+        &[
+            r#"network: the model behind `init` is {"dropout":0.0,"hidden":[9],"name":"mlp"}, and this is {"dropout":0.0,"hidden":[8],"name":"mlp"}"#,
+        ],
+    );
+    // Options that leave the parameters alone may differ.
+    for (one, other) in [
+        (
+            json!({ "name": "vgg41", "pool": "aps", "norm": "l2" }),
+            json!({ "name": "vgg41", "pool": { "blur": 3 } }),
+        ),
+        (
+            json!({ "name": "vgg41", "pool": { "tlpf": 5 } }),
+            json!({ "name": "vgg41", "pool": { "aps_tlpf": 5 } }),
+        ),
+        (json!({ "name": "resnet50", "stereo": true }), json!("resnet50")),
+        (json!({ "name": "noisy_cnn", "dropout": 0.1 }), json!("noisy_cnn")),
+        (json!({ "name": "mlp", "dropout": 0.1 }), json!({ "name": "mlp", "dropout": 0.3 })),
+    ] {
+        check_init(json!({ "network": one }), import(other), &[]);
+    }
+    let unconnected = "nothing is connected to the input `init`";
+    check_init(
+        json!({ "init": "encoder", "standardise": "init" }),
+        None,
+        &[&format!("init: {unconnected}"), &format!("standardise: {unconnected}")],
+    );
+    check_init(json!({}), None, &[]);
+}
+
+/// The key of a training without `init` is made of what it was made of before there was one.
+#[test]
+fn the_parameters_of_a_plain_training_are_unchanged() {
+    let params = bind("train", json!({})).params().clone();
+    let names: Vec<&String> = params.as_object().unwrap().keys().collect();
+    let expected = [
+        "batch",
+        "clip_norm",
+        "drop_last",
+        "early_stopping",
+        "epochs",
+        "loss",
+        "network",
+        "optimiser",
+        "patch",
+        "rate",
+        "schedule",
+        "seed",
+        "select",
+        "standardise",
+        "warm_up",
+    ];
+    assert_eq!(names, expected);
+}

@@ -1,0 +1,49 @@
+//! Parameters of `embed`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sndpipe_engine::ParamError;
+
+use crate::score::Scored;
+
+/// Gives the features that a model's encoder finds in clips: the numbers that its classifier reads.
+///
+/// They are neither standardised nor scaled to length. For networks that end in a mean or maximum over the patch these are its
+/// channels (512 for `resnet18`, 2048 for `resnet50`), for `noisy_cnn`, `vgg_like` and `mlp` the last hidden layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmbedParams {
+    /// Which clips: those of one subset, or all. `all` takes every clip of the split, or of the features where no split is
+    /// connected.
+    pub subset: Scored,
+    /// Frames between the starts of patches, `1..=65536`; only full patches count. Absent: the hop of the training.
+    pub hop: Option<usize>,
+    /// Whether a row holds one vector for its clip or one for each patch.
+    pub per: Per,
+}
+
+/// What gets a vector.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// The clip: the mean over its patches.
+    #[default]
+    Clip,
+    /// Every patch, in their order.
+    Patch,
+}
+
+impl Default for EmbedParams {
+    fn default() -> Self {
+        Self { subset: Scored::All, hop: None, per: Per::Clip }
+    }
+}
+
+impl EmbedParams {
+    /// Every parameter out of its range.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<ParamError> {
+        let hop = self.hop.filter(|hop| !(1..=65_536).contains(hop));
+        hop.map(|hop| ParamError::new("hop", format!("{hop} is outside 1..=65536"))).into_iter().collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! The stage.
+
+use serde_json::json;
+use sndpipe_cache::{Meta, Row, Values};
+use sndpipe_engine::{
+    Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, StageError, StageIo,
+};
+
+use super::params::{EmbedParams, Per};
+use crate::model::TrainedModel;
+
+/// Embeds clips with a model.
+pub struct Embed;
+
+/// What all clips share.
+pub struct Embedder {
+    model: TrainedModel,
+    hop: usize,
+    per: Per,
+}
+
+impl MapStage for Embed {
+    const NAME: &'static str = "embed";
+    const VERSION: u32 = 1;
+    const NOT_IN_ROWS: &'static [&'static str] = &["subset"];
+    type Params = EmbedParams;
+    type Worker = Embedder;
+
+    fn check(params: &EmbedParams) -> Vec<ParamError> {
+        params.mistakes()
+    }
+
+    fn input(_: &EmbedParams) -> Port {
+        Port::new("features", Kind::Features)
+    }
+
+    fn others(_: &EmbedParams) -> Vec<Port> {
+        vec![Port::new("model", Kind::Model)]
+    }
+
+    fn selector(params: &EmbedParams) -> Option<Selector> {
+        Some(params.subset.selector())
+    }
+
+    fn output(_: &EmbedParams) -> Output {
+        Output::new("embeddings", Kind::Embeddings)
+    }
+
+    fn prepare(params: &EmbedParams, io: &StageIo<'_>) -> Result<(Embedder, Meta), StageError> {
+        let model = TrainedModel::load(&io.blob("model")?)?;
+        model.check_features(io.meta("features")?)?;
+        io.note("simd", sndpipe_nn::simd_level());
+        let meta = Meta::from([
+            ("size".to_owned(), model.embedding_size().into()),
+            ("per".to_owned(), json!(params.per)),
+        ]);
+        let hop = params.hop.unwrap_or(model.card.hop);
+        Ok((Embedder { model, hop, per: params.per }, meta))
+    }
+
+    fn map(worker: &Embedder, input: &MapInput<'_>) -> Result<Row, MapError> {
+        let MapContent::Row(row) = input.content else {
+            return Err(StageError::failed("features were expected, not files").into());
+        };
+        let size = worker.model.embedding_size();
+        let patches = worker.model.embeddings(row, worker.hop).map_err(MapError::Unusable)?;
+        let (values, frames) = match worker.per {
+            Per::Clip => (mean(&patches, size), 1),
+            Per::Patch => {
+                let frames = patches.len() / size;
+                (patches, frames)
+            }
+        };
+        let frames = u32::try_from(frames)
+            .map_err(|_| MapError::Unusable(format!("{frames} patches are too many")))?;
+        Ok(Row { frames, values: Values::F32(values) })
+    }
+}
+
+/// The mean of vectors, in f64 and in their order.
+fn mean(vectors: &[f32], size: usize) -> Vec<f32> {
+    let mut sums = vec![0.0f64; size];
+    for vector in vectors.chunks_exact(size) {
+        sums.iter_mut().zip(vector).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    let count = (vectors.len() / size) as f64;
+    sums.into_iter().map(|sum| (sum / count) as f32).collect()
+}
