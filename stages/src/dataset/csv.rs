@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
 use sndpipe_engine::{Output, ParamError, Port, SourceScan, Stage, StageError, StageIo};
 
 use super::listing::{Columns, Listing, MANIFEST};

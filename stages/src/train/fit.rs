@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sndpipe_engine::{StageError, StageIo};
-use sndpipe_nn::{Moment, NnError, ScheduleSpec, TrainerSpec};
+use sndpipe_nn::{Moment, NnError, ScheduleSpec, Trainer, TrainerSpec};
 
 use super::checkpoint::{self, Best, Checkpoint, State};
 use super::history::{Bits, History};

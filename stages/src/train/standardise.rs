@@ -59,7 +59,7 @@ fn total(
 ) -> Result<(Vec<f64>, f64), StageError> {
     let (mut sums, mut count) = (vec![0.0; groups], 0.0);
     for positions in positions.chunks(CLIPS) {
-        let parts: Vec<(Vec<f64>, usize)> = positions
+        let parts = positions
             .par_iter()
             .map(|&position| {
                 tick()?;
@@ -83,8 +83,10 @@ fn total(
                 }
                 Err(named("the features hold values that are not finite".to_owned()))
             })
-            .collect::<Result<_, StageError>>()?;
-        for (part, values) in parts {
+            .collect::<Vec<Result<(Vec<f64>, usize), StageError>>>();
+        for part in parts {
+            // The first mistake is the same for any number of threads.
+            let (part, values) = part?;
             sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
             count += values as f64;
         }

@@ -44,7 +44,8 @@ impl Validation<'_> {
         tick: &(dyn Fn() -> Result<(), StageError> + Sync),
     ) -> Result<Measures, StageError> {
         let output = self.loss.output();
-        let clips: Vec<(Judged, f64)> = (0..self.samples.len())
+        // All are looked at, so that the first mistake is the same for any number of threads.
+        let clips = (0..self.samples.len())
             .into_par_iter()
             .map(|sample| {
                 tick()?;
@@ -60,7 +61,8 @@ impl Validation<'_> {
                 let scores = model::pool(&logits, self.classes, output, PatchMean::Arithmetic);
                 Ok((Judged { id: id.clone(), scores, truth }, loss))
             })
-            .collect::<Result<_, StageError>>()?;
+            .collect::<Vec<_>>();
+        let clips = clips.into_iter().collect::<Result<Vec<(Judged, f64)>, StageError>>()?;
         let loss = clips.iter().map(|(_, loss)| loss).sum::<f64>() / clips.len().max(1) as f64;
         let clips: Vec<Judged> = clips.into_iter().map(|(clip, _)| clip).collect();
         let over_classes = |of: fn(&[Judged], usize) -> Measured| {
