@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::artefact::parse_manifest;
 use crate::document::{document_length, list, list_sharded};
 use crate::row_file::RowFile;
-use crate::store::{ARTEFACTS, DIGESTS, FILES, ROWS};
+use crate::store::{ARTEFACTS, DIGESTS, FILES, LOCKS, ROWS, WRITERS};
 use crate::{Bucket, CacheError, Digest, Manifest, Store};
 
 /// What the artefacts of one kind amount to; a file that several share counts for each.
@@ -37,7 +37,7 @@ pub struct Stats {
     pub runs: u64,
     /// Number of commits to row maps.
     pub row_files: u64,
-    /// Bytes of everything in the folder.
+    /// Bytes of everything in the folder, without what marks running processes.
     pub total_bytes: u64,
 }
 
@@ -50,7 +50,7 @@ impl Store {
         let mut stats = Stats {
             records: self.documents(Bucket::Records)?.len() as u64,
             runs: self.documents(Bucket::Runs)?.len() as u64,
-            total_bytes: bytes_below(&self.inner.dir)?,
+            total_bytes: self.total_bytes()?,
             ..Stats::default()
         };
         let mut named = BTreeSet::new();
@@ -71,7 +71,7 @@ impl Store {
         }
         for path in list_sharded(&self.inner.dir.join(ROWS))? {
             stats.row_files += 1;
-            if let Some(file) = fs_err::read(&path).ok().and_then(|bytes| RowFile::decode(&bytes)) {
+            if let Some(file) = fs_err::read(&path).ok().and_then(|bytes| RowFile::decode(&path, &bytes)) {
                 named.extend(file.shards.iter().map(|shard| self.file_path(shard)));
             }
         }
@@ -82,6 +82,13 @@ impl Store {
             }
         }
         Ok(stats)
+    }
+
+    /// Counts the bytes of everything but the marks and locks of running processes.
+    pub(crate) fn total_bytes(&self) -> Result<u64, CacheError> {
+        let dir = &self.inner.dir;
+        let passing = [dir.join(WRITERS), dir.join(LOCKS)];
+        bytes_of(list(dir)?.into_iter().filter(|path| !passing.contains(path)))
     }
 
     /// Reads all manifests that are whole, sorted by id.
@@ -99,9 +106,13 @@ pub(crate) fn manifest_id(path: &Path) -> Option<Digest> {
     path.file_name()?.to_str()?.strip_suffix(".json")?.parse().ok()
 }
 
-fn bytes_below(folder: &Path) -> Result<u64, CacheError> {
+pub(crate) fn bytes_below(folder: &Path) -> Result<u64, CacheError> {
+    bytes_of(list(folder)?.into_iter())
+}
+
+fn bytes_of(paths: impl Iterator<Item = PathBuf>) -> Result<u64, CacheError> {
     let mut total = 0;
-    for path in list(folder)? {
+    for path in paths {
         let Ok(meta) = fs_err::symlink_metadata(&path) else { continue };
         total += if meta.is_dir() { bytes_below(&path)? } else { meta.len() };
     }
@@ -140,8 +151,11 @@ impl Store {
         let whole = match item {
             Item::File => name.split_once('.').is_some_and(|(id, _)| id == Digest::of(bytes).to_hex()),
             Item::Document(bucket) => document_length(bucket.folder(), name, bytes).is_some(),
-            Item::RowFile => RowFile::decode(bytes).is_some(),
-            Item::Memo => crate::memo::Memo::decode(bytes).is_some(),
+            Item::RowFile => RowFile::decode(path, bytes).is_some(),
+            Item::Memo => {
+                let folder = name.strip_suffix(".bin").unwrap_or_default();
+                crate::memo::Memo::decode(folder, bytes).is_some()
+            }
             Item::Manifest => {
                 let manifest = manifest_id(path).and_then(|id| {
                     let length = document_length(ARTEFACTS, &id.to_hex(), bytes)?;
