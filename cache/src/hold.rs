@@ -50,11 +50,11 @@ impl Held {
             none => none.insert(open_gate(dir)?),
         };
         gate.lock_shared()?;
-        let written = mark.write_all(bytes);
+        let mut written = mark.write_all(bytes);
         match written {
             Ok(()) => self.bytes += bytes.len() as u64,
             // Half a digest would hide all that follow.
-            Err(_) => mark.set_len(self.bytes)?,
+            Err(_) => written = mark.set_len(self.bytes).and(written),
         }
         gate.unlock()?;
         written

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::artefact::parse_manifest;
-use crate::document::{document_length, list, list_sharded};
+use crate::document::{list, list_sharded};
 use crate::row_file::RowFile;
-use crate::store::{ARTEFACTS, DIGESTS, FILES, LOCKS, ROWS, WRITERS};
+use crate::store::{ARTEFACTS, FILES, LOCKS, ROWS, WRITERS};
 use crate::{Bucket, CacheError, Digest, Manifest, Store};
 
 /// What the artefacts of one kind amount to; a file that several share counts for each.
@@ -117,57 +116,4 @@ fn bytes_of(paths: impl Iterator<Item = PathBuf>) -> Result<u64, CacheError> {
         total += if meta.is_dir() { bytes_below(&path)? } else { meta.len() };
     }
     Ok(total)
-}
-
-/// What [`Store::verify`] looks at.
-pub(crate) enum Item {
-    File,
-    Manifest,
-    Document(Bucket),
-    RowFile,
-    Memo,
-}
-
-impl Store {
-    /// Lists everything that carries a checksum.
-    pub(crate) fn items(&self) -> Result<Vec<(Item, PathBuf)>, CacheError> {
-        let mut items = Vec::new();
-        let dir = &self.inner.dir;
-        items.extend(list_sharded(&dir.join(FILES))?.into_iter().map(|path| (Item::File, path)));
-        items.extend(list_sharded(&dir.join(ARTEFACTS))?.into_iter().map(|path| (Item::Manifest, path)));
-        items.extend(list_sharded(&dir.join(ROWS))?.into_iter().map(|path| (Item::RowFile, path)));
-        items.extend(list_sharded(&dir.join(DIGESTS))?.into_iter().map(|path| (Item::Memo, path)));
-        for bucket in Bucket::ALL {
-            let paths = list_sharded(&dir.join(bucket.folder()))?;
-            items.extend(paths.into_iter().map(|path| (Item::Document(bucket), path)));
-        }
-        Ok(items)
-    }
-
-    /// Says what is wrong with an item that was read whole, if anything.
-    pub(crate) fn judge(&self, item: &Item, path: &Path, bytes: &[u8]) -> Option<String> {
-        const CHECKSUM: &str = "its checksum does not match";
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let whole = match item {
-            Item::File => name.split_once('.').is_some_and(|(id, _)| id == Digest::of(bytes).to_hex()),
-            Item::Document(bucket) => document_length(bucket.folder(), name, bytes).is_some(),
-            Item::RowFile => RowFile::decode(path, bytes).is_some(),
-            Item::Memo => {
-                let folder = name.strip_suffix(".bin").unwrap_or_default();
-                crate::memo::Memo::decode(folder, bytes).is_some()
-            }
-            Item::Manifest => {
-                let manifest = manifest_id(path).and_then(|id| {
-                    let length = document_length(ARTEFACTS, &id.to_hex(), bytes)?;
-                    parse_manifest(&id, &bytes[..length])
-                });
-                if let Some(manifest) = manifest {
-                    let missing = manifest.files().find(|file| !self.has_file(file))?;
-                    return Some(format!("its file {} is missing or cut", self.file_path(missing).display()));
-                }
-                false
-            }
-        };
-        (!whole).then(|| CHECKSUM.to_owned())
-    }
 }

@@ -21,6 +21,8 @@ pub(crate) const ARTEFACTS: &str = "artefacts-v1";
 pub(crate) const FILES: &str = "files-v1";
 pub(crate) const ROWS: &str = "rows-v2";
 pub(crate) const DIGESTS: &str = "digests-v2";
+/// Buckets of earlier versions: nothing reads them.
+pub(crate) const RETIRED: [&str; 2] = ["rows-v1", "digests-v1"];
 pub(crate) const LOGS: &str = "logs-v1";
 pub(crate) const WORK: &str = "work-v1";
 pub(crate) const LOCKS: &str = "locks-v1";

@@ -11,7 +11,7 @@ use crate::document::{document_length, list, list_sharded};
 use crate::lock::lock_if_free;
 use crate::row_file::{RowFile, map_key};
 use crate::stats::{bytes_below, manifest_id};
-use crate::store::{ARTEFACTS, FILES, LOCKS, LOGS, ROWS, WORK};
+use crate::store::{ARTEFACTS, FILES, LOCKS, LOGS, RETIRED, ROWS, WORK};
 use crate::{Bucket, CacheError, Digest, Manifest, Store};
 
 /// A file, or a folder with everything in it.
@@ -61,7 +61,8 @@ pub(super) struct Inventory {
     /// Documents and commits that cannot be read.
     pub damaged: Vec<Entry>,
     pub locks: Vec<Entry>,
-    pub temps: Vec<Entry>,
+    /// Temporary files of processes that are gone, and what nobody can read any more.
+    pub strays: Vec<Entry>,
     /// Bytes of everything in the folder.
     pub total: u64,
 }
@@ -136,8 +137,12 @@ impl Inventory {
         let keys = list(&dir.join(LOCKS))?.into_iter().filter(|path| digest_before(path, '.').is_some());
         all.locks = keys.filter(|path| lock_if_free(path).is_some()).filter_map(|path| stat(&path)).collect();
         let temps = store.temps().into_iter().filter(|path| !store.has_owner(path));
-        all.temps = temps.filter_map(|path| stat(&path)).collect();
-        all.total += all.temps.iter().map(|temp| temp.bytes).sum::<u64>();
+        all.strays = temps.filter_map(|path| stat(&path)).collect();
+        // The count above is one of finished files.
+        all.total += all.strays.iter().map(|temp| temp.bytes).sum::<u64>();
+        for bucket in RETIRED {
+            all.strays.extend(list_sharded(&dir.join(bucket))?.iter().filter_map(|path| stat(path)));
+        }
         Ok(all)
     }
 }

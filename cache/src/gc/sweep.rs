@@ -51,7 +51,7 @@ pub(super) fn items(live: &Live<'_>, runs: &BTreeSet<String>, switched: &BTreeSe
             .map(|(_, e)| item(Part::Runs, e, What::Free)),
     );
     first.extend(all.damaged.iter().map(|e| item(Part::Damaged, e, What::Free)));
-    first.extend(all.temps.iter().map(|e| item(Part::Strays, e, What::Free)));
+    first.extend(all.strays.iter().map(|e| item(Part::Strays, e, What::Free)));
     first.extend(all.locks.iter().map(|e| item(Part::Strays, e, What::Lock)));
     for (key, (entry, _)) in all.records.iter().filter(|(key, _)| !live.has_key(key)) {
         first.push(item(Part::Results, entry, What::Record(*key)));
