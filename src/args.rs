@@ -1,9 +1,10 @@
 //! The arguments of every command.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sndpipe_engine::Device;
+use sndpipe_engine::{Device, parse_bytes, parse_duration};
 use tracing::level_filters::LevelFilter;
 
 use crate::exit;
@@ -113,11 +114,12 @@ Examples:
   sndpipe predict out/model.safetensors recordings --top 3
   sndpipe predict out/model.safetensors a.wav --format csv > scores.csv")]
     Predict(Predict),
-    /// Look at the cache
+    /// Look at the cache, and free what nothing needs
     #[command(after_help = "\
 Examples:
   sndpipe cache stats
-  sndpipe cache verify")]
+  sndpipe cache verify
+  sndpipe cache gc --keep-runs 10 --dry-run")]
     Cache {
         /// What to do with it.
         #[command(subcommand)]
@@ -391,6 +393,68 @@ pub enum Cache {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Free what nothing needs, also while pipelines run
+    #[command(after_help = "\
+What a FILE, a recent run or a pin needs stays, and what a running process uses. Without options only what nothing refers to
+goes: parts of results that were never finished, and temporary files and locks of processes that are gone.
+
+Examples:
+  sndpipe cache gc esc50.yaml esc10.yaml --dry-run     keep what these two need, nothing else
+  sndpipe cache gc --keep-runs 10 --older-than 30d     keep the last ten runs, and thirty days
+  sndpipe cache gc --max-size 200GB                    drop what was not used for longest")]
+    Gc(Gc),
+    /// Keep results until they are unpinned, whatever becomes of the pipeline file
+    #[command(after_help = "\
+Examples:
+  sndpipe cache pin paper esc50.yaml model table
+  sndpipe cache stats                                  lists the pins
+  sndpipe cache unpin paper")]
+    Pin(Pin),
+    /// Let pinned results go with the next collection that nothing else keeps them from
+    #[command(after_help = "Examples:\n  sndpipe cache unpin paper")]
+    Unpin {
+        /// The name of the pin.
+        name: String,
+    },
+}
+
+/// Arguments of `cache gc`.
+#[derive(Debug, Args)]
+pub struct Gc {
+    /// Pipeline files: what a run of them would find, and the last results of stages that it would run, stay. Without further
+    /// options everything else goes.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Another value for an entry of `params:` of every FILE; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment, requires = "files")]
+    pub set: Vec<(String, String)>,
+    /// Keep what the last N runs, of any pipeline, used or wrote.
+    #[arg(long, value_name = "N", value_parser = runs)]
+    pub keep_runs: Option<usize>,
+    /// Keep what was used or written within this time: `30d`, `12h`, `90min`.
+    #[arg(long, value_name = "AGE", value_parser = parse_duration)]
+    pub older_than: Option<Duration>,
+    /// Then drop files of results, least recently used first, until the cache has this size: `200GB`, `1.5TiB`.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub max_size: Option<u64>,
+    /// Only say what would go; a run of the same command right after frees exactly this.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `cache pin`.
+#[derive(Debug, Args)]
+pub struct Pin {
+    /// The name of the pin: letters, digits and any of `-_.=,+@`. One of that name is replaced.
+    pub name: String,
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    /// Stages, or single cells such as `model[fold=1]`; what they were made from is not kept for them [default: all].
+    #[arg(value_name = "STAGE")]
+    pub stages: Vec<String>,
 }
 
 /// Arguments of `init`.
@@ -423,6 +487,14 @@ fn jobs(text: &str) -> Result<usize, String> {
         Ok(0) => Err("at least one job is needed".to_owned()),
         Ok(jobs) if jobs <= 1024 => Ok(jobs),
         _ => Err("it must be a number in 1..=1024".to_owned()),
+    }
+}
+
+fn runs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least one run is kept".to_owned()),
+        Ok(runs) => Ok(runs),
+        Err(_) => Err("it must be a number of runs".to_owned()),
     }
 }
 

@@ -10,6 +10,7 @@ use sndpipe_engine::{ScanError, SpecErrors};
 
 use crate::console;
 use crate::exit::Exit;
+use crate::human::bytes;
 use crate::paint::Paint;
 
 /// The width of an error where there is no terminal to ask.
@@ -109,8 +110,15 @@ fn cache_note(error: &CacheError) -> Note {
         CacheError::Unusable { .. } => {
             "choose a folder that you may write to with `--cache DIR` or the variable SNDPIPE_CACHE"
         }
-        CacheError::Full { .. } => {
-            "make room on the disk and run again: everything that was finished is kept"
+        CacheError::Full { needed, free, .. } => {
+            let missing = needed.saturating_sub(free.unwrap_or(0));
+            let room = match free {
+                Some(_) if missing > 0 => format!("at least {} more of room", bytes(missing)),
+                _ => "room".to_owned(),
+            };
+            &format!(
+                "make {room}, or let `sndpipe cache gc` make it, and run again: everything that was finished is kept"
+            )
         }
         CacheError::Damaged { .. } => {
             "`sndpipe cache verify` names every damaged file; running again computes it anew"

@@ -67,19 +67,25 @@ impl Store {
         sharded(&self.inner.dir.join(ARTEFACTS), &format!("{id}.json"))
     }
 
-    /// Returns the artefact if it is known and its files exist: then nothing needs to be written.
-    pub(crate) fn present(&self, id: &Digest) -> Option<Manifest> {
-        self.manifest(id).filter(|manifest| self.is_present(manifest))
+    /// Holds an artefact and returns it if it is known and its files exist: then nothing needs to be written.
+    pub(crate) fn present(&self, id: &Digest) -> Result<Option<Manifest>, CacheError> {
+        self.hold(&[*id])?;
+        Ok(self.manifest(id).filter(|manifest| self.is_present(manifest)))
     }
 
     /// Writes the manifest, after its files.
     pub(crate) fn put_manifest(&self, manifest: Manifest) -> Result<Manifest, CacheError> {
-        let bytes = serde_json::to_vec(&manifest)
-            .map_err(|error| CacheError::invalid(format!("the artefact cannot be described: {error}")))?;
+        let bytes = encode_manifest(&manifest)?;
         let path = self.manifest_path(&manifest.id);
-        self.write_document(&path, ARTEFACTS, &manifest.id.to_hex(), &bytes, Durability::File)?;
+        self.write_document(&path, ARTEFACTS, &manifest.id.to_hex(), &bytes, Durability::Directory)?;
         Ok(manifest)
     }
+}
+
+/// Encodes a manifest as the document holds it.
+pub(crate) fn encode_manifest(manifest: &Manifest) -> Result<Vec<u8>, CacheError> {
+    serde_json::to_vec(manifest)
+        .map_err(|error| CacheError::invalid(format!("the artefact cannot be described: {error}")))
 }
 
 /// Parses a manifest and checks that it describes what its name says.

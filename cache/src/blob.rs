@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::manifest::content_id;
-use crate::{CacheError, Column, Digest, Durability, FileRef, Form, Manifest, Meta, Store};
+use crate::{CacheError, Column, Digest, FileRef, Form, Manifest, Meta, Store};
 
 impl Store {
     /// Stores bytes as an artefact with one column, `bytes`.
@@ -26,10 +26,10 @@ impl Store {
         let columns =
             vec![Column { name: "bytes".to_owned(), data_type: "Binary".to_owned(), id: Digest::of(bytes) }];
         let id = content_id(kind, &meta, &columns);
-        if let Some(known) = self.present(&id) {
+        if let Some(known) = self.present(&id)? {
             return Ok(known);
         }
-        let file = self.put_file(bytes, extension, Durability::File)?;
+        let file = self.put_file(bytes, extension)?;
         self.put_manifest(Manifest {
             id,
             kind: kind.to_owned(),

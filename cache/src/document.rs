@@ -18,11 +18,17 @@ pub enum Bucket {
     Sources,
     /// What is remembered about pipeline files.
     Pipelines,
+    /// Results that stay, by the name that somebody gave them.
+    Pins,
 }
+
+/// Bytes of the checksum behind a document: two line ends and the digits.
+pub(crate) const TRAILER: usize = 66;
 
 impl Bucket {
     /// All buckets.
-    pub const ALL: [Bucket; 4] = [Bucket::Records, Bucket::Runs, Bucket::Sources, Bucket::Pipelines];
+    pub const ALL: [Bucket; 5] =
+        [Bucket::Records, Bucket::Runs, Bucket::Sources, Bucket::Pipelines, Bucket::Pins];
 
     /// Returns the name of the bucket's folder.
     pub fn folder(self) -> &'static str {
@@ -31,31 +37,23 @@ impl Bucket {
             Bucket::Runs => "runs-v1",
             Bucket::Sources => "sources-v1",
             Bucket::Pipelines => "pipelines-v1",
+            Bucket::Pins => "pins-v1",
         }
     }
 }
 
 impl Store {
-    /// Writes a document, replacing one of that name; after a power failure it is there whole or not at all.
+    /// Writes a document, replacing one of that name; after a power failure it is there whole or not at all, and a record or
+    /// a pin is there for good on return.
     ///
     /// # Errors
     /// Full or unusable; [`CacheError::Invalid`] for a name that is no plain file name.
     pub fn put_document(&self, bucket: Bucket, name: &str, bytes: &[u8]) -> Result<(), CacheError> {
-        self.put_document_with(bucket, name, bytes, Durability::File)
-    }
-
-    /// Writes a document with a chosen durability.
-    ///
-    /// # Errors
-    /// As [`Store::put_document`].
-    pub fn put_document_with(
-        &self,
-        bucket: Bucket,
-        name: &str,
-        bytes: &[u8],
-        durability: Durability,
-    ) -> Result<(), CacheError> {
         check_name(name)?;
+        let durability = match bucket {
+            Bucket::Records | Bucket::Pins => Durability::Directory,
+            Bucket::Runs | Bucket::Sources | Bucket::Pipelines => Durability::File,
+        };
         self.write_document(&self.document_path(bucket, name), bucket.folder(), name, bytes, durability)
     }
 
@@ -90,13 +88,13 @@ impl Store {
         let path = self.document_path(bucket, name);
         match fs_err::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(CacheError::writing(&path, source))
+                Err(CacheError::writing(&path, 0, source))
             }
             _ => Ok(()),
         }
     }
 
-    fn document_path(&self, bucket: Bucket, name: &str) -> PathBuf {
+    pub(crate) fn document_path(&self, bucket: Bucket, name: &str) -> PathBuf {
         sharded(&self.inner.dir.join(bucket.folder()), name)
     }
 
@@ -155,7 +153,7 @@ fn checksum(domain: &str, name: &str, bytes: &[u8]) -> Digest {
 
 /// Returns how many bytes come before the trailer, if the trailer is right.
 pub(crate) fn document_length(domain: &str, name: &str, bytes: &[u8]) -> Option<usize> {
-    let (body, trailer) = bytes.split_last_chunk::<66>()?;
+    let (body, trailer) = bytes.split_last_chunk::<TRAILER>()?;
     let hex = trailer.strip_prefix(b"\n")?.strip_suffix(b"\n")?;
     let stored: Digest = std::str::from_utf8(hex).ok()?.parse().ok()?;
     (stored == checksum(domain, name, body)).then_some(body.len())

@@ -18,10 +18,14 @@ pub enum CacheError {
         source: io::Error,
     },
     /// The disk or the quota is used up.
-    #[error("no space is left for `{}`", path.display())]
+    #[error("no space is left for `{}`{}", path.display(), shortage(*needed, *free))]
     Full {
         /// The file that was being written.
         path: PathBuf,
+        /// Its length in bytes; 0 for one without content.
+        needed: u64,
+        /// How many bytes this user may still write; `None` where a quota is used up, of which the system does not tell the rest.
+        free: Option<u64>,
         /// What the system said.
         source: io::Error,
     },
@@ -58,18 +62,20 @@ pub enum CacheError {
 }
 
 impl CacheError {
-    /// Sorts the error of a write by what the caller can do.
-    pub(crate) fn writing(path: &Path, source: io::Error) -> CacheError {
+    /// Sorts the error of a write of so many bytes by what the caller can do.
+    pub(crate) fn writing(path: &Path, needed: u64, source: io::Error) -> CacheError {
         use io::ErrorKind::{
             IsADirectory, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
         };
-        let path = path.to_owned();
-        match source.kind() {
-            StorageFull | QuotaExceeded => CacheError::Full { path, source },
+        let kind = source.kind();
+        let file = path.to_owned();
+        match kind {
+            StorageFull => CacheError::Full { path: file, needed, free: free_bytes(path), source },
+            QuotaExceeded => CacheError::Full { path: file, needed, free: None, source },
             PermissionDenied | ReadOnlyFilesystem | NotADirectory | IsADirectory => {
-                CacheError::Unusable { path, source }
+                CacheError::Unusable { path: file, source }
             }
-            _ => CacheError::Io { path, source },
+            _ => CacheError::Io { path: file, source },
         }
     }
 
@@ -79,5 +85,20 @@ impl CacheError {
 
     pub(crate) fn invalid(what: impl Into<String>) -> CacheError {
         CacheError::Invalid { what: what.into() }
+    }
+}
+
+/// Returns how many bytes this user may still write where a file is to lie.
+fn free_bytes(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok())?;
+    Some(there.f_bavail.saturating_mul(there.f_frsize))
+}
+
+/// Says what is missing.
+fn shortage(needed: u64, free: Option<u64>) -> String {
+    match free {
+        _ if needed == 0 => String::new(),
+        Some(free) => format!(": {needed} bytes are needed, {free} are free"),
+        None => format!(": {needed} bytes are needed and the quota is used up"),
     }
 }

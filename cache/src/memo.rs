@@ -21,7 +21,7 @@ impl Memo {
         self.0.get(name).filter(|(known, _)| known == stat).map(|(_, digest)| *digest)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    fn encode(&self, folder: &str) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.extend((self.0.len() as u64).to_le_bytes());
         for (name, (stat, digest)) in &self.0 {
@@ -33,11 +33,12 @@ impl Memo {
             out.extend(stat.device.to_le_bytes());
             out.extend(digest.0);
         }
-        seal("digests", out).0
+        seal(&domain(folder), out).0
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Memo> {
-        let (body, _) = unseal("digests", bytes)?;
+    /// Decodes the memory of a folder; `None` if it is damaged or that of another folder.
+    pub(crate) fn decode(folder: &str, bytes: &[u8]) -> Option<Memo> {
+        let (body, _) = unseal(&domain(folder), bytes)?;
         let mut reader = Reader(body.strip_prefix(MAGIC)?);
         let mut entries = Vec::new();
         for _ in 0..reader.count(76)? {
@@ -60,7 +61,7 @@ impl Store {
     pub(crate) fn memo(&self, folder: &Path) -> Memo {
         let path = self.memo_path(folder);
         let Ok(bytes) = fs_err::read(&path) else { return Memo::default() };
-        Memo::decode(&bytes).unwrap_or_else(|| {
+        Memo::decode(&memo_name(folder), &bytes).unwrap_or_else(|| {
             self.warn(&path, "its checksum does not match; source files are hashed again");
             Memo::default()
         })
@@ -74,13 +75,22 @@ impl Store {
             memo.0.insert((*name).to_owned(), (*stat, *digest));
         }
         let path = self.memo_path(folder);
-        if let Err(error) = self.write_file(&path, &[&memo.encode()], Durability::File) {
+        if let Err(error) = self.write_file(&path, &[&memo.encode(&memo_name(folder))], Durability::File) {
             self.warn(&path, format!("digests of source files could not be remembered: {error}"));
         }
     }
 
     pub(crate) fn memo_path(&self, folder: &Path) -> PathBuf {
-        let name = Digest::of(folder.as_os_str().as_bytes());
-        sharded(&self.inner.dir.join(DIGESTS), &format!("{name}.bin"))
+        sharded(&self.inner.dir.join(DIGESTS), &format!("{}.bin", memo_name(folder)))
     }
+}
+
+/// What the memory of a folder is called.
+fn memo_name(folder: &Path) -> String {
+    Digest::of(folder.as_os_str().as_bytes()).to_hex()
+}
+
+/// The checksum covers the place too: a copy under another name is damage.
+fn domain(folder: &str) -> String {
+    format!("digests {folder}")
 }

@@ -2,13 +2,15 @@
 //!
 //! `SNDROWS1`, then counts, then the shards (id, length), then records of 72 bytes (input, hash, shard, row) by
 //! input, then the
-//! reasons of skipped rows, then a checksum. The file is named by that checksum.
+//! reasons of skipped rows, then a checksum. The file is named by the hash of that checksum and its map's key, so that a
+//! file of one map in the folder of another is damage.
 
 use std::cmp::Ordering;
+use std::path::Path;
 
 use crate::codec::{Reader, push_short_bytes, seal, unseal};
 use crate::shard::EXTENSION;
-use crate::{Digest, FileRef};
+use crate::{Digest, FileRef, Hasher};
 
 const MAGIC: &[u8] = b"SNDROWS1";
 
@@ -41,8 +43,8 @@ pub(crate) struct RowFile {
 }
 
 impl RowFile {
-    /// Encodes the commit and returns the checksum that names it.
-    pub(crate) fn encode(&self) -> (Vec<u8>, Digest) {
+    /// Encodes the commit to the map of a key and returns its file name.
+    pub(crate) fn encode(&self, map: &Digest) -> (Vec<u8>, String) {
         let mut out = MAGIC.to_vec();
         out.extend((self.shards.len() as u64).to_le_bytes());
         for shard in &self.shards {
@@ -60,12 +62,17 @@ impl RowFile {
         for reason in &self.reasons {
             push_short_bytes(&mut out, reason.as_bytes());
         }
-        seal("row map", out)
+        let (bytes, checksum) = seal("row map", out);
+        (bytes, name(map, &checksum))
     }
 
-    /// Decodes a commit; `None` if a byte is wrong.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<RowFile> {
-        let (body, _) = unseal("row map", bytes)?;
+    /// Decodes a file in the folder of a map; `None` if a byte is wrong or it belongs elsewhere.
+    pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Option<RowFile> {
+        let (body, checksum) = unseal("row map", bytes)?;
+        let map = map_key(path.parent()?)?;
+        if path.file_name()?.to_str()? != name(&map, &checksum) {
+            return None;
+        }
         let mut reader = Reader(body.strip_prefix(MAGIC)?);
         let mut shards = Vec::new();
         for _ in 0..reader.count(40)? {
@@ -88,4 +95,13 @@ impl RowFile {
         };
         (reader.0.is_empty() && entries.iter().all(sound)).then_some(RowFile { shards, entries, reasons })
     }
+}
+
+fn name(map: &Digest, checksum: &Digest) -> String {
+    format!("{}.rows", Hasher::new("row file").digest(map).digest(checksum).finish())
+}
+
+/// Returns the key of the map whose folder this is.
+pub(crate) fn map_key(folder: &Path) -> Option<Digest> {
+    folder.file_name()?.to_str()?.parse().ok()
 }

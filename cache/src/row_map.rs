@@ -35,6 +35,7 @@ pub enum RowOutcome {
 /// each other; those of other processes are seen after [`RowMap::refresh`].
 pub struct RowMap {
     store: Store,
+    key: Digest,
     folder: PathBuf,
     state: RwLock<State>,
 }
@@ -56,11 +57,14 @@ struct State {
 impl Store {
     /// Opens the row map of a key: the hash of stage kind, version, parameters and inputs that are not mapped.
     ///
+    /// The map and every shard that it names are held from here on.
+    ///
     /// # Errors
-    /// [`CacheError::Io`] if the folder cannot be read.
+    /// [`CacheError::Io`] if the folder cannot be read; full or unusable.
     pub fn row_map(&self, key: &Digest) -> Result<RowMap, CacheError> {
+        self.hold(&[*key])?;
         let folder = self.inner.dir.join(ROWS).join(key.to_hex());
-        let map = RowMap { store: self.clone(), folder, state: RwLock::default() };
+        let map = RowMap { store: self.clone(), key: *key, folder, state: RwLock::default() };
         map.refresh()?;
         if let Err(error) = map.pack() {
             // The separate files are as good, only slower.
@@ -133,13 +137,14 @@ impl RowMap {
                 continue;
             }
             match fs_err::read(&path) {
-                Ok(bytes) => match RowFile::decode(&bytes) {
+                Ok(bytes) => match RowFile::decode(&path, &bytes) {
                     Some(file) => {
                         state.load(file);
                         state.files.insert(path);
                     }
                     None => {
-                        self.store.warn(&path, "its checksum does not match; its rows are computed again")
+                        self.store.warn(&path, "its checksum does not match; its rows are computed again");
+                        let _ = fs_err::remove_file(&path);
                     }
                 },
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => complete = false,
@@ -174,8 +179,8 @@ impl RowMap {
                 packed.entries.push(Entry { shard, ..*entry });
             }
         }
-        let (bytes, id) = packed.encode();
-        let path = self.folder.join(format!("{id}.rows"));
+        let (bytes, name) = packed.encode(&self.key);
+        let path = self.folder.join(name);
         self.store.write_file(&path, &[&bytes], Durability::Directory)?;
         for old in std::mem::take(&mut state.files) {
             if old != path {
@@ -239,7 +244,7 @@ impl RowMap {
             let bytes = shard::encode(group.rows, group.precision).map_err(|error| {
                 CacheError::invalid(format!("rows cannot be written as Arrow IPC: {error}"))
             })?;
-            shards.push(self.store.put_file(&bytes, EXTENSION, Durability::Directory)?);
+            shards.push(self.store.put_file(&bytes, EXTENSION)?);
         }
         let mut file =
             RowFile { shards, entries: Vec::with_capacity(inputs.len() + skipped.len()), reasons: vec![] };
@@ -254,8 +259,8 @@ impl RowMap {
             file.reasons.push(reason);
         }
         file.entries.sort_by(Entry::order);
-        let (bytes, id) = file.encode();
-        let path = self.folder.join(format!("{id}.rows"));
+        let (bytes, name) = file.encode(&self.key);
+        let path = self.folder.join(name);
         self.store.write_file(&path, &[&bytes], Durability::Directory)?;
 
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use crate::index::Index;
 use crate::manifest::content_id;
 use crate::row::Precision;
 use crate::shard::{EXTENSION, Shard, ShardError};
-use crate::{CacheError, Column, Digest, Durability, FileRef, Form, Hasher, Manifest, Meta, RowRef, Store};
+use crate::{CacheError, Column, Digest, FileRef, Form, Hasher, Manifest, Meta, RowRef, Store};
 
 /// Where a row lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,13 +98,13 @@ impl Store {
         }
         let columns = describe(&built, precision.unwrap_or(Precision::F32));
         let id = content_id(kind, &meta, &columns);
-        if let Some(known) = self.present(&id) {
+        if let Some(known) = self.present(&id)? {
             return Ok(known);
         }
         let bytes = built
             .encode()
             .map_err(|error| CacheError::invalid(format!("the index cannot be written: {error}")))?;
-        let file = self.put_file(&bytes, EXTENSION, Durability::File)?;
+        let file = self.put_file(&bytes, EXTENSION)?;
         self.put_manifest(Manifest {
             id,
             kind: kind.to_owned(),

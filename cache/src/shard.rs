@@ -179,8 +179,19 @@ impl Shard {
         Ok(found)
     }
 
+    /// Returns everything, for checksums.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// Returns how many bytes the values of a row take.
+    pub(crate) fn row_bytes(&self, row: usize) -> Option<u64> {
+        let row = self.peek(row)?;
+        Some((row.values.len() * row.values.precision().bytes()) as u64)
+    }
+
     /// Borrows a row as the file has it; `None` if there is no such row or its bounds are impossible.
-    fn peek(&self, row: usize) -> Option<RowRef<'_>> {
+    pub(crate) fn peek(&self, row: usize) -> Option<RowRef<'_>> {
         let layout = &self.layout;
         if row >= layout.rows {
             return None;

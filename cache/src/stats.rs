@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::artefact::parse_manifest;
-use crate::document::{document_length, list, list_sharded};
+use crate::document::{list, list_sharded};
 use crate::row_file::RowFile;
-use crate::store::{ARTEFACTS, DIGESTS, FILES, ROWS};
+use crate::store::{ARTEFACTS, FILES, LOCKS, ROWS, WRITERS};
 use crate::{Bucket, CacheError, Digest, Manifest, Store};
 
 /// What the artefacts of one kind amount to; a file that several share counts for each.
@@ -37,7 +36,7 @@ pub struct Stats {
     pub runs: u64,
     /// Number of commits to row maps.
     pub row_files: u64,
-    /// Bytes of everything in the folder.
+    /// Bytes of everything in the folder, without what marks running processes.
     pub total_bytes: u64,
 }
 
@@ -50,7 +49,7 @@ impl Store {
         let mut stats = Stats {
             records: self.documents(Bucket::Records)?.len() as u64,
             runs: self.documents(Bucket::Runs)?.len() as u64,
-            total_bytes: bytes_below(&self.inner.dir)?,
+            total_bytes: self.total_bytes()?,
             ..Stats::default()
         };
         let mut named = BTreeSet::new();
@@ -71,7 +70,7 @@ impl Store {
         }
         for path in list_sharded(&self.inner.dir.join(ROWS))? {
             stats.row_files += 1;
-            if let Some(file) = fs_err::read(&path).ok().and_then(|bytes| RowFile::decode(&bytes)) {
+            if let Some(file) = fs_err::read(&path).ok().and_then(|bytes| RowFile::decode(&path, &bytes)) {
                 named.extend(file.shards.iter().map(|shard| self.file_path(shard)));
             }
         }
@@ -82,6 +81,13 @@ impl Store {
             }
         }
         Ok(stats)
+    }
+
+    /// Counts the bytes of everything but the marks and locks of running processes.
+    pub(crate) fn total_bytes(&self) -> Result<u64, CacheError> {
+        let dir = &self.inner.dir;
+        let passing = [dir.join(WRITERS), dir.join(LOCKS)];
+        bytes_of(list(dir)?.into_iter().filter(|path| !passing.contains(path)))
     }
 
     /// Reads all manifests that are whole, sorted by id.
@@ -99,61 +105,15 @@ pub(crate) fn manifest_id(path: &Path) -> Option<Digest> {
     path.file_name()?.to_str()?.strip_suffix(".json")?.parse().ok()
 }
 
-fn bytes_below(folder: &Path) -> Result<u64, CacheError> {
+pub(crate) fn bytes_below(folder: &Path) -> Result<u64, CacheError> {
+    bytes_of(list(folder)?.into_iter())
+}
+
+fn bytes_of(paths: impl Iterator<Item = PathBuf>) -> Result<u64, CacheError> {
     let mut total = 0;
-    for path in list(folder)? {
+    for path in paths {
         let Ok(meta) = fs_err::symlink_metadata(&path) else { continue };
         total += if meta.is_dir() { bytes_below(&path)? } else { meta.len() };
     }
     Ok(total)
-}
-
-/// What [`Store::verify`] looks at.
-pub(crate) enum Item {
-    File,
-    Manifest,
-    Document(Bucket),
-    RowFile,
-    Memo,
-}
-
-impl Store {
-    /// Lists everything that carries a checksum.
-    pub(crate) fn items(&self) -> Result<Vec<(Item, PathBuf)>, CacheError> {
-        let mut items = Vec::new();
-        let dir = &self.inner.dir;
-        items.extend(list_sharded(&dir.join(FILES))?.into_iter().map(|path| (Item::File, path)));
-        items.extend(list_sharded(&dir.join(ARTEFACTS))?.into_iter().map(|path| (Item::Manifest, path)));
-        items.extend(list_sharded(&dir.join(ROWS))?.into_iter().map(|path| (Item::RowFile, path)));
-        items.extend(list_sharded(&dir.join(DIGESTS))?.into_iter().map(|path| (Item::Memo, path)));
-        for bucket in Bucket::ALL {
-            let paths = list_sharded(&dir.join(bucket.folder()))?;
-            items.extend(paths.into_iter().map(|path| (Item::Document(bucket), path)));
-        }
-        Ok(items)
-    }
-
-    /// Says what is wrong with an item that was read whole, if anything.
-    pub(crate) fn judge(&self, item: &Item, path: &Path, bytes: &[u8]) -> Option<String> {
-        const CHECKSUM: &str = "its checksum does not match";
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let whole = match item {
-            Item::File => name.split_once('.').is_some_and(|(id, _)| id == Digest::of(bytes).to_hex()),
-            Item::Document(bucket) => document_length(bucket.folder(), name, bytes).is_some(),
-            Item::RowFile => RowFile::decode(bytes).is_some(),
-            Item::Memo => crate::memo::Memo::decode(bytes).is_some(),
-            Item::Manifest => {
-                let manifest = manifest_id(path).and_then(|id| {
-                    let length = document_length(ARTEFACTS, &id.to_hex(), bytes)?;
-                    parse_manifest(&id, &bytes[..length])
-                });
-                if let Some(manifest) = manifest {
-                    let missing = manifest.files().find(|file| !self.has_file(file))?;
-                    return Some(format!("its file {} is missing or cut", self.file_path(missing).display()));
-                }
-                false
-            }
-        };
-        (!whole).then(|| CHECKSUM.to_owned())
-    }
 }

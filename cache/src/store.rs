@@ -19,8 +19,10 @@ const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 
 pub(crate) const ARTEFACTS: &str = "artefacts-v1";
 pub(crate) const FILES: &str = "files-v1";
-pub(crate) const ROWS: &str = "rows-v1";
-pub(crate) const DIGESTS: &str = "digests-v1";
+pub(crate) const ROWS: &str = "rows-v2";
+pub(crate) const DIGESTS: &str = "digests-v2";
+/// Buckets of earlier versions: nothing reads them.
+pub(crate) const RETIRED: [&str; 2] = ["rows-v1", "digests-v1"];
 pub(crate) const LOGS: &str = "logs-v1";
 pub(crate) const WORK: &str = "work-v1";
 pub(crate) const LOCKS: &str = "locks-v1";
@@ -53,8 +55,8 @@ impl Store {
     /// [`CacheError::Full`] if there is no space for even an empty file.
     pub fn open(dir: &Path) -> Result<Store, CacheError> {
         let dir = std::path::absolute(dir).map_err(|source| unusable(dir, source))?;
-        let mark = prepare(&dir).and_then(|()| WriterMark::create(&dir.join(WRITERS)));
-        let mark = mark.map_err(|source| match CacheError::writing(&dir, source) {
+        let mark = prepare(&dir).and_then(|()| WriterMark::create(&dir));
+        let mark = mark.map_err(|source| match CacheError::writing(&dir, 0, source) {
             CacheError::Io { path, source } => CacheError::Unusable { path, source },
             other => other,
         })?;
@@ -95,7 +97,7 @@ impl Store {
     /// As for every write: full or unusable.
     pub fn work_dir(&self, key: &Digest) -> Result<PathBuf, CacheError> {
         let path = self.inner.dir.join(WORK).join(key.to_hex());
-        fs_err::create_dir_all(&path).map_err(|source| CacheError::writing(&path, source))?;
+        fs_err::create_dir_all(&path).map_err(|source| CacheError::writing(&path, 0, source))?;
         Ok(path)
     }
 

@@ -17,7 +17,7 @@ use parquet::schema::types::ColumnPath;
 use crate::blob::wrong_form;
 use crate::column::columns;
 use crate::manifest::content_id;
-use crate::{CacheError, Durability, Form, Manifest, Meta, Store};
+use crate::{CacheError, Form, Manifest, Meta, Store};
 
 impl Store {
     /// Stores a table. Its content is the names, types and values of its columns, and `meta`.
@@ -30,13 +30,13 @@ impl Store {
     pub fn put_table(&self, kind: &str, meta: Meta, table: &RecordBatch) -> Result<Manifest, CacheError> {
         let columns = columns(table)?;
         let id = content_id(kind, &meta, &columns);
-        if let Some(known) = self.present(&id) {
+        if let Some(known) = self.present(&id)? {
             return Ok(known);
         }
         let bytes = encode(table).map_err(|error| {
             CacheError::invalid(format!("the table cannot be written as Parquet: {error}"))
         })?;
-        let file = self.put_file(&bytes, "parquet", Durability::File)?;
+        let file = self.put_file(&bytes, "parquet")?;
         self.put_manifest(Manifest {
             id,
             kind: kind.to_owned(),

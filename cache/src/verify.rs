@@ -1,10 +1,17 @@
 //! Reading everything and comparing it with its checksum.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use crate::{CacheError, Store};
+use crate::artefact::parse_manifest;
+use crate::document::{document_length, list_sharded};
+use crate::memo::Memo;
+use crate::row_file::RowFile;
+use crate::stats::manifest_id;
+use crate::store::{ARTEFACTS, DIGESTS, FILES, ROWS};
+use crate::{Bucket, CacheError, Digest, Store};
 
 /// Something in the cache that is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -15,6 +22,18 @@ pub struct Fault {
     pub what: String,
 }
 
+/// How much of a file is read at once: none is ever whole in memory, for shards are large.
+const BUFFER: usize = 1 << 20;
+
+/// What is looked at.
+enum Item {
+    File,
+    Manifest,
+    Document(Bucket),
+    RowFile,
+    Memo,
+}
+
 impl Store {
     /// Reads every file and document and compares it with its checksum; `progress` gets bytes done and in all.
     ///
@@ -23,7 +42,7 @@ impl Store {
     /// # Errors
     /// [`CacheError::Io`] if a folder cannot be listed; a file that cannot be read is a fault.
     pub fn verify(&self, progress: &dyn Fn(u64, u64)) -> Result<Vec<Fault>, CacheError> {
-        let items: Vec<_> = self
+        let mut items: Vec<_> = self
             .items()?
             .into_iter()
             .map(|(item, path)| {
@@ -31,6 +50,8 @@ impl Store {
                 (item, path, bytes)
             })
             .collect();
+        // No thread is left alone with the largest file at the end.
+        items.sort_by_key(|(_, _, bytes)| std::cmp::Reverse(*bytes));
         let total = items.iter().map(|(_, _, bytes)| bytes).sum();
         let next = AtomicUsize::new(0);
         let mut faults = Vec::new();
@@ -41,9 +62,10 @@ impl Store {
             for _ in 0..rayon::current_num_threads().max(1) {
                 let (send, items, next) = (send.clone(), &items, &next);
                 scope.spawn(move || {
+                    let mut buffer = vec![0; BUFFER];
                     while let Some((item, path, bytes)) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let what = match fs_err::read(path) {
-                            Ok(found) => self.judge(item, path, &found),
+                        let what = match self.look_at(item, path, &mut buffer) {
+                            Ok(what) => what,
                             // Another process may have removed or replaced it meanwhile.
                             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
                             Err(error) => Some(error.to_string()),
@@ -65,5 +87,73 @@ impl Store {
         });
         faults.sort_unstable();
         Ok(faults)
+    }
+
+    /// Lists everything that carries a checksum.
+    fn items(&self) -> Result<Vec<(Item, PathBuf)>, CacheError> {
+        let mut items = Vec::new();
+        let dir = &self.inner.dir;
+        items.extend(list_sharded(&dir.join(FILES))?.into_iter().map(|path| (Item::File, path)));
+        items.extend(list_sharded(&dir.join(ARTEFACTS))?.into_iter().map(|path| (Item::Manifest, path)));
+        items.extend(list_sharded(&dir.join(ROWS))?.into_iter().map(|path| (Item::RowFile, path)));
+        items.extend(list_sharded(&dir.join(DIGESTS))?.into_iter().map(|path| (Item::Memo, path)));
+        for bucket in Bucket::ALL {
+            let paths = list_sharded(&dir.join(bucket.folder()))?;
+            items.extend(paths.into_iter().map(|path| (Item::Document(bucket), path)));
+        }
+        Ok(items)
+    }
+
+    /// Says what is wrong with an item, if anything.
+    fn look_at(&self, item: &Item, path: &Path, buffer: &mut [u8]) -> std::io::Result<Option<String>> {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let whole = match item {
+            Item::File => {
+                let found = hash(path, buffer)?.to_hex();
+                name.split_once('.').is_some_and(|(id, _)| id == found)
+            }
+            Item::Document(bucket) => document_length(bucket.folder(), name, &fs_err::read(path)?).is_some(),
+            Item::RowFile => RowFile::decode(path, &fs_err::read(path)?).is_some(),
+            Item::Memo => {
+                let folder = name.strip_suffix(".bin").unwrap_or_default();
+                Memo::decode(folder, &fs_err::read(path)?).is_some()
+            }
+            Item::Manifest => {
+                let bytes = fs_err::read(path)?;
+                let manifest = manifest_id(path).and_then(|id| {
+                    let length = document_length(ARTEFACTS, &id.to_hex(), &bytes)?;
+                    parse_manifest(&id, &bytes[..length])
+                });
+                let missing =
+                    manifest.as_ref().and_then(|manifest| manifest.files().find(|file| !self.has_file(file)));
+                // A collection may have given it other files meanwhile.
+                if let Some(file) = missing
+                    && fs_err::read(path)? == bytes
+                {
+                    return Ok(Some(format!(
+                        "its file {} is missing or cut",
+                        self.file_path(file).display()
+                    )));
+                }
+                manifest.is_some()
+            }
+        };
+        Ok((!whole).then(|| "its checksum does not match".to_owned()))
+    }
+}
+
+/// Hashes a file a piece at a time.
+fn hash(path: &Path, buffer: &mut [u8]) -> std::io::Result<Digest> {
+    let mut file = fs_err::File::open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    loop {
+        match file.read(buffer) {
+            Ok(0) => return Ok(Digest(*hasher.finalize().as_bytes())),
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! Atomic writes: a temporary file in the same folder, synced, renamed.
+//! Atomic writes: a temporary file in the same folder, synced, renamed, and the folder synced where an entry that is
+//! written later relies on it.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +10,7 @@ use crate::{CacheError, Digest, FileRef, Store};
 
 /// How long a write must last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
+pub(crate) enum Durability {
     /// The bytes are on the disk; a power failure may undo the renaming, as if the write had not happened.
     File,
     /// The renaming is on the disk too.
@@ -88,7 +89,11 @@ impl Store {
         parts: &[&[u8]],
         durability: Durability,
     ) -> Result<(), CacheError> {
-        self.try_write(path, parts, durability).map_err(|source| CacheError::writing(path, source))?;
+        // The temporary file is gone by now: what is free is what there was before.
+        self.try_write(path, parts, durability).map_err(|source| {
+            let needed = parts.iter().map(|part| part.len() as u64).sum();
+            CacheError::writing(path, needed, source)
+        })?;
         self.unwarn(path);
         Ok(())
     }
@@ -99,7 +104,7 @@ impl Store {
         faults.check()?;
         let mut temp = match self.temp_file(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs_err::create_dir_all(folder)?;
+                create_folder(folder)?;
                 self.temp_file(folder)?
             }
             other => other?,
@@ -117,7 +122,7 @@ impl Store {
         faults.check()?;
         temp.persist(path).map_err(|error| error.error)?;
         if durability == Durability::Directory {
-            fs_err::File::open(folder)?.sync_all()?;
+            sync_folder(folder)?;
         }
         Ok(())
     }
@@ -130,18 +135,36 @@ impl Store {
         builder.tempfile_in(folder)
     }
 
-    /// Stores bytes under their hash; a file of that name and length is kept.
-    pub(crate) fn put_file(
-        &self,
-        bytes: &[u8],
-        extension: &str,
-        durability: Durability,
-    ) -> Result<FileRef, CacheError> {
+    /// Writes a file into the working folder of a key, whole or not at all; checkpoints are made of such.
+    ///
+    /// # Errors
+    /// Full or unusable.
+    pub fn put_work(&self, key: &Digest, name: &str, parts: &[&[u8]]) -> Result<PathBuf, CacheError> {
+        let path = self.work_dir(key)?.join(name);
+        self.write_file(&path, parts, Durability::File)?;
+        Ok(path)
+    }
+
+    /// Stores bytes under their hash; a file of that name and length is kept. It is held before it is looked for.
+    pub(crate) fn put_file(&self, bytes: &[u8], extension: &str) -> Result<FileRef, CacheError> {
         let file =
             FileRef { id: Digest::of(bytes), bytes: bytes.len() as u64, extension: extension.to_owned() };
+        self.hold(&[file.id])?;
         if !self.has_file(&file) {
-            self.write_file(&self.file_path(&file), &[bytes], durability)?;
+            self.write_file(&self.file_path(&file), &[bytes], Durability::Directory)?;
         }
         Ok(file)
     }
+}
+
+/// Creates a folder with those above it; their names survive a power failure.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs_err::create_dir_all(folder)?;
+    missing.iter().filter_map(|folder| folder.parent()).try_for_each(sync_folder)
+}
+
+/// Waits until the names in a folder are on the disk.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs_err::File::open(folder)?.sync_all()
 }

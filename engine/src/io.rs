@@ -380,6 +380,15 @@ impl<'a> StageIo<'a> {
         Ok(self.around.store.work_dir(&self.key)?)
     }
 
+    /// Writes a file into that directory: after a crash or a power failure it is the old one or the new one.
+    ///
+    /// # Errors
+    /// [`StageError::Cache`] if the cache cannot be written.
+    pub fn write_work(&self, name: &str, parts: &[&[u8]]) -> Result<(), StageError> {
+        self.around.store.put_work(&self.key, name, parts)?;
+        Ok(())
+    }
+
     /// Ends the stage: every declared output must have been written.
     ///
     /// # Errors

@@ -66,6 +66,7 @@ impl Job {
         let instance = &graph.instances[self.id];
         let bound = &*instance.bound;
         let store = around.store;
+        store.hold(&self.inputs.iter().flatten().copied().collect::<Vec<_>>())?;
         let mut ports = Vec::with_capacity(self.inputs.len());
         for ((port, input), ids) in bound.inputs().iter().zip(&instance.inputs).zip(&self.inputs) {
             let mut items = Vec::with_capacity(ids.len());

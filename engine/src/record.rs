@@ -22,6 +22,13 @@ pub struct Record {
     pub provenance: Provenance,
 }
 
+/// Holds keys before their records are read. On a disk that is full reading goes on without: what is gone by then is made again.
+fn hold(store: &Store, keys: &[Digest]) {
+    if let Err(error) = store.hold(keys) {
+        tracing::debug!("{error}");
+    }
+}
+
 fn invalid(what: &str, error: &serde_json::Error) -> CacheError {
     CacheError::Invalid { what: format!("{what} cannot be written as JSON: {error}") }
 }
@@ -48,9 +55,10 @@ pub struct Provenance {
 }
 
 impl Record {
-    /// Reads the record of a key; a damaged one is absent.
+    /// Reads the record of a key; a damaged one is absent. The key is held from here on, with what the record names.
     #[must_use]
     pub fn read(store: &Store, key: &Digest) -> Option<Self> {
+        hold(store, &[*key]);
         let bytes = store.document(Bucket::Records, &key.to_string()).ok().flatten()?;
         serde_json::from_slice(&bytes).ok()
     }
@@ -58,6 +66,11 @@ impl Record {
     /// Reads only the outputs of a key's record: what a plan needs of most of them.
     #[must_use]
     pub fn read_outputs(store: &Store, key: &Digest) -> Option<Vec<Face>> {
+        hold(store, &[*key]);
+        Self::outputs_of_held(store, key)
+    }
+
+    fn outputs_of_held(store: &Store, key: &Digest) -> Option<Vec<Face>> {
         #[derive(Deserialize)]
         struct Outputs {
             outputs: Vec<Face>,
@@ -66,11 +79,43 @@ impl Record {
         serde_json::from_slice(&bytes).ok().map(|Outputs { outputs }| outputs)
     }
 
+    /// What garbage collection must know of a record: the artefacts and the list of sources that it names. `None` if it
+    /// cannot be read.
+    #[must_use]
+    pub fn names(bytes: &[u8]) -> Option<Vec<Digest>> {
+        #[derive(Deserialize)]
+        struct Names {
+            parts: Parts,
+            outputs: Vec<Output>,
+        }
+        #[derive(Deserialize)]
+        struct Parts {
+            sources: Option<List>,
+        }
+        #[derive(Deserialize)]
+        struct List {
+            digest: Digest,
+        }
+        #[derive(Deserialize)]
+        struct Output {
+            id: Digest,
+        }
+        let Names { parts, outputs } = serde_json::from_slice(bytes).ok()?;
+        Some(
+            outputs
+                .into_iter()
+                .map(|output| output.id)
+                .chain(parts.sources.map(|list| list.digest))
+                .collect(),
+        )
+    }
+
     /// Stores the record: the last write of a stage.
     ///
     /// # Errors
     /// [`CacheError`] if the cache cannot be written.
     pub fn write(&self, store: &Store, key: &Digest) -> Result<(), CacheError> {
+        store.hold(&[*key])?;
         let bytes = serde_json::to_vec(self).map_err(|error| invalid("a record", &error))?;
         store.put_document(Bucket::Records, &key.to_string(), &bytes)
     }
@@ -84,6 +129,7 @@ pub fn write_sources(store: &Store, digest: &Digest, files: &[SourceFile]) -> Re
     let list: Vec<(&str, Digest)> =
         files.iter().map(|source| (source.label.as_str(), source.file.digest)).collect();
     let bytes = serde_json::to_vec(&list).map_err(|error| invalid("a list of files", &error))?;
+    store.hold(&[*digest])?;
     store.put_document(Bucket::Sources, &digest.to_string(), &bytes)
 }
 
@@ -124,10 +170,11 @@ impl History {
     ) -> BTreeMap<Digest, Vec<Face>> {
         /// A small pipeline is read before the threads of a large machine have started.
         const SMALL: usize = 100;
-        let read = |key: &Digest| Some((*key, Record::read_outputs(store, key)?));
+        let read = |key: &Digest| Some((*key, Record::outputs_of_held(store, key)?));
         let names = graph.instances.iter().zip(needed).filter(|(_, needed)| **needed);
         let keys: BTreeSet<Digest> =
             names.filter_map(|(instance, _)| self.keys.get(&instance.to_string())).copied().collect();
+        hold(store, &keys.iter().copied().collect::<Vec<_>>());
         if keys.len() <= SMALL {
             return keys.iter().filter_map(read).collect();
         }

@@ -1,12 +1,15 @@
 //! `sndpipe cache`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use sndpipe_cache::Stats;
+use sndpipe_engine::Pin;
 
 use crate::args::{Cache, Format};
+use crate::command::{gc, pin};
 use crate::console;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -16,20 +19,38 @@ use crate::paint::Paint;
 use crate::render::{Grid, Side};
 use crate::session::open;
 
-/// Looks at the cache.
+/// Looks at the cache, or frees some of it.
 pub fn cache(command: &Cache, dir: &Path) -> Result<Exit, Failure> {
     match command {
         Cache::Stats { format } => stats(*format, dir),
         Cache::Verify { format } => verify(*format, dir),
+        Cache::Gc(args) => gc::gc(args, dir),
+        Cache::Pin(args) => pin::pin(args, dir),
+        Cache::Unpin { name } => pin::unpin(name, dir),
     }
 }
 
 fn stats(format: Format, dir: &Path) -> Result<Exit, Failure> {
-    let stats = open(dir)?.stats()?;
+    let store = open(dir)?;
+    let (stats, pins) = (store.stats()?, Pin::all(&store)?);
     let mut out = Out::new();
     match format {
-        Format::Json => out.json(&stats)?,
-        Format::Text => stats_text(&mut out, &stats, dir)?,
+        Format::Json => {
+            #[derive(serde::Serialize)]
+            struct All<'a> {
+                #[serde(flatten)]
+                stats: &'a Stats,
+                pins: &'a BTreeMap<String, Pin>,
+            }
+            out.json(&All { stats: &stats, pins: &pins })?;
+        }
+        Format::Text => {
+            stats_text(&mut out, &stats, dir)?;
+            for (name, pin) in &pins {
+                let what = [&[pin.file.clone()], &pin.stages[..]].concat().join(" ");
+                out.line(format!("pin {name}: {} of {what}", plural(pin.keys.len() as u64, "result")))?;
+            }
+        }
     }
     out.finish()?;
     Ok(Exit::Done)

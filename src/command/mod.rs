@@ -3,9 +3,11 @@
 mod cache;
 mod completions;
 mod explain;
+mod gc;
 mod graph;
 mod init;
 mod logs;
+mod pin;
 mod plan;
 mod predict;
 mod run;

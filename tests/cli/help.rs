@@ -21,6 +21,9 @@ fn every_command_has_help_with_examples() {
         "cache",
         "cache stats",
         "cache verify",
+        "cache gc",
+        "cache pin",
+        "cache unpin",
         "init",
         "completions",
     ];

@@ -3,6 +3,9 @@
 
 mod artefacts;
 mod broken;
+mod damage;
+mod disk;
+mod gc;
 mod help;
 mod interrupt;
 mod listing;

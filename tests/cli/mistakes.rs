@@ -1,8 +1,5 @@
 //! Broken pipelines and broken data through the whole program: the exit code, the place and the way out of each are a snapshot.
 
-use std::path::Path;
-use std::process::Command;
-
 use crate::sandbox::{Sandbox, check, tone};
 
 /// Decodes what a CSV lists and makes spectrograms of it.
@@ -21,7 +18,7 @@ stages:
 
 const CSV: &str = "path,class,fold\na.wav,x,1\nb.wav,y,1\nc.wav,x,2\nd.wav,y,2\n";
 
-fn sounds() -> Sandbox {
+pub fn sounds() -> Sandbox {
     let sandbox = Sandbox::new().file("sounds.yaml", PIPELINE).file("clips.csv", CSV);
     for (name, hertz) in [("a", 300.0), ("b", 900.0), ("c", 400.0), ("d", 1000.0)] {
         tone(&sandbox.path(&format!("{name}.wav")), hertz, 0.5);
@@ -169,35 +166,4 @@ fn what_is_skipped_is_told_and_kept() {
     assert!(ran.stderr.contains("1 of 4 clips skipped") && ran.stderr.contains("b.wav"), "{ran}");
     let shown = sandbox.ok("show sounds.yaml audio");
     assert!(shown.stdout.contains("b.wav"), "{shown}");
-}
-
-/// A full disk: a small file system of its own, where the machine lets one be made.
-#[test]
-fn a_full_disk_ends_with_3_and_nothing_is_lost() {
-    let sandbox = sounds();
-    fs_err::create_dir(sandbox.path("small")).unwrap();
-    let program = env!("CARGO_BIN_EXE_sndpipe");
-    let script = format!(
-        "mount -t tmpfs -o size=60k tmpfs small || exit 99
-         {program} --cache small/cache run sounds.yaml audio mel; first=$?
-         mount -o remount,size=64m small
-         {program} --cache small/cache run sounds.yaml audio mel --format json; echo \"exits $first $?\""
-    );
-    let mut command = Command::new("unshare");
-    command
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
-        .current_dir(sandbox.path("."));
-    let Ok(output) = command.env("NO_COLOR", "1").output() else { return skip("there is no `unshare`") };
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if output.status.code() == Some(99) || !stdout.contains("exits") {
-        return skip("a file system of its own cannot be mounted here");
-    }
-    assert!(stdout.ends_with("exits 3 0\n"), "{stdout}{stderr}");
-    assert!(stderr.contains("no space is left"), "{stderr}");
-    assert!(Path::new(&sandbox.path("small")).exists());
-}
-
-#[expect(clippy::print_stderr, reason = "a test that was skipped says so")]
-fn skip(why: &str) {
-    eprintln!("skipped: {why}");
 }

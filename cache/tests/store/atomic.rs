@@ -91,3 +91,18 @@ fn what_exists_is_kept() {
         kit.store.put_rows("features", meta(16_000), index, vec![("bad".into(), "no samples".into())]);
     assert_eq!(again.unwrap(), first);
 }
+
+#[test]
+fn a_full_disk_and_a_quota_tell_what_is_missing() {
+    let kit = Kit::new();
+    let error = |kind| {
+        kit.store.inject(Some(IoFault { after: 1, kind }));
+        kit.store.put_blob("model", meta(1), &[7; 1234], "bin").unwrap_err()
+    };
+    let full = error(ErrorKind::StorageFull);
+    let CacheError::Full { needed: 1234, free: Some(free), .. } = full else { panic!("{full:?}") };
+    assert!(full.to_string().ends_with(&format!(": 1234 bytes are needed, {free} are free")), "{full}");
+    let quota = error(ErrorKind::QuotaExceeded);
+    assert!(matches!(quota, CacheError::Full { needed: 1234, free: None, .. }), "{quota:?}");
+    assert!(quota.to_string().ends_with(": 1234 bytes are needed and the quota is used up"), "{quota}");
+}

@@ -170,7 +170,8 @@ fn a_cut_or_missing_or_longer_file_is_noticed() {
         }
         fs_err::write(&path, [&good[..], b"x"].concat()).unwrap();
         assert!(full.read() > 0, "{} longer", path.display());
-        fs_err::remove_file(&path).unwrap();
+        // A damaged commit to a row map was removed when it was read.
+        let _ = fs_err::remove_file(&path);
         assert!(full.read() > 0, "{} missing", path.display());
         fs_err::write(&path, good).unwrap();
     }

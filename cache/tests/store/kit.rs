@@ -26,7 +26,7 @@ impl Kit {
         Kit { dir, store, warnings }
     }
 
-    /// All files of the cache, sorted, except the mark of this writer.
+    /// All files of the cache, sorted, except marks and locks of running processes.
     pub fn files(&self) -> Vec<PathBuf> {
         fn walk(folder: &std::path::Path, out: &mut Vec<PathBuf>) {
             for entry in fs_err::read_dir(folder).unwrap() {
@@ -36,7 +36,10 @@ impl Kit {
         }
         let mut files = Vec::new();
         walk(self.store.dir(), &mut files);
-        files.retain(|path| !path.components().any(|part| part.as_os_str() == "writers-v1"));
+        let passing = |part: std::path::Component| {
+            ["writers-v1", "locks-v1"].map(|name| part.as_os_str() == name) != [false; 2]
+        };
+        files.retain(|path| !path.components().any(passing));
         files.sort();
         files
     }

@@ -70,7 +70,7 @@ fn a_map_of_many_commits_stays_whole() {
             assert_eq!(again.get(&key(seed.into())), map.get(&key(seed.into())), "{seed}");
         }
     }
-    let folder = kit.store.dir().join("rows-v1").join(key(1).to_string());
+    let folder = kit.store.dir().join("rows-v2").join(key(1).to_string());
     assert_eq!(fs_err::read_dir(folder).unwrap().count(), 1);
     assert_eq!(kit.warned(), 0);
 }

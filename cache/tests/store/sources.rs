@@ -80,7 +80,7 @@ fn a_young_file_is_not_remembered() {
     }
     assert_eq!(sources.digest().1, 3);
     assert_eq!(sources.digest().1, 3);
-    assert!(!sources.kit.store.dir().join("digests-v1").exists());
+    assert!(!sources.kit.store.dir().join("digests-v2").exists());
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! What an interrupted training leaves behind, and how it goes on.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::Digest;
-use sndpipe_engine::StageError;
+use sndpipe_engine::{StageError, StageIo};
 use sndpipe_nn::Trainer;
 
 use super::history::{Bits, History};
@@ -87,14 +86,14 @@ fn path(dir: &Path) -> PathBuf {
     dir.join(NAME)
 }
 
-/// Writes a checkpoint: to a temporary file, synced, then renamed over the earlier one.
+/// Writes a checkpoint over the earlier one.
 ///
 /// The file is the magic, the BLAKE3 of the rest, the length of the trainer's bytes, these, and the best weights.
 ///
 /// # Errors
-/// [`StageError::Failed`] if the directory cannot be written.
+/// [`StageError::Cache`] if the cache cannot be written.
 pub(crate) fn write(
-    dir: &Path,
+    io: &StageIo<'_>,
     trainer: &mut Trainer,
     state: &State,
     best: Option<&[u8]>,
@@ -104,13 +103,7 @@ pub(crate) fn write(
     let mut body = (trainer.len() as u64).to_le_bytes().to_vec();
     body.extend(trainer);
     body.extend(best.unwrap_or_default());
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(MAGIC)?;
-    file.write_all(&Digest::of(&body).0)?;
-    file.write_all(&body)?;
-    file.as_file().sync_data()?;
-    file.persist(path(dir)).map_err(|error| StageError::from(error.error))?;
-    Ok(())
+    io.write_work(NAME, &[MAGIC, &Digest::of(&body).0, &body])
 }
 
 /// Reads the checkpoint of a directory; `None` where there is none.

@@ -95,7 +95,7 @@ impl Fit<'_, '_> {
     }
 
     fn save(&self, at: &mut Checkpoint) -> Result<(), StageError> {
-        checkpoint::write(&self.dir, &mut at.trainer, &at.state, at.best_weights.as_deref())
+        checkpoint::write(self.io, &mut at.trainer, &at.state, at.best_weights.as_deref())
     }
 
     /// Everything in `at` changes together after a step and after an epoch, so that it can be saved wherever this returns.

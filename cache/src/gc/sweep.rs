@@ -1,0 +1,209 @@
+//! Removing what is not needed: a few things at a time, looking before each time at what processes hold.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::inventory::Entry;
+use super::live::Live;
+use super::policy::{Freed, Part};
+use crate::hold::{Marks, open_gate};
+use crate::lock::lock_if_free;
+use crate::write::sync_folder;
+use crate::{CacheError, Digest, Store};
+
+/// Nobody waits for a collection longer than about this.
+const STEP: Duration = Duration::from_millis(20);
+
+/// Something to remove, and what it must not be needed as.
+pub(super) struct Item {
+    part: Part,
+    entry: Entry,
+    what: What,
+}
+
+enum What {
+    Record(Digest),
+    Log(Digest),
+    Work(Digest),
+    /// An artefact or a list of sources.
+    Named(Digest),
+    File(Digest),
+    /// A commit to a row map, by its number.
+    Commit(Digest, usize),
+    Lock,
+    /// What nobody can hold.
+    Free,
+}
+
+/// Lists what goes, in the order in which it goes: what names something before what is named, so that a crash leaves no name of nothing.
+/// Row maps that are about to be written anew are left out.
+pub(super) fn items(live: &Live<'_>, runs: &BTreeSet<String>, switched: &BTreeSet<Digest>) -> [Vec<Item>; 3] {
+    let all = &live.all;
+    let item = |part, entry: &Entry, what| Item { part, entry: entry.clone(), what };
+    let mut first = Vec::new();
+    first.extend(
+        all.runs
+            .iter()
+            .filter(|(name, _)| runs.contains(*name))
+            .map(|(_, e)| item(Part::Runs, e, What::Free)),
+    );
+    first.extend(all.damaged.iter().map(|e| item(Part::Damaged, e, What::Free)));
+    first.extend(all.strays.iter().map(|e| item(Part::Strays, e, What::Free)));
+    first.extend(all.locks.iter().map(|e| item(Part::Strays, e, What::Lock)));
+    for (key, (entry, _)) in all.records.iter().filter(|(key, _)| !live.has_key(key)) {
+        first.push(item(Part::Results, entry, What::Record(*key)));
+    }
+    for (key, entry) in all.logs.iter().filter(|(key, _)| !live.has_log(key)) {
+        first.push(item(Part::Results, entry, What::Log(*key)));
+    }
+    for (key, entry) in all.work.iter().filter(|(key, _)| !live.has_work(key)) {
+        first.push(item(Part::Checkpoints, entry, What::Work(*key)));
+    }
+    let mut second = Vec::new();
+    for (id, entry) in all.sources.iter().filter(|(id, _)| !live.has_named(id)) {
+        second.push(item(Part::Results, entry, What::Named(*id)));
+    }
+    for (id, (entry, _)) in all.artefacts.iter().filter(|(id, _)| !live.has_named(id)) {
+        second.push(item(Part::Artefacts, entry, What::Named(*id)));
+    }
+    for (map, commits) in all.maps.iter().filter(|(map, _)| !switched.contains(map)) {
+        for (number, commit) in commits.iter().enumerate() {
+            if !live.has_commit(map, commit) {
+                second.push(item(Part::Rows, &commit.entry, What::Commit(*map, number)));
+            }
+        }
+    }
+    let files = all.files.iter().filter(|(id, _)| !live.has_file(id));
+    let third =
+        files.flat_map(|(id, files)| files.iter().map(|file| item(Part::Artefacts, file, What::File(*id))));
+    let third = third.collect();
+    [first, second, third]
+}
+
+impl Item {
+    pub fn tally(&self) -> (Part, u64) {
+        (self.part, self.entry.bytes)
+    }
+
+    pub fn file(&self) -> Option<&Digest> {
+        match &self.what {
+            What::File(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    fn is_needed(&self, live: &Live<'_>) -> bool {
+        match &self.what {
+            What::Record(key) => live.has_key(key),
+            What::Log(key) => live.has_log(key),
+            What::Work(key) => live.has_work(key),
+            What::Named(id) => live.has_named(id),
+            What::File(id) => live.has_file(id),
+            What::Commit(map, number) => {
+                let commit = live.all.maps.get(map).and_then(|commits| commits.get(*number));
+                commit.is_none_or(|commit| live.has_commit(map, commit))
+            }
+            What::Lock | What::Free => false,
+        }
+    }
+
+    /// Removes it; `false` if it is gone already or somebody's lock.
+    fn remove(&self) -> io::Result<bool> {
+        let path = &self.entry.path;
+        let removed = match self.what {
+            What::Work(_) => fs_err::remove_dir_all(path),
+            What::Lock => match lock_if_free(path) {
+                // Still locked when it goes.
+                Some(_lock) => fs_err::remove_file(path),
+                None => return Ok(false),
+            },
+            _ => fs_err::remove_file(path),
+        };
+        match removed {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The way to what may be removed: the gate, and what processes publish.
+pub(super) struct Gate<'a> {
+    store: &'a Store,
+    file: File,
+    marks: Marks,
+}
+
+impl<'a> Gate<'a> {
+    pub fn open(store: &'a Store) -> Result<Gate<'a>, CacheError> {
+        let file =
+            open_gate(&store.inner.dir).map_err(|source| CacheError::writing(&store.inner.dir, 0, source))?;
+        Ok(Gate { store, file, marks: Marks::default() })
+    }
+
+    /// What was published since the last look. What is published later is seen by [`Gate::closed`].
+    pub fn look(&mut self) -> Result<Vec<Digest>, CacheError> {
+        self.marks.news(self.store)
+    }
+
+    /// Does something while nobody can begin to use anything, with `live` as it is then.
+    pub fn closed<T>(
+        &mut self,
+        live: &mut Live<'_>,
+        what: impl FnOnce(&mut Live<'_>) -> Result<T, CacheError>,
+    ) -> Result<T, CacheError> {
+        // Most of it before the gate is closed.
+        let news = self.look()?;
+        live.hold(&news);
+        let locking = |source| CacheError::writing(&self.store.inner.dir, 0, source);
+        self.file.lock().map_err(locking)?;
+        let result = self.marks.news(self.store).and_then(|news| {
+            live.hold(&news);
+            what(live)
+        });
+        self.file.unlock().map_err(locking)?;
+        result
+    }
+
+    /// Removes what is still not needed; then the names are gone from the disk.
+    pub fn remove(
+        &mut self,
+        items: &[Item],
+        live: &mut Live<'_>,
+        freed: &mut Freed,
+    ) -> Result<(), CacheError> {
+        let mut folders: BTreeSet<&Path> = BTreeSet::new();
+        let mut rest = items.iter().peekable();
+        while rest.peek().is_some() {
+            self.closed(live, |live| {
+                let end = Instant::now() + STEP;
+                while Instant::now() < end
+                    && let Some(item) = rest.next()
+                {
+                    if item.is_needed(live) {
+                        freed.in_use += 1;
+                        continue;
+                    }
+                    let removed =
+                        item.remove().map_err(|source| CacheError::writing(&item.entry.path, 0, source))?;
+                    if removed {
+                        freed.add(item.part, 1, item.entry.bytes);
+                        folders.extend(item.entry.path.parent());
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        for folder in folders {
+            sync_folder(folder).map_err(|source| CacheError::writing(folder, 0, source))?;
+            if items.iter().any(|item| matches!(item.what, What::Commit(..))) {
+                // The folder of a row map of which nothing is left.
+                let _ = fs_err::remove_dir(folder);
+            }
+        }
+        Ok(())
+    }
+}
