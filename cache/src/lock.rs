@@ -145,11 +145,11 @@ impl Drop for WriterMark {
     }
 }
 
-fn open_to_lock(path: &Path) -> io::Result<std::fs::File> {
+pub(crate) fn open_to_lock(path: &Path) -> io::Result<std::fs::File> {
     Ok(fs_err::OpenOptions::new().create(true).truncate(false).write(true).open(path)?.into_parts().0)
 }
 
-fn try_lock_file(file: &std::fs::File) -> io::Result<bool> {
+pub(crate) fn try_lock_file(file: &std::fs::File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(std::fs::TryLockError::WouldBlock) => Ok(false),
@@ -158,7 +158,7 @@ fn try_lock_file(file: &std::fs::File) -> io::Result<bool> {
 }
 
 /// Says whether the path still leads to the open file.
-fn is_same_file(path: &Path, file: &std::fs::File) -> bool {
+pub(crate) fn is_same_file(path: &Path, file: &std::fs::File) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (fs_err::metadata(path), file.metadata()) {
         (Ok(there), Ok(here)) => there.ino() == here.ino() && there.dev() == here.dev(),

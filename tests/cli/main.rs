@@ -9,3 +9,4 @@ mod listing;
 mod mistakes;
 mod runs;
 mod sandbox;
+mod sharing;
