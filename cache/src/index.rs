@@ -1,22 +1,28 @@
 //! The index of a dense artefact: which clip is which row of which shard.
 
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
-use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, RecordBatch, UInt32Array};
 use arrow_buffer::{Buffer, NullBuffer};
 use arrow_ipc::reader::FileReader;
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
-use crate::Digest;
+use crate::texts::Texts;
+use crate::{Digest, arrow_file};
 
-/// The columns of an index file, by clip; a clip has either a place or a reason.
+/// Clips in one record batch: reading and writing hold one batch beside the index.
+const BATCH: usize = 1 << 16;
+
+/// The columns of an index file, by clip; a clip has either a place or a reason. A clip takes 48 bytes and its id.
 #[derive(Default)]
 pub(crate) struct Index {
-    pub(crate) ids: Vec<String>,
+    pub(crate) ids: Texts,
     pub(crate) hashes: Vec<Digest>,
     /// Number of the shard and row in it.
     pub(crate) places: Vec<(u32, u32)>,
@@ -27,47 +33,6 @@ impl Index {
     /// Encodes the index, whose clips and skipped clips are each sorted, as Arrow IPC, all sorted by clip.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, ArrowError> {
         let total = self.ids.len() + self.skipped.len();
-        let text_bytes: usize = self.ids.iter().map(String::len).sum::<usize>()
-            + self.skipped.iter().map(|(id, reason)| id.len() + reason.len()).sum::<usize>();
-        if i32::try_from(text_bytes).is_err() || i32::try_from(total).is_err() {
-            return Err(ArrowError::InvalidArgumentError(format!(
-                "{total} clips with {text_bytes} bytes of ids and reasons do not fit into one index"
-            )));
-        }
-        let (mut ids, mut reasons) = (Vec::with_capacity(total), Vec::with_capacity(total));
-        let (mut hashes, mut shards, mut rows) =
-            (Vec::with_capacity(total * 32), Vec::with_capacity(total), Vec::with_capacity(total));
-        let (mut i, mut s) = (0, 0);
-        while ids.len() < total {
-            let is_row = match (self.ids.get(i), self.skipped.get(s)) {
-                (Some(id), Some((skipped, _))) => id < skipped,
-                (row, _) => row.is_some(),
-            };
-            if is_row {
-                ids.push(self.ids[i].as_str());
-                hashes.extend(self.hashes[i].0);
-                shards.push(self.places[i].0);
-                rows.push(self.places[i].1);
-                reasons.push(None);
-                i += 1;
-            } else {
-                ids.push(self.skipped[s].0.as_str());
-                hashes.extend([0; 32]);
-                shards.push(0);
-                rows.push(0);
-                reasons.push(Some(self.skipped[s].1.as_str()));
-                s += 1;
-            }
-        }
-        let nulls: Option<NullBuffer> =
-            (s > 0).then(|| reasons.iter().map(Option::is_none).collect::<Vec<bool>>().into());
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from(ids)),
-            Arc::new(FixedSizeBinaryArray::try_new(32, Buffer::from_vec(hashes), nulls.clone())?),
-            Arc::new(UInt32Array::new(shards.into(), nulls.clone())),
-            Arc::new(UInt32Array::new(rows.into(), nulls)),
-            Arc::new(StringArray::from(reasons)),
-        ];
         let schema = Arc::new(Schema::new(vec![
             Field::new("clip_id", DataType::Utf8, false),
             Field::new("hash", DataType::FixedSizeBinary(32), true),
@@ -75,21 +40,56 @@ impl Index {
             Field::new("row", DataType::UInt32, true),
             Field::new("reason", DataType::Utf8, true),
         ]));
-        let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
-        let mut writer = FileWriter::try_new(Vec::new(), &schema)?;
-        writer.write(&batch)?;
-        writer.into_inner()
+        let mut writer = FileWriter::try_new(Vec::with_capacity(self.ids.bytes() + total * 56), &schema)?;
+        let mut lines = self.lines();
+        loop {
+            let batch = columns(lines.by_ref().take(BATCH))?;
+            let batch = RecordBatch::try_new(Arc::clone(&schema), batch)?;
+            let written = batch.num_rows();
+            if written > 0 || total == 0 {
+                writer.write(&batch)?;
+            }
+            if written < BATCH {
+                return writer.into_inner();
+            }
+        }
     }
 
-    /// Decodes an index; the caller has compared the bytes with their checksum.
+    /// Lists clips and skipped clips together, sorted.
+    fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let (mut i, mut s) = (0, 0);
+        std::iter::from_fn(move || {
+            let is_row = match (self.ids.get(i), self.skipped.get(s)) {
+                (Some(id), Some((skipped, _))) => id < skipped.as_str(),
+                (row, _) => row.is_some(),
+            };
+            if is_row {
+                let (shard, row) = self.places[i];
+                i += 1;
+                Some(Line { id: &self.ids[i - 1], row: Ok((&self.hashes[i - 1], shard, row)) })
+            } else {
+                let (id, reason) = self.skipped.get(s)?;
+                s += 1;
+                Some(Line { id, row: Err(reason) })
+            }
+        })
+    }
+
+    /// Decodes an index, trusting none of its bytes.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Index, String> {
-        let mut index = Index::default();
-        let reader = FileReader::try_new(Cursor::new(bytes), None).map_err(|error| error.to_string())?;
-        for batch in reader {
-            let batch = batch.map_err(|error| error.to_string())?;
-            index.append(&batch).ok_or("its columns are not those of an index")?;
-        }
-        let ids = index.ids.is_sorted_by(|a, b| a < b);
+        arrow_file::check(bytes)?;
+        // What the reader does with bytes that contradict themselves is not ours to know.
+        let read = catch_unwind(AssertUnwindSafe(|| -> Result<Index, String> {
+            let mut index = Index::default();
+            let reader = FileReader::try_new(Cursor::new(bytes), None).map_err(|error| error.to_string())?;
+            for batch in reader {
+                let batch = batch.map_err(|error| error.to_string())?;
+                index.append(&batch).ok_or("its columns are not those of an index")?;
+            }
+            Ok(index)
+        }));
+        let index = read.unwrap_or_else(|_| Err("its record batches are unreadable".to_owned()))?;
+        let ids = index.ids.iter().zip(index.ids.iter().skip(1)).all(|(a, b)| a < b);
         if !ids || !index.skipped.is_sorted_by(|a, b| a.0 < b.0) {
             return Err("its clips are not in order".to_owned());
         }
@@ -106,9 +106,9 @@ impl Index {
         self.hashes.reserve(batch.num_rows());
         self.places.reserve(batch.num_rows());
         for i in 0..batch.num_rows() {
-            let id = ids.value(i).to_owned();
+            let id = ids.value(i);
             if reasons.is_valid(i) {
-                self.skipped.push((id, reasons.value(i).to_owned()));
+                self.skipped.push((id.to_owned(), reasons.value(i).to_owned()));
             } else {
                 self.hashes.push(Digest(hashes.value(i).try_into().ok()?));
                 self.places.push((shards.value(i), rows.value(i)));
@@ -117,4 +117,32 @@ impl Index {
         }
         Some(())
     }
+}
+
+/// One line of an index file: a clip with the hash, shard and row of its row, or with the reason why it has none.
+struct Line<'a> {
+    id: &'a str,
+    row: Result<(&'a Digest, u32, u32), &'a str>,
+}
+
+fn columns<'a>(lines: impl Iterator<Item = Line<'a>>) -> Result<Vec<ArrayRef>, ArrowError> {
+    let (mut ids, mut reasons) = (StringBuilder::new(), StringBuilder::new());
+    let (mut hashes, mut shards, mut rows, mut valid) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Line { id, row } in lines {
+        ids.append_value(id);
+        reasons.append_option(row.err());
+        valid.push(row.is_ok());
+        let (hash, shard, row) = row.unwrap_or((&Digest([0; 32]), 0, 0));
+        hashes.extend(hash.0);
+        shards.push(shard);
+        rows.push(row);
+    }
+    let nulls: Option<NullBuffer> = valid.contains(&false).then(|| valid.into());
+    Ok(vec![
+        Arc::new(ids.finish()),
+        Arc::new(FixedSizeBinaryArray::try_new(32, Buffer::from_vec(hashes), nulls.clone())?),
+        Arc::new(UInt32Array::new(shards.into(), nulls.clone())),
+        Arc::new(UInt32Array::new(rows.into(), nulls)),
+        Arc::new(reasons.finish()),
+    ])
 }

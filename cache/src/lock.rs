@@ -202,7 +202,7 @@ pub(crate) fn lock_if_free(path: &Path) -> Option<std::fs::File> {
     (try_lock_file(&file).ok()? && is_same_file(path, &file)).then_some(file)
 }
 
-fn open_to_lock(path: &Path) -> io::Result<std::fs::File> {
+pub(crate) fn open_to_lock(path: &Path) -> io::Result<std::fs::File> {
     // Some file systems lock shared only what can be read and exclusively only what can be written.
     let file = fs_err::OpenOptions::new().create(true).read(true).append(true).open(path)?;
     Ok(file.into_parts().0)
@@ -217,7 +217,7 @@ pub(crate) fn try_lock_file(file: &std::fs::File) -> io::Result<bool> {
 }
 
 /// Says whether the path still leads to the open file.
-fn is_same_file(path: &Path, file: &std::fs::File) -> bool {
+pub(crate) fn is_same_file(path: &Path, file: &std::fs::File) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (fs_err::metadata(path), file.metadata()) {
         (Ok(there), Ok(here)) => there.ino() == here.ino() && there.dev() == here.dev(),

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use crate::document::list;
 use crate::row::Precision;
 use crate::row_file::{Entry, RowFile, SKIPPED};
+use crate::row_run::Run;
 use crate::shard::{self, EXTENSION};
 use crate::store::ROWS;
 use crate::{CacheError, Digest, Durability, FileRef, Row, RowAt, Store};
@@ -32,10 +33,10 @@ pub enum RowOutcome {
 /// Which input row has which output row, for one stage kind, version and parameters.
 ///
 /// Append-only; every commit is durable when it returns. Commits of several threads and processes do not disturb
-/// each other; those of other processes are seen after [`RowMap::refresh`].
+/// each other; those of other processes are seen after [`RowMap::refresh`]. A known row takes 76 bytes of memory.
 pub struct RowMap {
-    store: Store,
-    key: Digest,
+    pub(crate) store: Store,
+    pub(crate) key: Digest,
     folder: PathBuf,
     state: RwLock<State>,
 }
@@ -44,10 +45,9 @@ pub struct RowMap {
 struct State {
     /// Names of the files that are in here already.
     files: BTreeSet<PathBuf>,
-    /// Sorted by input; `shard` counts in `shards`, and for a skipped row `row` counts in `reasons`.
-    entries: Vec<Entry>,
-    /// Later entries, which go before those in `entries`.
-    recent: BTreeMap<Digest, Entry>,
+    /// What was read and committed, each run at least twice as long as the next; `shard` counts in `shards`, and for a skipped row
+    /// `row` counts in `reasons`.
+    runs: Vec<Run>,
     reasons: Vec<String>,
     shards: Vec<(FileRef, bool)>,
     numbers: BTreeMap<Digest, u32>,
@@ -91,21 +91,20 @@ impl RowMap {
     /// Returns how many input rows are known.
     pub fn len(&self) -> usize {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let is_new =
-            |input: &&Digest| state.entries.binary_search_by(|entry| entry.input.cmp(input)).is_err();
-        let mut distinct = state.recent.keys().filter(is_new).count();
-        let mut last = None;
-        for entry in &state.entries {
-            distinct += usize::from(last != Some(&entry.input));
-            last = Some(&entry.input);
+        let mut distinct = 0;
+        for (i, run) in state.runs.iter().enumerate() {
+            let before = &state.runs[..i];
+            let entries = run.entries();
+            let first = |at: usize| at == 0 || entries[at - 1].input != entries[at].input;
+            let new = |at: usize| before.iter().all(|run| run.of(&entries[at].input).is_empty());
+            distinct += (0..entries.len()).filter(|&at| first(at) && new(at)).count();
         }
         distinct
     }
 
     /// Says whether no input row is known.
     pub fn is_empty(&self) -> bool {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.entries.is_empty() && state.recent.is_empty()
+        self.state.read().unwrap_or_else(PoisonError::into_inner).runs.is_empty()
     }
 
     /// Reads what others committed since the map was opened.
@@ -121,11 +120,9 @@ impl RowMap {
                 break;
             }
         }
-        // Equal inputs: rows before skips, then any fixed order.
-        // The sort is stable because that one merges the runs that the files are.
-        state.entries.sort_by(Entry::order);
-        state.entries.dedup();
-        state.look_again(&self.store, generation);
+        if state.generation != generation {
+            state.look_again(&self.store, generation);
+        }
         Ok(())
     }
 
@@ -136,20 +133,22 @@ impl RowMap {
             if path.extension().is_none_or(|extension| extension != "rows") || state.files.contains(&path) {
                 continue;
             }
-            match fs_err::read(&path) {
-                Ok(bytes) => match RowFile::decode(&path, &bytes) {
-                    Some(file) => {
-                        state.load(file);
-                        state.files.insert(path);
-                    }
-                    None => {
-                        self.store.warn(&path, "its checksum does not match; its rows are computed again");
-                        let _ = fs_err::remove_file(&path);
-                    }
-                },
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => complete = false,
+            let bytes = match fs_err::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    complete = false;
+                    continue;
+                }
                 Err(source) => return Err(CacheError::reading(&path, source)),
-            }
+            };
+            let Some(file) = RowFile::decode(&path, &bytes) else {
+                self.store.warn(&path, "its checksum does not match; its rows are computed again");
+                let _ = fs_err::remove_file(&path);
+                continue;
+            };
+            drop(bytes);
+            state.load(file, |shard| self.store.has_file(shard));
+            state.files.insert(path);
         }
         Ok(complete)
     }
@@ -160,6 +159,7 @@ impl RowMap {
         if state.files.len() < PACK {
             return Ok(());
         }
+        state.flatten();
         let mut shards: Vec<FileRef> = Vec::new();
         let mut renumbered: Vec<Option<u32>> = Vec::with_capacity(state.shards.len());
         for (file, present) in &state.shards {
@@ -168,9 +168,9 @@ impl RowMap {
                 shards.push(file.clone());
             }
         }
-        let mut packed =
-            RowFile { shards, entries: Vec::with_capacity(state.entries.len()), reasons: vec![] };
-        for entry in &state.entries {
+        let entries = state.runs.first().map_or(&[][..], Run::entries);
+        let mut packed = RowFile { shards, entries: Vec::with_capacity(entries.len()), reasons: vec![] };
+        for entry in entries {
             if entry.shard == SKIPPED {
                 let row = packed.reasons.len() as u32;
                 packed.reasons.push(state.reasons[entry.row as usize].clone());
@@ -210,11 +210,13 @@ impl RowMap {
         let inputs: Vec<Digest> = rows.iter().map(|(input, _)| *input).collect();
 
         // Distinct rows go into shards, each of one precision and a bounded size.
-        let mut places: BTreeMap<Digest, (u32, u32)> = BTreeMap::new();
+        let first = first_of_equal(&hashes);
+        let mut places: Vec<(u32, u32)> = Vec::with_capacity(rows.len());
         let mut groups: Vec<Group> = Vec::new();
         let mut open: BTreeMap<Precision, usize> = BTreeMap::new();
-        for ((_, row), hash) in rows.into_iter().zip(&hashes) {
-            if places.contains_key(hash) {
+        for (at, (_, row)) in rows.into_iter().enumerate() {
+            if first[at] != at {
+                places.push(places[first[at]]);
                 continue;
             }
             if i32::try_from(row.values.len()).is_err() {
@@ -234,7 +236,7 @@ impl RowMap {
             });
             open.insert(precision, number);
             let group = &mut groups[number];
-            places.insert(*hash, (number as u32, group.rows.len() as u32));
+            places.push((number as u32, group.rows.len() as u32));
             group.bytes += bytes;
             group.rows.push(row);
         }
@@ -249,8 +251,7 @@ impl RowMap {
         let mut file =
             RowFile { shards, entries: Vec::with_capacity(inputs.len() + skipped.len()), reasons: vec![] };
         let mut result = Vec::with_capacity(inputs.len());
-        for (input, hash) in inputs.into_iter().zip(hashes) {
-            let (shard, row) = places[&hash];
+        for ((input, hash), (shard, row)) in inputs.into_iter().zip(hashes).zip(places) {
             result.push((input, RowAt { hash, shard: file.shards[shard as usize].id, row }));
             file.entries.push(Entry { input, hash, shard, row });
         }
@@ -258,19 +259,29 @@ impl RowMap {
             file.entries.push(Entry { input, hash: Digest([0; 32]), shard: SKIPPED, row: number });
             file.reasons.push(reason);
         }
-        file.entries.sort_by(Entry::order);
+        file.entries.par_sort_by(Entry::order);
         let (bytes, name) = file.encode(&self.key);
         let path = self.folder.join(name);
         self.store.write_file(&path, &[&bytes], Durability::Directory)?;
 
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.files.insert(path);
-        let from = state.entries.len();
-        state.load(file);
-        let added = state.entries.split_off(from);
-        state.recent.extend(added.into_iter().map(|entry| (entry.input, entry)));
+        state.load(file, |_| true);
         Ok(result)
     }
+}
+
+/// For each hash, where it first occurs.
+fn first_of_equal(hashes: &[Digest]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..hashes.len()).collect();
+    order.par_sort_unstable_by_key(|&at| (hashes[at], at));
+    let mut first: Vec<usize> = (0..hashes.len()).collect();
+    for pair in order.windows(2) {
+        if hashes[pair[0]] == hashes[pair[1]] {
+            first[pair[1]] = first[pair[0]];
+        }
+    }
+    first
 }
 
 struct Group {
@@ -281,9 +292,7 @@ struct Group {
 
 impl State {
     fn get(&self, store: &Store, input: &Digest) -> Option<RowOutcome> {
-        let start = self.entries.partition_point(|entry| entry.input < *input);
-        let same = self.entries[start..].iter().take_while(|entry| entry.input == *input);
-        self.recent.get(input).into_iter().chain(same).find_map(|entry| {
+        self.runs.iter().rev().flat_map(|run| run.of(input)).find_map(|entry| {
             if entry.shard == SKIPPED {
                 return self.reasons.get(entry.row as usize).cloned().map(RowOutcome::Skipped);
             }
@@ -297,26 +306,44 @@ impl State {
         })
     }
 
-    /// Appends the entries of a file, renumbered; the caller sorts. Their shards are taken to be there.
-    fn load(&mut self, file: RowFile) {
+    /// Adds the entries of a file, renumbered.
+    fn load(&mut self, file: RowFile, is_there: impl Fn(&FileRef) -> bool) {
         let shards: Vec<u32> = file
             .shards
             .into_iter()
             .map(|shard| {
+                let there = is_there(&shard);
                 let number = *self.numbers.entry(shard.id).or_insert_with(|| {
-                    self.shards.push((shard, true));
+                    self.shards.push((shard, there));
                     (self.shards.len() - 1) as u32
                 });
-                self.shards[number as usize].1 = true;
+                self.shards[number as usize].1 = there;
                 number
             })
             .collect();
         let reasons = self.reasons.len() as u32;
         self.reasons.extend(file.reasons);
-        self.entries.extend(file.entries.into_iter().map(|entry| match entry.shard {
-            SKIPPED => Entry { row: entry.row + reasons, ..entry },
-            shard => Entry { shard: shards[shard as usize], ..entry },
-        }));
+        let mut entries = file.entries;
+        for entry in &mut entries {
+            match entry.shard {
+                SKIPPED => entry.row += reasons,
+                shard => entry.shard = shards[shard as usize],
+            }
+        }
+        let mut run = Run::new(entries);
+        while let Some(last) = self.runs.pop_if(|last| last.entries().len() < 2 * run.entries().len()) {
+            run = last.merge(run);
+        }
+        self.runs.push(run);
+    }
+
+    /// Puts everything into one run.
+    fn flatten(&mut self) {
+        while self.runs.len() > 1
+            && let (Some(last), Some(before)) = (self.runs.pop(), self.runs.pop())
+        {
+            self.runs.push(before.merge(last));
+        }
     }
 
     /// Looks which shards exist.

@@ -1,14 +1,13 @@
 //! Dense artefacts: putting rows together under clip ids, and reading them from mapped shards.
 
-use std::collections::BTreeMap;
-
 use crate::blob::wrong_form;
 use crate::column::text_column_id;
 use crate::index::Index;
 use crate::manifest::content_id;
 use crate::row::Precision;
 use crate::shard::{EXTENSION, Shard, ShardError};
-use crate::{CacheError, Column, Digest, FileRef, Form, Hasher, Manifest, Meta, RowRef, Store};
+use crate::texts::Texts;
+use crate::{CacheError, Column, Digest, FileRef, Form, Hasher, IndexBuilder, Manifest, Meta, RowRef, Store};
 
 /// Where a row lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,15 +20,6 @@ pub struct RowAt {
     pub row: u32,
 }
 
-/// A clip and its row.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct IndexRow {
-    /// The clip.
-    pub clip_id: String,
-    /// Its row.
-    pub row: RowAt,
-}
-
 /// A dense artefact, opened: rows are read where they lie in the mapped shards.
 pub struct Rows {
     artefact: Digest,
@@ -38,32 +28,19 @@ pub struct Rows {
 }
 
 impl Store {
-    /// Stores a dense artefact over rows that were committed before.
-    ///
-    /// The order of `index` and `skipped` does not matter; the artefact is sorted by clip.
+    /// Stores a dense artefact over rows that were committed before; it is sorted by clip.
     ///
     /// # Errors
     /// - [`CacheError::Invalid`] for a clip that occurs twice, rows of two precisions or a row beyond its shard.
     /// - [`CacheError::Damaged`] for a shard that is missing or broken. The shard is removed, its rows are forgotten
     ///   by the row maps, and `artefact` names the shard, for there is no artefact yet: compute the rows again.
     /// - Full or unusable.
-    pub fn put_rows(
-        &self,
-        kind: &str,
-        meta: Meta,
-        mut index: Vec<IndexRow>,
-        mut skipped: Vec<(String, String)>,
-    ) -> Result<Manifest, CacheError> {
-        index.sort_unstable_by(|a, b| a.clip_id.cmp(&b.clip_id));
-        skipped.sort_unstable();
-        check_unique(&index, &skipped)?;
-
-        // Shards are numbered by their ids, whatever the order of the clips.
-        let mut numbers: BTreeMap<Digest, u32> = index.iter().map(|row| (row.row.shard, 0)).collect();
-        let mut shards = Vec::with_capacity(numbers.len());
+    pub fn put_rows(&self, kind: &str, meta: Meta, index: IndexBuilder) -> Result<Manifest, CacheError> {
+        let (index, ids) = index.finish()?;
+        let mut shards = Vec::with_capacity(ids.len());
         let mut precision = None;
-        let mut limits = Vec::with_capacity(numbers.len());
-        for (number, (id, slot)) in (0..).zip(numbers.iter_mut()) {
+        let mut limits = Vec::with_capacity(ids.len());
+        for id in &ids {
             let shard = self.open_shard(id, None).map_err(|error| {
                 let path = self.shard_path(id);
                 match error {
@@ -79,29 +56,23 @@ impl Store {
                     "an artefact of kind `{kind}` mixes rows of single and half precision"
                 )));
             }
-            *slot = number;
             limits.push(shard.rows());
             shards.push(FileRef { id: *id, bytes: shard.bytes(), extension: EXTENSION.to_owned() });
         }
-        let mut built = Index { skipped, ..Index::default() };
-        for IndexRow { clip_id, row } in index {
-            let number = numbers[&row.shard];
-            if row.row as usize >= limits[number as usize] {
-                return Err(CacheError::invalid(format!(
-                    "clip `{clip_id}` is row {} of shard {}, which has {} rows",
-                    row.row, row.shard, limits[number as usize]
-                )));
-            }
-            built.ids.push(clip_id);
-            built.hashes.push(row.hash);
-            built.places.push((number, row.row));
+        let beyond = |&(shard, row): &(u32, u32)| row as usize >= limits[shard as usize];
+        if let Some(i) = index.places.iter().position(beyond) {
+            let (shard, row) = index.places[i];
+            return Err(CacheError::invalid(format!(
+                "clip `{}` is row {row} of shard {}, which has {} rows",
+                &index.ids[i], ids[shard as usize], limits[shard as usize]
+            )));
         }
-        let columns = describe(&built, precision.unwrap_or(Precision::F32));
+        let columns = describe(&index, precision.unwrap_or(Precision::F32));
         let id = content_id(kind, &meta, &columns);
         if let Some(known) = self.present(&id)? {
             return Ok(known);
         }
-        let bytes = built
+        let bytes = index
             .encode()
             .map_err(|error| CacheError::invalid(format!("the index cannot be written: {error}")))?;
         let file = self.put_file(&bytes, EXTENSION)?;
@@ -109,8 +80,8 @@ impl Store {
             id,
             kind: kind.to_owned(),
             meta,
-            rows: built.ids.len() as u64,
-            skipped: built.skipped.len() as u64,
+            rows: index.ids.len() as u64,
+            skipped: index.skipped.len() as u64,
             columns,
             form: Form::Rows { index: file, shards },
         })
@@ -164,13 +135,13 @@ impl Rows {
     }
 
     /// Returns the clips that have rows, sorted.
-    pub fn ids(&self) -> &[String] {
+    pub fn ids(&self) -> &Texts {
         &self.index.ids
     }
 
     /// Finds the row of a clip.
     pub fn position(&self, id: &str) -> Option<usize> {
-        self.index.ids.binary_search_by(|probe| probe.as_str().cmp(id)).ok()
+        self.index.ids.binary_search(id)
     }
 
     /// Returns the hash of a row.
@@ -218,22 +189,6 @@ impl Rows {
     }
 }
 
-fn check_unique(index: &[IndexRow], skipped: &[(String, String)]) -> Result<(), CacheError> {
-    let twice = |id: &str| Err(CacheError::invalid(format!("clip `{id}` occurs twice in one artefact")));
-    if let Some(pair) = index.windows(2).find(|pair| pair[0].clip_id == pair[1].clip_id) {
-        return twice(&pair[0].clip_id);
-    }
-    if let Some(pair) = skipped.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return twice(&pair[0].0);
-    }
-    for (id, _) in skipped {
-        if index.binary_search_by(|row| row.clip_id.cmp(id)).is_ok() {
-            return twice(id);
-        }
-    }
-    Ok(())
-}
-
 fn describe(index: &Index, precision: Precision) -> Vec<Column> {
     let column = |name: &str, data_type: &str, id| Column {
         name: name.to_owned(),
@@ -246,7 +201,7 @@ fn describe(index: &Index, precision: Precision) -> Vec<Column> {
         values.digest(hash);
     }
     let mut columns = vec![
-        column("clip_id", "Utf8", text_column_id(index.ids.iter().map(String::as_str))),
+        column("clip_id", "Utf8", text_column_id(index.ids.iter())),
         column("values", precision.data_type(), values.finish()),
     ];
     if !index.skipped.is_empty() {

@@ -18,11 +18,11 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 use half::f16;
 use memmap2::Mmap;
 
+use crate::arrow_file;
 use crate::row::Precision;
 use crate::{Digest, Row, RowRef, Store, Values, ValuesRef};
 
 pub(crate) const EXTENSION: &str = "arrow";
-const MAGIC: &[u8; 6] = b"ARROW1";
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("shards are little-endian and read in place");
@@ -223,16 +223,9 @@ impl Number for f16 {}
 
 /// Finds the arrays of a shard in its bytes, trusting none of them.
 fn layout(file: &[u8]) -> Result<Layout, &'static str> {
-    const NOT: &str = "it is not an Arrow IPC file";
     const SCHEMA: &str = "its columns are not those of a shard";
     const PLACE: &str = "its footer points outside of it";
-    // magic, padding, …, footer, length of the footer, magic
-    let body = file.strip_prefix(MAGIC).and_then(|rest| rest.strip_suffix(MAGIC)).ok_or(NOT)?;
-    let (body, length) = body.split_last_chunk::<4>().ok_or(NOT)?;
-    let length = usize::try_from(i32::from_le_bytes(*length)).map_err(|_| NOT)?;
-    let footer = body.get(body.len().checked_sub(length).ok_or(NOT)?..).ok_or(NOT)?;
-    // Flatbuffers want alignment, which a copy has.
-    let footer = footer.to_vec();
+    let footer = arrow_file::footer(file)?;
     let footer = arrow_ipc::root_as_footer(&footer).map_err(|_| "its footer is unreadable")?;
     let precision = precision(&footer).ok_or(SCHEMA)?;
 
@@ -240,16 +233,9 @@ fn layout(file: &[u8]) -> Result<Layout, &'static str> {
     if blocks.len() != 1 {
         return Err("it does not have one record batch");
     }
-    let block = blocks.get(0);
-    let start = usize::try_from(block.offset()).map_err(|_| PLACE)?;
-    let metadata = usize::try_from(block.metaDataLength()).map_err(|_| PLACE)?;
-    let length = usize::try_from(block.bodyLength()).map_err(|_| PLACE)?;
-    let middle = start.checked_add(metadata).ok_or(PLACE)?;
-    let end = middle.checked_add(length).ok_or(PLACE)?;
-    file.get(middle..end).ok_or(PLACE)?;
-    let message = file.get(start..middle).ok_or(PLACE)?;
-    // A continuation mark and a length come before the message.
-    let message = message.get(8..).ok_or(PLACE)?.to_vec();
+    let (middle, end) = arrow_file::body(file, blocks.get(0))?;
+    let length = end - middle;
+    let message = arrow_file::message(file, blocks.get(0))?;
     let message = arrow_ipc::root_as_message(&message).map_err(|_| "its record batch is unreadable")?;
     let batch = message.header_as_record_batch().ok_or("its record batch is unreadable")?;
     if batch.compression().is_some() {

@@ -1,5 +1,6 @@
 //! Tables: Parquet files.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -11,6 +12,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
@@ -63,8 +65,14 @@ impl Store {
         let bytes = Bytes::from(self.read_file(manifest, file)?);
         let damaged =
             |what: String| CacheError::Damaged { path: self.file_path(file), artefact: manifest.id, what };
-        let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())
-            .map_err(|error| damaged(error.to_string()))?;
+        let load = || ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new());
+        let metadata = whole(load).map_err(damaged)?;
+        let rows = |found: i64| u64::try_from(found).ok() == Some(manifest.rows);
+        let groups = metadata.metadata().row_groups().iter().map(RowGroupMetaData::num_rows);
+        if !rows(metadata.metadata().file_metadata().num_rows()) || !rows(groups.fold(0, i64::saturating_add))
+        {
+            return Err(damaged("it has another number of rows than its artefact".to_owned()));
+        }
         let schema = Arc::clone(metadata.schema());
         let mut wanted = Vec::new();
         for name in columns.unwrap_or_default() {
@@ -85,7 +93,7 @@ impl Store {
             builder = builder.with_projection(mask);
         }
         let rows = usize::try_from(manifest.rows).unwrap_or(usize::MAX).clamp(1, 1 << 20);
-        let read = || -> Result<RecordBatch, arrow_schema::ArrowError> {
+        let read = move || -> Result<RecordBatch, arrow_schema::ArrowError> {
             let reader = builder.with_batch_size(rows).build()?;
             let projected = arrow_array::RecordBatchReader::schema(&reader);
             let batches = reader.collect::<Result<Vec<_>, _>>()?;
@@ -104,7 +112,19 @@ impl Store {
                 wanted.iter().filter_map(|index| present.binary_search(index).ok()).collect();
             batch.project(&order)
         };
-        read().map_err(|error| damaged(error.to_string()))
+        let batch = whole(read).map_err(damaged)?;
+        if batch.num_rows() as u64 != manifest.rows {
+            return Err(damaged("it has another number of rows than its artefact".to_owned()));
+        }
+        Ok(batch)
+    }
+}
+
+/// Runs a reader of Parquet. What it does with bytes that contradict themselves is not ours to know: a panic in it is one more way to say no.
+fn whole<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err("it is unreadable".to_owned()),
     }
 }
 

@@ -87,10 +87,12 @@ pub enum Event<'a> {
         /// How far.
         progress: &'a Progress,
     },
-    /// Another process computes this stage; it is waited for.
+    /// Another process computes this stage, or others compute rows that it needs; it is waited for.
     Waiting {
         /// The instance.
         id: InstanceId,
+        /// Whether it is about rows.
+        rows: bool,
     },
     /// A stage said something.
     Log {

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::RecordBatch;
-use sndpipe_cache::{Digest, IndexRow, Manifest, Meta, Row, Rows, Store, Values};
+use sndpipe_cache::{Digest, IndexBuilder, Manifest, Meta, Row, Rows, Store, Texts, Values};
 
 use crate::device::Device;
 use crate::event::{Event, Observer, Progress, RowCounts};
@@ -268,15 +268,9 @@ impl<'a> StageIo<'a> {
     ///
     /// # Errors
     /// [`StageError::Cache`] if the cache cannot be written.
-    pub fn write_index(
-        &mut self,
-        output: &str,
-        meta: Meta,
-        index: Vec<IndexRow>,
-        skipped: Vec<(String, String)>,
-    ) -> Result<(), StageError> {
+    pub fn write_index(&mut self, output: &str, meta: Meta, index: IndexBuilder) -> Result<(), StageError> {
         let (slot, kind) = self.slot(output, FormKind::Rows)?;
-        self.written[slot] = Some(self.around.store.put_rows(kind, meta, index, skipped)?);
+        self.written[slot] = Some(self.around.store.put_rows(kind, meta, index)?);
         Ok(())
     }
 
@@ -292,34 +286,27 @@ impl<'a> StageIo<'a> {
     ) -> Result<(), StageError> {
         const SHARD_BYTES: usize = 32 << 20;
         let map = self.around.store.row_map(&self.key)?;
-        let (mut index, mut ids, mut pending, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        let mut commit =
-            |ids: &mut Vec<String>, pending: &mut Vec<(Digest, Row)>| -> Result<(), StageError> {
-                let at: BTreeMap<Digest, _> =
-                    map.commit(std::mem::take(pending), Vec::new())?.into_iter().collect();
-                for id in ids.drain(..) {
-                    let input = Digest::of(id.as_bytes());
-                    let row = at
-                        .get(&input)
-                        .ok_or_else(|| StageError::failed(format!("the row of `{id}` was not kept")))?;
-                    index.push(IndexRow { clip_id: id, row: *row });
-                }
-                Ok(())
-            };
+        let mut index = IndexBuilder::default();
+        let (mut ids, mut pending, mut bytes) = (Texts::default(), Vec::new(), 0);
+        let mut commit = |ids: &mut Texts, pending: &mut Vec<(Digest, Row)>| -> Result<(), StageError> {
+            let at = map.commit(std::mem::take(pending), Vec::new())?;
+            ids.iter().zip(&at).for_each(|(id, (_, row))| index.push(id, row));
+            *ids = Texts::default();
+            Ok(())
+        };
         for row in rows {
             self.tick()?;
             let (id, row) = row?;
-            bytes += row_bytes(&row);
+            bytes += held_bytes(&row);
             pending.push((Digest::of(id.as_bytes()), row));
-            ids.push(id);
+            ids.push(&id);
             if bytes >= SHARD_BYTES {
                 commit(&mut ids, &mut pending)?;
                 bytes = 0;
             }
         }
         commit(&mut ids, &mut pending)?;
-        index.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
-        self.write_index(output, meta, index, Vec::new())
+        self.write_index(output, meta, index)
     }
 
     /// The one place where a run can be stopped; called at least every second.
@@ -407,6 +394,11 @@ impl<'a> StageIo<'a> {
         let provenance = self.provenance.into_inner().unwrap_or_default();
         Ok(Written { outputs, rows: self.rows, remarks: self.remarks, provenance })
     }
+}
+
+/// The memory that a row takes while it waits to be committed, in bytes.
+pub(crate) fn held_bytes(row: &Row) -> usize {
+    row_bytes(row) + size_of::<(Digest, Row)>()
 }
 
 /// The size of a row in bytes.

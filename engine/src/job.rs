@@ -22,6 +22,8 @@ pub(crate) struct Job {
     /// For each port, the content id and cell of each item.
     pub inputs: Vec<Vec<Digest>>,
     pub sources: Option<Arc<Vec<SourceFile>>>,
+    /// Rows that this run computed for it before it waited for others.
+    pub computed: u64,
 }
 
 /// What became of it.
@@ -85,7 +87,9 @@ impl Job {
             }
             return Err(error);
         }
-        let written = io.finish()?;
+        let mut written = io.finish()?;
+        written.rows.computed += self.computed;
+        written.rows.reused = written.rows.reused.saturating_sub(self.computed);
         check_unchanged(around, sources)?;
         if let (Some(part), Some(files)) = (&self.parts.sources, &self.sources) {
             write_sources(store, &part.digest, files)?;

@@ -1,15 +1,18 @@
 //! Runs a [`MapStage`]: rows that are known are reused, the rest is computed in parallel and committed as it goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::VecDeque;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
+use arrow_array::{Array as _, RecordBatch, StringArray};
 use rayon::prelude::*;
-use sndpipe_cache::{Digest, Hasher, IndexRow, Row, RowMap, RowOutcome, Rows};
+use sndpipe_cache::{
+    Claim, Claimed, Digest, Hasher, Holder, IndexBuilder, InputState, Row, RowMap, RowOutcome, Rows,
+};
 
 use crate::event::RowCounts;
-use crate::io::{StageIo, row_bytes};
+use crate::io::{StageIo, held_bytes, row_bytes};
 use crate::key::{InputPart, canonical};
 use crate::kind::FormKind;
 use crate::stage::{MapContent, MapError, MapInput, MapStage, Selector, StageError};
@@ -18,6 +21,10 @@ use crate::stage::{MapContent, MapError, MapInput, MapStage, Selector, StageErro
 const SHARD_BYTES: usize = 32 << 20;
 /// … or when this much time has passed, whichever comes first.
 const SHARD_TIME: Duration = Duration::from_secs(5);
+/// Rows are claimed and computed in slices of about this much …
+const SLICE_BYTES: usize = 8 << 20;
+/// … and of at most so many.
+const SLICE_ROWS: usize = 1 << 16;
 
 /// Runs a map stage: see the module.
 pub(crate) fn run<M: MapStage>(
@@ -32,62 +39,88 @@ pub(crate) fn run<M: MapStage>(
         wanted.select(&selector, io)?;
     }
     let map = io.store().row_map(&map_key::<M>(typed, params, io)?)?;
+    let computed = compute::<M>(&worker, &wanted, wanted.missing(&map), &map, io)?;
 
-    let mut known: BTreeMap<Digest, RowOutcome> = BTreeMap::new();
-    let mut missing: Vec<usize> = Vec::new();
-    let mut asked: BTreeSet<Digest> = BTreeSet::new();
-    for (position, (_, input)) in wanted.clips.iter().enumerate() {
-        if !asked.insert(*input) {
-            continue;
-        }
-        match map.get(input) {
-            Some(outcome) => drop(known.insert(*input, outcome)),
-            None => missing.push(position),
+    let mut index = IndexBuilder::default();
+    for at in 0..wanted.len() {
+        match map.get(&wanted.input(at)) {
+            Some(RowOutcome::Row(row)) => index.push(wanted.id(at), &row),
+            Some(RowOutcome::Skipped(reason)) => index.skip(wanted.id(at), &reason),
+            None => return Err(StageError::failed(format!("the row of `{}` was not kept", wanted.id(at)))),
         }
     }
-    let computed = missing.len() as u64;
-    compute::<M>(&worker, &wanted, &missing, &map, io, &mut known)?;
-
-    let (mut index, mut skipped) = (Vec::with_capacity(wanted.clips.len()), Vec::new());
-    for (clip_id, input) in &wanted.clips {
-        match known.get(input) {
-            Some(RowOutcome::Row(row)) => index.push(IndexRow { clip_id: clip_id.clone(), row: *row }),
-            Some(RowOutcome::Skipped(reason)) => skipped.push((clip_id.clone(), reason.clone())),
-            None => return Err(StageError::failed(format!("the row of `{clip_id}` was not kept"))),
-        }
-    }
-    report_skipped::<M>(typed, &index, &skipped, io)?;
-    let reused = (wanted.clips.len() as u64).saturating_sub(computed);
-    io.count_rows(RowCounts { computed, reused, skipped: skipped.len() as u64 });
-    io.write_index(&M::output(typed).name, meta, index, skipped)
+    report_skipped::<M>(typed, &index, io)?;
+    let reused = (wanted.len() as u64).saturating_sub(computed);
+    io.count_rows(RowCounts { computed, reused, skipped: index.skipped().len() as u64 });
+    drop((map, wanted));
+    io.write_index(&M::output(typed).name, meta, index)
 }
 
 /// The clips to map, sorted by id, each with the digest of what it is computed from.
 struct Wanted {
     port: String,
-    clips: Vec<(String, Digest)>,
-    rows: Option<Rows>,
+    clips: Clips,
+    /// Which of them, if not all.
+    chosen: Option<Vec<u32>>,
+}
+
+enum Clips {
+    /// Files, by their digests.
+    Files { ids: StringArray, digests: Vec<Digest> },
+    /// Rows of an artefact, by their hashes.
+    Rows(Rows),
 }
 
 impl Wanted {
     fn read(port: &str, io: &StageIo<'_>) -> Result<Self, StageError> {
         let rows_form =
             io.manifest(port)?.kind.parse::<crate::Kind>().is_ok_and(|kind| kind.form() == FormKind::Rows);
-        if rows_form {
-            let rows = io.open_rows(port)?;
-            let clips = rows.ids().iter().enumerate().map(|(i, id)| (id.clone(), rows.hash(i))).collect();
-            return Ok(Self { port: port.to_owned(), clips, rows: Some(rows) });
+        let clips =
+            if rows_form { Clips::Rows(io.open_rows(port)?) } else { Clips::files(&io.table(port)?)? };
+        Ok(Self { port: port.to_owned(), clips, chosen: None })
+    }
+
+    fn len(&self) -> usize {
+        match (&self.chosen, &self.clips) {
+            (Some(chosen), _) => chosen.len(),
+            (None, Clips::Files { digests, .. }) => digests.len(),
+            (None, Clips::Rows(rows)) => rows.len(),
         }
-        let table = io.table(port)?;
-        let (ids, digests) = (text_column(&table, "clip_id")?, text_column(&table, "digest")?);
-        let mut clips = Vec::with_capacity(ids.len());
-        for (id, digest) in ids.into_iter().zip(digests) {
-            let digest = digest
-                .parse()
-                .map_err(|_| StageError::failed(format!("`{digest}` is no digest (clip `{id}`)")))?;
-            clips.push((id, digest));
+    }
+
+    /// Where a clip stands among all of the artefact.
+    fn position(&self, at: usize) -> usize {
+        self.chosen.as_ref().map_or(at, |chosen| chosen[at] as usize)
+    }
+
+    fn id(&self, at: usize) -> &str {
+        let position = self.position(at);
+        match &self.clips {
+            Clips::Files { ids, .. } => ids.value(position),
+            Clips::Rows(rows) => &rows.ids()[position],
         }
-        Ok(Self { port: port.to_owned(), clips, rows: None })
+    }
+
+    fn input(&self, at: usize) -> Digest {
+        let position = self.position(at);
+        match &self.clips {
+            Clips::Files { digests, .. } => digests[position],
+            Clips::Rows(rows) => rows.hash(position),
+        }
+    }
+
+    /// Lists the clips whose row is not known, in order, one for each content.
+    fn missing(&self, map: &RowMap) -> Vec<u32> {
+        let count = u32::try_from(self.len()).unwrap_or(u32::MAX);
+        let mut missing: Vec<u32> = (0..count)
+            .into_par_iter()
+            .with_min_len(1024)
+            .filter(|&at| map.get(&self.input(at as usize)).is_none())
+            .collect();
+        missing.par_sort_unstable_by_key(|&at| (self.input(at as usize), at));
+        missing.dedup_by_key(|at| self.input(*at as usize));
+        missing.par_sort_unstable();
+        missing
     }
 
     fn select(&mut self, selector: &Selector, io: &StageIo<'_>) -> Result<(), StageError> {
@@ -96,14 +129,15 @@ impl Wanted {
         }
         let table = io.table(&selector.port.name)?;
         let (ids, values) = (text_column(&table, "clip_id")?, text_column(&table, &selector.column)?);
-        let chosen: BTreeSet<String> = ids
-            .into_iter()
-            .zip(values)
-            .filter(|(_, value)| selector.values.contains(value))
-            .map(|(id, _)| id)
+        let mut chosen: Vec<&str> = (0..table.num_rows())
+            .filter(|&row| selector.values.iter().any(|value| value == values.value(row)))
+            .map(|row| ids.value(row))
             .collect();
-        self.clips.retain(|(id, _)| chosen.contains(id));
-        if self.clips.is_empty() {
+        chosen.sort_unstable();
+        let count = u32::try_from(self.len()).unwrap_or(u32::MAX);
+        let chosen: Vec<u32> =
+            (0..count).filter(|&at| chosen.binary_search(&self.id(at as usize)).is_ok()).collect();
+        if chosen.is_empty() {
             let message = format!(
                 "`{}` selects no clip ({} = {})",
                 selector.port.name,
@@ -112,15 +146,29 @@ impl Wanted {
             );
             return Err(StageError::failed(message).help("choose another subset or another split"));
         }
+        self.chosen = Some(chosen);
         Ok(())
     }
 }
 
-fn text_column(table: &arrow_array::RecordBatch, name: &str) -> Result<Vec<String>, StageError> {
+impl Clips {
+    fn files(table: &RecordBatch) -> Result<Self, StageError> {
+        let (ids, texts) = (text_column(table, "clip_id")?.clone(), text_column(table, "digest")?);
+        let mut digests = Vec::with_capacity(ids.len());
+        for row in 0..ids.len() {
+            let (id, digest) = (ids.value(row), texts.value(row));
+            let parsed = digest.parse();
+            digests.push(
+                parsed.map_err(|_| StageError::failed(format!("`{digest}` is no digest (clip `{id}`)")))?,
+            );
+        }
+        Ok(Self::Files { ids, digests })
+    }
+}
+
+fn text_column<'a>(table: &'a RecordBatch, name: &str) -> Result<&'a StringArray, StageError> {
     let column = table.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
-    let column =
-        column.ok_or_else(|| StageError::failed(format!("the table has no text column `{name}`")))?;
-    Ok(column.iter().map(|value| value.unwrap_or_default().to_owned()).collect())
+    column.ok_or_else(|| StageError::failed(format!("the table has no text column `{name}`")))
 }
 
 /// What rows are remembered under: the stage, its parameters, the metadata of the mapped artefact and all other inputs.
@@ -149,34 +197,83 @@ fn map_key<M: MapStage>(
     Ok(hasher.finish())
 }
 
-type Batch = (Vec<(Digest, Row)>, Vec<(Digest, String)>);
+/// What was computed and is not committed yet.
+#[derive(Default)]
+struct Batch {
+    rows: Vec<(Digest, Row)>,
+    skipped: Vec<(Digest, String)>,
+    /// Memory that it takes, in bytes.
+    bytes: usize,
+    /// Keep others away until the rows are committed.
+    claims: Vec<Claim>,
+}
 
-/// Computes the missing rows in batches; a second thread commits them meanwhile.
+/// What is left to do.
+struct Queue {
+    /// Clips to claim next, in order.
+    next: VecDeque<u32>,
+    /// Clips that somebody else is computing, and one who does.
+    elsewhere: (Vec<u32>, Option<Holder>),
+    /// Whether anything was claimed or found since the clips in `elsewhere` were last asked for.
+    moved: bool,
+}
+
+impl Queue {
+    fn new(missing: Vec<u32>) -> Self {
+        Self { next: missing.into(), elsewhere: (Vec::new(), None), moved: false }
+    }
+
+    /// Claims about `count` clips. `None`: there is nothing left to claim, done or being computed elsewhere.
+    fn claim(
+        &mut self,
+        count: usize,
+        wanted: &Wanted,
+        map: &RowMap,
+    ) -> Result<Option<(Vec<u32>, Option<Claim>)>, StageError> {
+        if self.next.is_empty() {
+            if self.elsewhere.0.is_empty() || !self.moved {
+                return Ok(None);
+            }
+            self.next.extend(self.elsewhere.0.drain(..));
+            self.moved = false;
+        }
+        let clips: Vec<u32> = self.next.drain(..count.min(self.next.len())).collect();
+        let inputs: Vec<Digest> = clips.iter().map(|&at| wanted.input(at as usize)).collect();
+        let Claimed { states, claim, holder } = map.claim(&inputs)?;
+        self.elsewhere.1 = holder.or(self.elsewhere.1.take());
+        let mut mine = Vec::with_capacity(clips.len());
+        for (at, state) in clips.into_iter().zip(states) {
+            match state {
+                InputState::Mine => mine.push(at),
+                InputState::Elsewhere => self.elsewhere.0.push(at),
+                InputState::Known => self.moved = true,
+            }
+        }
+        self.moved |= !mine.is_empty();
+        Ok(Some((mine, claim)))
+    }
+}
+
+/// Computes the missing rows in slices, each claimed first; a second thread commits them meanwhile. Returns how many were computed.
 fn compute<M: MapStage>(
     worker: &M::Worker,
     wanted: &Wanted,
-    missing: &[usize],
+    missing: Vec<u32>,
     map: &RowMap,
     io: &StageIo<'_>,
-    known: &mut BTreeMap<Digest, RowOutcome>,
-) -> Result<(), StageError> {
+) -> Result<u64, StageError> {
     if missing.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let meta = io.meta(&wanted.port)?;
-    let one = |position: usize| -> Result<Result<Row, String>, StageError> {
+    let one = |at: usize| -> Result<Result<Row, String>, StageError> {
         io.tick()?;
-        let (clip_id, input) = &wanted.clips[position];
+        let clip_id = wanted.id(at);
         let bytes;
-        let content = match &wanted.rows {
-            Some(rows) => {
-                let at = rows
-                    .position(clip_id)
-                    .ok_or_else(|| StageError::failed(format!("`{clip_id}` has no row")))?;
-                MapContent::Row(rows.row(at)?)
-            }
-            None => {
-                bytes = read_verified(clip_id, input, io)?;
+        let content = match &wanted.clips {
+            Clips::Rows(rows) => MapContent::Row(rows.row(wanted.position(at))?),
+            Clips::Files { .. } => {
+                bytes = read_verified(clip_id, &wanted.input(at), io)?;
                 MapContent::File(&bytes)
             }
         };
@@ -191,69 +288,81 @@ fn compute<M: MapStage>(
     };
     std::thread::scope(|scope| {
         let (send, receive) = mpsc::sync_channel::<Batch>(1);
-        let committer = scope.spawn(move || -> Result<BTreeMap<Digest, RowOutcome>, StageError> {
-            let mut done = BTreeMap::new();
-            for (rows, skipped) in receive {
-                done.extend(
-                    skipped.iter().map(|(input, reason)| (*input, RowOutcome::Skipped(reason.clone()))),
-                );
-                done.extend(
-                    map.commit(rows, skipped)?.into_iter().map(|(input, at)| (input, RowOutcome::Row(at))),
-                );
+        let committer = scope.spawn(move || -> Result<(), StageError> {
+            for Batch { rows, skipped, claims, .. } in receive {
+                map.commit(rows, skipped)?;
+                drop(claims);
             }
-            Ok(done)
+            Ok(())
         });
+        let total = missing.len() as u64;
+        let mut queue = Queue::new(missing);
         let mut failure = None;
-        let (mut batch, mut bytes, mut since): (Batch, usize, Instant) =
-            (Batch::default(), 0, Instant::now());
-        let (mut done, mut step) = (0, 4 * rayon::current_num_threads().max(1));
-        io.progress(0, missing.len() as u64, M::UNIT, "");
-        while done < missing.len() && failure.is_none() {
-            let slice = &missing[done..(done + step).min(missing.len())];
+        let (mut batch, mut since, mut largest) = (Batch::default(), Instant::now(), 1);
+        let threads = rayon::current_num_threads().clamp(1, SLICE_ROWS);
+        let (mut computed, mut step) = (0, 4 * threads);
+        io.progress(0, total, M::UNIT, "");
+        while failure.is_none() {
+            let (slice, claim) = match queue.claim(step, wanted, map) {
+                Ok(Some(claimed)) => claimed,
+                Ok(None) => break,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            };
+            batch.claims.extend(claim);
             let begun = Instant::now();
-            let results: Vec<_> =
-                slice.par_iter().with_max_len(1).map(|&position| (position, one(position))).collect();
-            for (position, result) in results {
-                let input = wanted.clips[position].1;
+            let results: Vec<_> = slice
+                .par_iter()
+                .with_max_len((slice.len() >> 10).max(1))
+                .map(|&at| (at, one(at as usize)))
+                .collect();
+            for (at, result) in results {
+                let input = wanted.input(at as usize);
                 match result {
                     Ok(Ok(row)) => {
-                        bytes += row_bytes(&row);
-                        batch.0.push((input, row));
+                        largest = largest.max(row_bytes(&row));
+                        batch.bytes += held_bytes(&row);
+                        batch.rows.push((input, row));
                     }
-                    Ok(Err(reason)) => batch.1.push((input, reason)),
+                    Ok(Err(reason)) => {
+                        batch.bytes += reason.len();
+                        batch.skipped.push((input, reason));
+                    }
                     Err(error) if failure.is_none() => failure = Some(error),
                     Err(_) => {}
                 }
             }
-            done += slice.len();
-            io.progress(done as u64, missing.len() as u64, M::UNIT, "");
+            computed += slice.len() as u64;
+            let left = (queue.next.len() + queue.elsewhere.0.len()) as u64;
+            io.progress(total - left, total, M::UNIT, "");
             // About a quarter of a second between looks: rows may take microseconds or seconds.
             let taken = begun.elapsed();
-            step = if taken < Duration::from_millis(125) {
-                (step * 2).min(4096)
+            if taken < Duration::from_millis(125) {
+                step *= 2;
             } else if taken > Duration::from_millis(500) {
-                (step / 2).max(1)
-            } else {
-                step
-            };
-            let full = bytes >= SHARD_BYTES || since.elapsed() >= SHARD_TIME;
-            if full || done == missing.len() || failure.is_some() {
-                bytes = 0;
+                step /= 2;
+            }
+            step = step.clamp(1, (SLICE_BYTES / largest).clamp(threads, SLICE_ROWS));
+            if batch.bytes >= SHARD_BYTES || since.elapsed() >= SHARD_TIME || failure.is_some() {
                 since = Instant::now();
                 if send.send(std::mem::take(&mut batch)).is_err() {
                     break;
                 }
             }
         }
+        // A committer that failed says why below.
+        let _ = send.send(batch);
         drop(send);
         let committed =
             committer.join().map_err(|_| StageError::failed("the thread that writes rows panicked"))?;
-        match (failure, committed) {
-            (_, Err(error)) | (Some(error), Ok(_)) => Err(error),
-            (None, Ok(done)) => {
-                known.extend(done);
-                Ok(())
+        match (failure, committed, queue.elsewhere) {
+            (_, Err(error), _) | (Some(error), Ok(()), _) => Err(error),
+            (None, Ok(()), (clips, Some(holder))) if !clips.is_empty() => {
+                Err(StageError::Elsewhere { holder, computed })
             }
+            (None, Ok(()), _) => Ok(computed),
         }
     })
 }
@@ -272,10 +381,10 @@ fn read_verified(clip_id: &str, digest: &Digest, io: &StageIo<'_>) -> Result<Vec
 
 fn report_skipped<M: MapStage>(
     typed: &M::Params,
-    index: &[IndexRow],
-    skipped: &[(String, String)],
+    index: &IndexBuilder,
     io: &mut StageIo<'_>,
 ) -> Result<(), StageError> {
+    let skipped = index.skipped();
     if skipped.is_empty() {
         return Ok(());
     }

@@ -56,7 +56,7 @@ impl Sources {
                             errors.push(graph.source.error("data", instance.span, message, help));
                             Arc::default()
                         }
-                        Err(StageError::Interrupted) => Arc::default(),
+                        Err(StageError::Interrupted | StageError::Elsewhere { .. }) => Arc::default(),
                     };
                     for source in files.iter() {
                         sources.files.entry(source.file.digest).or_insert_with(|| source.file.path.clone());

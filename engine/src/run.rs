@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use sndpipe_cache::{CacheError, Digest, KeyLock, Store};
+use sndpipe_cache::{CacheError, Digest, Holder, KeyLock, Store};
 
 use crate::device::Device;
 use crate::event::{Event, Observer, Outcome, RowCounts};
@@ -118,6 +118,8 @@ struct Run<'a> {
     ready: BTreeSet<InstanceId>,
     /// Being computed by another process.
     locked: BTreeSet<InstanceId>,
+    /// Who computes rows of it elsewhere, and how many this run has computed.
+    elsewhere: BTreeMap<InstanceId, (Holder, u64)>,
     /// Said to be waited for.
     announced: BTreeSet<InstanceId>,
     /// What each ready instance would run with.
@@ -175,6 +177,7 @@ impl<'a> Run<'a> {
             outcomes: BTreeMap::new(),
             ready: BTreeSet::new(),
             locked: BTreeSet::new(),
+            elsewhere: BTreeMap::new(),
             announced: BTreeSet::new(),
             pending: BTreeMap::new(),
             in_flight: BTreeMap::new(),
@@ -330,10 +333,12 @@ impl<'a> Run<'a> {
                 waiters.push(id);
                 continue;
             }
+            if self.elsewhere.get(&id).is_some_and(|(holder, _)| holder.is_busy()) {
+                self.locked.insert(id);
+                continue;
+            }
             let Some(lock) = self.store.try_lock(&key)? else {
-                if self.announced.insert(id) {
-                    self.observer.event(&Event::Waiting { id });
-                }
+                self.announce(id, false);
                 self.locked.insert(id);
                 continue;
             };
@@ -359,11 +364,15 @@ impl<'a> Run<'a> {
                         .collect()
                 })
                 .collect();
-            let job = Job { id, key, parts, inputs, sources: self.sources.of(id).map(Arc::clone) };
+            let earlier = self.elsewhere.get(&id).map(|(_, computed)| *computed);
+            let sources = self.sources.of(id).map(Arc::clone);
+            let job = Job { id, key, parts, inputs, sources, computed: earlier.unwrap_or(0) };
             self.in_flight.insert(key, Vec::new());
             self.running += 1;
             self.accelerator_busy |= accelerated;
-            self.observer.event(&Event::Started { id, reason: &reason });
+            if earlier.is_none() {
+                self.observer.event(&Event::Started { id, reason: &reason });
+            }
             let (send, graph) = (send.clone(), self.graph);
             scope.spawn(move || {
                 let done = job.run(graph, around);
@@ -374,9 +383,24 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Says once that an instance waits for another process, or for some of its rows.
+    fn announce(&mut self, id: InstanceId, rows: bool) {
+        if self.announced.insert(id) {
+            self.observer.event(&Event::Waiting { id, rows });
+        }
+    }
+
     fn done(&mut self, done: Done) -> Result<(), CacheError> {
         let Done { id, key, wall, result } = done;
         let waiters = self.in_flight.remove(&key).unwrap_or_default();
+        if let Err(StageError::Elsewhere { holder, computed }) = result {
+            self.announce(id, true);
+            let before = self.elsewhere.get(&id).map_or(0, |(_, before)| *before);
+            self.elsewhere.insert(id, (holder, before + computed));
+            self.locked.insert(id);
+            self.ready.extend(waiters);
+            return Ok(());
+        }
         let pending = self.pending.remove(&id);
         let reason = pending.as_ref().map_or_else(String::new, |(_, reason)| reason.clone());
         match result {
@@ -392,7 +416,7 @@ impl<'a> Run<'a> {
                 }
                 Ok(())
             }
-            Err(StageError::Interrupted) => {
+            Err(StageError::Interrupted | StageError::Elsewhere { .. }) => {
                 self.end(id, Outcome::Interrupted);
                 Ok(())
             }
@@ -528,6 +552,7 @@ impl<'a> Run<'a> {
     }
 
     fn end(&mut self, id: InstanceId, outcome: Outcome) {
+        self.elsewhere.remove(&id);
         self.observer.event(&Event::Finished { id, outcome: &outcome, key: self.keys[id] });
         self.outcomes.insert(id, outcome);
     }

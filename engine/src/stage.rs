@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
-use sndpipe_cache::{CacheError, Meta, Row};
+use sndpipe_cache::{CacheError, Holder, Meta, Row};
 
 use crate::io::StageIo;
 use crate::kind::Kind;
@@ -135,6 +135,14 @@ pub enum StageError {
     /// The run was asked to stop.
     #[error("interrupted")]
     Interrupted,
+    /// All rows that are left are being computed elsewhere: the engine runs the stage again when `holder` is done.
+    #[error("its rows are being computed elsewhere")]
+    Elsewhere {
+        /// Who computes some of them.
+        holder: Holder,
+        /// Rows that were computed and committed.
+        computed: u64,
+    },
     /// The cache could not be read or written.
     #[error(transparent)]
     Cache(#[from] CacheError),

@@ -221,7 +221,7 @@ impl Page<'_> {
             let more = if values.len() > VALUES { ", …" } else { "" };
             let per_frame = values.len().checked_div(row.frames as usize).unwrap_or(0);
             grid.row([
-                clip.clone(),
+                clip.to_owned(),
                 count(row.frames.into()),
                 count(per_frame as u64),
                 format!("{}{more}", first.join(", ")),

@@ -77,7 +77,7 @@ fn batch(rows: &Rows, start: usize, audio: bool, half: bool) -> Result<(Vec<Arra
         }
         end += 1;
     }
-    let ids: ArrayRef = Arc::new(StringArray::from_iter_values(&rows.ids()[start..end]));
+    let ids: ArrayRef = Arc::new(StringArray::from_iter_values((start..end).map(|row| &rows.ids()[row])));
     let values: ArrayRef = if half { Arc::new(halves.finish()) } else { Arc::new(singles.finish()) };
     let columns =
         if audio { vec![ids, values] } else { vec![ids, Arc::new(UInt32Array::from(frames)), values] };

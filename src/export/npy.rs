@@ -50,7 +50,7 @@ fn stacked(export: &Export<'_>, name: &str, rows: &Rows, shape: Vec<usize>) -> R
         }
         Ok(())
     })?;
-    let mut lines = rows.ids().join("\n");
+    let mut lines = rows.ids().iter().collect::<Vec<_>>().join("\n");
     lines.push('\n');
     file::write(&ids, lines.as_bytes())?;
     Ok(vec![path, ids])

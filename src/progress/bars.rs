@@ -110,10 +110,10 @@ impl Observer for Bars<'_> {
                     bar.set_message(progress.note.clone());
                 }
             }
-            Event::Waiting { id } => {
-                let name = self.wording.name(*id);
+            Event::Waiting { id, rows } => {
+                let line = self.wording.waiting(*id, *rows);
                 drop(state);
-                console::line(&format!("  {name}  waits for another process that computes it"));
+                console::line(&line);
             }
             Event::Log { .. } => {}
             Event::Finished { id, outcome, .. } => {

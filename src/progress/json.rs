@@ -55,6 +55,14 @@ impl Observer for Json<'_> {
     fn event(&self, event: &Event<'_>) {
         match event {
             Event::Finished { id, outcome, key } => self.stage(*id, outcome, *key),
+            Event::Waiting { id, rows } => {
+                let what = if *rows {
+                    "rows that are being computed elsewhere"
+                } else {
+                    "another process that computes it"
+                };
+                console::line(&format!("{} waits for {what}", self.graph.instances[*id]));
+            }
             Event::Warning { text } => console::line(&format!("warning: {text}")),
             _ => {}
         }

@@ -55,12 +55,7 @@ impl Observer for Lines<'_> {
                 console::line(format!("> {}  {reason}", self.wording.name(*id)).trim_end());
             }
             Event::Progress { id, progress } => self.progress(*id, progress),
-            Event::Waiting { id } => {
-                console::line(&format!(
-                    "  {}  waits for another process that computes it",
-                    self.wording.name(*id)
-                ));
-            }
+            Event::Waiting { id, rows } => console::line(&self.wording.waiting(*id, *rows)),
             Event::Finished { id, outcome, .. } => {
                 self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
                 if let Some(line) = self.wording.finished(*id, outcome) {

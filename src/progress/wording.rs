@@ -28,6 +28,16 @@ impl<'a> Wording<'a> {
         format!("{:<width$}", self.graph.instances[id].to_string(), width = self.width)
     }
 
+    /// The line of an instance that another process, or whoever computes its rows, keeps waiting.
+    pub fn waiting(&self, id: InstanceId, rows: bool) -> String {
+        let what = if rows {
+            "for rows that are being computed elsewhere"
+        } else {
+            "for another process that computes it"
+        };
+        format!("  {}  waits {what}", self.name(id))
+    }
+
     /// The line of an instance that is done, or nothing where it is only counted.
     pub fn finished(&self, id: InstanceId, outcome: &Outcome) -> Option<String> {
         let (name, paint) = (self.name(id), self.paint);

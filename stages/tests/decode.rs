@@ -129,6 +129,81 @@ fn too_long_and_not_finite_sounds_are_refused() {
     assert_eq!(error.to_string(), "sample 1 of channel 1 is inf, not a finite number");
 }
 
+/// A checksum of Ogg and flac, bit by bit: no reflection, start 0.
+fn crc(bits: u32, polynomial: u32, bytes: &[u8]) -> u32 {
+    let top = 1 << (bits - 1);
+    bytes.iter().fold(0, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte) << (bits - 8), |crc, _| {
+            if crc & top == 0 { crc << 1 } else { crc << 1 ^ polynomial }
+        }) & (top | (top - 1))
+    })
+}
+
+/// A flac file of silence, 16 bits: a frame of 65,535 samples takes about 12 bytes and 3 for each channel.
+fn silent_flac(rate: u64, channels: u64, promised: u64, frames: u32) -> Vec<u8> {
+    let mut bytes = b"fLaC\x80\0\0\x22\xff\xff\xff\xff\0\0\0\0\0\0".to_vec();
+    bytes.extend((rate << 44 | (channels - 1) << 41 | 15 << 36 | promised).to_be_bytes());
+    bytes.extend([0; 16]);
+    for number in 0..frames {
+        let mut frame = vec![0xff, 0xf8, 0x70, ((channels - 1) << 4 | 8) as u8];
+        // The frame's number is written as a character is in UTF-8.
+        frame.extend(char::from_u32(number).unwrap().encode_utf8(&mut [0; 4]).bytes());
+        frame.extend(65_534u16.to_be_bytes());
+        frame.push(crc(8, 0x07, &frame) as u8);
+        frame.extend(vec![0; 3 * channels as usize]);
+        let check = crc(16, 0x8005, &frame) as u16;
+        frame.extend(check.to_be_bytes());
+        bytes.extend(frame);
+    }
+    bytes
+}
+
+#[test]
+fn a_small_file_that_decodes_to_hours_is_refused() {
+    let short = silent_flac(8000, 1, 2 * 65_535, 2);
+    assert_eq!(decode(&short, None, &ANY).unwrap().channels, [vec![0.0; 2 * 65_535]]);
+
+    // Two hours in 13 kB, of which the header says nothing: stopped after the first minute.
+    let long = silent_flac(8000, 1, 0, 880);
+    assert!(long.len() < 14_000, "{}", long.len());
+    assert_eq!(decode(&long, None, &ANY).unwrap_err(), DecodeError::TooLong { max_seconds: 60.0 });
+    // What the header promises is refused before anything is decoded: there is not that much.
+    let promised = silent_flac(8000, 1, 8000 * 7200, 1);
+    assert_eq!(decode(&promised, None, &ANY).unwrap_err(), DecodeError::TooLong { max_seconds: 60.0 });
+    let hour = DecodeLimits::default();
+    let wide = silent_flac(655_350, 8, 1 << 28, 1);
+    let error = decode(&wide, None, &hour).unwrap_err();
+    assert_eq!(error.to_string(), "more than 1073741824 samples in 8 channels");
+}
+
+/// An Ogg page around a body of fewer than 255 bytes.
+fn page(kind: u8, granule: i64, body: &[u8]) -> Vec<u8> {
+    let mut page = b"OggS\0".to_vec();
+    page.push(kind);
+    page.extend(granule.to_le_bytes());
+    page.extend([7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, body.len() as u8]);
+    page.extend(body);
+    let check = crc(32, 0x04c1_1db7, &page);
+    page[22..26].copy_from_slice(&check.to_le_bytes());
+    page
+}
+
+#[test]
+fn an_ogg_file_that_promises_hours_is_refused() {
+    let mut header = b"\x01vorbis\0\0\0\0\x01".to_vec();
+    header.extend(8000u32.to_le_bytes());
+    header.extend([0; 14]);
+    let ogg = |first: i64, last: i64| {
+        let pages = [page(2, 0, &header), page(0, first, b"sound"), page(4, last, b"sound")].concat();
+        decode(&pages, None, &ANY).unwrap_err()
+    };
+    let too_long = DecodeError::TooLong { max_seconds: 60.0 };
+    assert_eq!(ogg(8000, 8000 * 7200), too_long);
+    assert_eq!(ogg(8000, i64::MAX), too_long);
+    // Cut out of a stream that had run for two hours: short, though no Vorbis.
+    assert_ne!(ogg(8000 * 7200, 8000 * 7201), too_long);
+}
+
 /// The real clip is 5.0 s long in the data set's table; where the data is absent there is nothing to check.
 #[test]
 fn ogg_pages_are_checked() {

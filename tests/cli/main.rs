@@ -12,3 +12,4 @@ mod listing;
 mod mistakes;
 mod runs;
 mod sandbox;
+mod sharing;

@@ -95,6 +95,13 @@ fn broken_data_sets_are_refused_before_anything_runs() {
     refused_data("ragged", |sandbox| sandbox.write("clips.csv", format!("{CSV}e.wav,y\n")));
     refused_data("semicolons", |sandbox| sandbox.write("clips.csv", CSV.replace(',', ";")));
     refused_data("missing_file", |sandbox| fs_err::remove_file(sandbox.path("b.wav")).unwrap());
+    refused_data("outside", |sandbox| {
+        sandbox.write("clips.csv", format!("{CSV}../e.wav,y,1\n/etc/passwd,y,1\nsub/../../f.wav,y,2\n"));
+    });
+    refused_data("link_outside", |sandbox| {
+        fs_err::remove_file(sandbox.path("b.wav")).unwrap();
+        fs_err::os::unix::fs::symlink("/etc/passwd", sandbox.path("b.wav")).unwrap();
+    });
     refused_data("fold", |sandbox| sandbox.write("clips.csv", CSV.replace("x,2", "x,two")));
 }
 
@@ -137,6 +144,9 @@ fn files_that_cannot_be_decoded_are_named() {
     undecodable("no_samples", &header(8000, 0));
     undecodable("ten_hours", &header(8000, 36_000));
     undecodable("absurd_rate", &header(4_000_000_000, 1));
+    let mut channels = whole.clone();
+    channels[22..24].copy_from_slice(&60_000u16.to_le_bytes());
+    undecodable("absurd_channels", &channels);
     undecodable("not_a_number", &not_a_number());
 }
 

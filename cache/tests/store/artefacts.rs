@@ -1,8 +1,8 @@
 //! Content ids and round trips.
 
-use sndpipe_cache::{CacheError, Digest, Form, IndexRow, RowOutcome, Store};
+use sndpipe_cache::{CacheError, Digest, Form, RowOutcome, Store};
 
-use crate::kit::{Kit, commit, key, meta, row, rows, table};
+use crate::kit::{Kit, commit, ids, key, meta, put, row, rows, table};
 
 #[test]
 fn a_table_comes_back_as_it_was() {
@@ -28,9 +28,9 @@ fn rows_come_back_sorted_by_clip() {
     let map = kit.store.row_map(&key(1)).unwrap();
     let mut index = commit(&map, &[3, 1, 2]);
     index.rotate_left(1);
-    let put = kit.store.put_rows("audio", meta(1), index, vec![("clip-0000".into(), "why".into())]).unwrap();
+    let put = put(&kit.store, "audio", meta(1), index, vec![("clip-0000".into(), "why".into())]).unwrap();
     let rows = kit.store.open_rows(&kit.store.manifest(&put.id).unwrap()).unwrap();
-    assert_eq!(rows.ids(), ["clip-0001", "clip-0002", "clip-0003"]);
+    assert_eq!(ids(&rows), ["clip-0001", "clip-0002", "clip-0003"]);
     for (i, seed) in [1, 2, 3].into_iter().enumerate() {
         assert_eq!(rows.row(i).unwrap().to_row(), row(seed));
         assert_eq!(rows.hash(i), row(seed).hash());
@@ -56,11 +56,11 @@ fn a_blob_is_one_column() {
 fn content_does_not_depend_on_shards() {
     let (one, two) = (Kit::new(), Kit::new());
     let map = one.store.row_map(&key(1)).unwrap();
-    let together = one.store.put_rows("f", meta(1), commit(&map, &[1, 2, 3]), vec![]).unwrap();
+    let together = put(&one.store, "f", meta(1), commit(&map, &[1, 2, 3]), vec![]).unwrap();
     let map = two.store.row_map(&key(2)).unwrap();
     let mut index = commit(&map, &[3]);
     index.extend(commit(&map, &[2, 1]));
-    let apart = two.store.put_rows("f", meta(1), index, vec![]).unwrap();
+    let apart = put(&two.store, "f", meta(1), index, vec![]).unwrap();
     let shards = |manifest: &sndpipe_cache::Manifest| match &manifest.form {
         Form::Rows { shards, .. } => shards.clone(),
         _ => panic!("not rows"),
@@ -75,10 +75,10 @@ fn a_row_is_reused_under_another_clip() {
     let kit = Kit::new();
     let map = kit.store.row_map(&key(1)).unwrap();
     let index = commit(&map, &[1]);
-    let at = index[0].row;
-    let renamed = |id: &str| IndexRow { clip_id: id.into(), row: at };
-    let first = kit.store.put_rows("f", meta(1), index, vec![]).unwrap();
-    let second = kit.store.put_rows("f", meta(1), vec![renamed("x"), renamed("y")], vec![]).unwrap();
+    let at = index[0].1;
+    let renamed = |id: &str| (id.to_owned(), at);
+    let first = put(&kit.store, "f", meta(1), index, vec![]).unwrap();
+    let second = put(&kit.store, "f", meta(1), vec![renamed("x"), renamed("y")], vec![]).unwrap();
     assert_ne!(first.id, second.id);
     let rows = kit.store.open_rows(&second).unwrap();
     assert_eq!(rows.row(0).unwrap(), rows.row(1).unwrap());

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use sndpipe_cache::{Bucket, CacheError, IoFault, RowOutcome, Store};
 
-use crate::kit::{Kit, key, meta, row, rows, table};
+use crate::kit::{Kit, key, meta, put, row, rows, table};
 
 /// Lets the n-th write operation fail, for every n, until the action gets through.
 #[track_caller]
@@ -84,11 +84,10 @@ fn what_exists_is_kept() {
     kit.store.inject(Some(IoFault { after: 0, kind: ErrorKind::StorageFull }));
     let index = {
         let opened = kit.store.open_rows(&first).unwrap();
-        let row = |i: usize| sndpipe_cache::IndexRow { clip_id: opened.ids()[i].clone(), row: opened.at(i) };
+        let row = |i: usize| (opened.ids()[i].to_owned(), opened.at(i));
         (0..opened.len()).map(row).collect()
     };
-    let again =
-        kit.store.put_rows("features", meta(16_000), index, vec![("bad".into(), "no samples".into())]);
+    let again = put(&kit.store, "features", meta(16_000), index, vec![("bad".into(), "no samples".into())]);
     assert_eq!(again.unwrap(), first);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sndpipe_cache::{Bucket, CacheError, Digest, FileDigest, Manifest, RowOutcome, Store};
 
-use crate::kit::{Kit, key, meta, row, rows, table};
+use crate::kit::{Kit, ids, key, meta, row, rows, table};
 
 /// A cache with one of everything, and how it should read.
 struct Full {
@@ -64,7 +64,7 @@ impl Full {
         }
         match store.open_rows(&self.rows) {
             Ok(rows) => {
-                assert_eq!(rows.ids(), ["clip-0001", "clip-0002", "clip-0003", "clip-0004", "clip-0005"]);
+                assert_eq!(ids(&rows), ["clip-0001", "clip-0002", "clip-0003", "clip-0004", "clip-0005"]);
                 assert_eq!(rows.skipped(), [("bad".to_owned(), "no samples".to_owned())]);
                 for i in 0..5 {
                     match rows.row(i) {

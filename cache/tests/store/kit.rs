@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use arrow_array::{Float32Array, Int64Array, RecordBatch, StringArray};
-use sndpipe_cache::{Digest, IndexRow, Manifest, Meta, Row, RowMap, Store, Values};
+use sndpipe_cache::{
+    CacheError, Digest, IndexBuilder, Manifest, Meta, Row, RowAt, RowMap, Rows, Store, Values,
+};
 
 /// A store in a folder of its own, and the warnings it gave.
 pub struct Kit {
@@ -70,14 +72,29 @@ pub fn row(seed: u32) -> Row {
 }
 
 /// Commits rows made of `seeds` and returns an index that calls them `clip-<seed>`.
-pub fn commit(map: &RowMap, seeds: &[u32]) -> Vec<IndexRow> {
+pub fn commit(map: &RowMap, seeds: &[u32]) -> Vec<(String, RowAt)> {
     let rows = seeds.iter().map(|&seed| (key(seed.into()), row(seed))).collect();
     let at = map.commit(rows, vec![]).unwrap();
-    seeds
-        .iter()
-        .zip(at)
-        .map(|(seed, (_, row))| IndexRow { clip_id: format!("clip-{seed:04}"), row })
-        .collect()
+    seeds.iter().zip(at).map(|(seed, (_, row))| (format!("clip-{seed:04}"), row)).collect()
+}
+
+/// Stores an artefact of clips with and without rows.
+pub fn put(
+    store: &Store,
+    kind: &str,
+    meta: Meta,
+    clips: Vec<(String, RowAt)>,
+    skipped: Vec<(String, String)>,
+) -> Result<Manifest, CacheError> {
+    let mut index = IndexBuilder::default();
+    clips.iter().for_each(|(id, row)| index.push(id, row));
+    skipped.iter().for_each(|(id, reason)| index.skip(id, reason));
+    store.put_rows(kind, meta, index)
+}
+
+/// The clips of an opened artefact.
+pub fn ids(rows: &Rows) -> Vec<&str> {
+    rows.ids().iter().collect()
 }
 
 pub fn meta(rate: u32) -> Meta {
@@ -97,5 +114,5 @@ pub fn table() -> RecordBatch {
 pub fn rows(store: &Store) -> Manifest {
     let map = store.row_map(&key(1)).unwrap();
     let index = commit(&map, &[1, 2, 3, 4, 5]);
-    store.put_rows("features", meta(16_000), index, vec![("bad".into(), "no samples".into())]).unwrap()
+    put(store, "features", meta(16_000), index, vec![("bad".into(), "no samples".into())]).unwrap()
 }

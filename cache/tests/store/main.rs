@@ -3,6 +3,7 @@
 
 mod artefacts;
 mod atomic;
+mod claims;
 mod collect;
 mod damage;
 mod kit;

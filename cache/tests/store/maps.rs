@@ -1,9 +1,9 @@
 //! Row maps.
 
 use half::f16;
-use sndpipe_cache::{CacheError, Digest, IndexRow, Row, RowAt, RowOutcome, Values};
+use sndpipe_cache::{CacheError, Digest, Row, RowAt, RowOutcome, Values};
 
-use crate::kit::{Kit, commit, key, meta, row};
+use crate::kit::{Kit, commit, key, meta, put, row};
 
 #[test]
 fn two_threads_commit_to_one_map() {
@@ -29,10 +29,10 @@ fn two_threads_commit_to_one_map() {
         }
     }
     let index = (0..200u32).map(|seed| match again.get(&key(seed.into())) {
-        Some(RowOutcome::Row(row)) => IndexRow { clip_id: format!("{seed:03}"), row },
+        Some(RowOutcome::Row(row)) => (format!("{seed:03}"), row),
         other => panic!("{other:?}"),
     });
-    let put = kit.store.put_rows("f", meta(1), index.collect(), vec![]).unwrap();
+    let put = put(&kit.store, "f", meta(1), index.collect(), vec![]).unwrap();
     let rows = kit.store.open_rows(&put).unwrap();
     for seed in 0..200 {
         assert_eq!(rows.row(seed).unwrap().to_row(), row(seed as u32));
@@ -84,11 +84,11 @@ fn equal_rows_are_stored_once_and_precisions_apart() {
     let at: Vec<RowAt> = map.commit(rows, vec![]).unwrap().into_iter().map(|(_, at)| at).collect();
     assert_eq!(at[0], at[1]);
     assert_ne!(at[0].shard, at[2].shard);
-    let clip = |clip_id: &str, row| IndexRow { clip_id: clip_id.into(), row };
-    let put = kit.store.put_rows("f", meta(1), vec![clip("h", at[2])], vec![]).unwrap();
-    assert_eq!(put.column("values").unwrap().data_type, "List<Float16>");
-    assert_eq!(kit.store.open_rows(&put).unwrap().row(0).unwrap().to_row(), half);
-    let mixed = kit.store.put_rows("f", meta(1), vec![clip("a", at[0]), clip("h", at[2])], vec![]);
+    let clip = |clip_id: &str, row| (clip_id.to_owned(), row);
+    let alone = put(&kit.store, "f", meta(1), vec![clip("h", at[2])], vec![]).unwrap();
+    assert_eq!(alone.column("values").unwrap().data_type, "List<Float16>");
+    assert_eq!(kit.store.open_rows(&alone).unwrap().row(0).unwrap().to_row(), half);
+    let mixed = put(&kit.store, "f", meta(1), vec![clip("a", at[0]), clip("h", at[2])], vec![]);
     assert!(matches!(mixed, Err(CacheError::Invalid { .. })));
 }
 
@@ -97,29 +97,28 @@ fn impossible_rows_are_refused() {
     let kit = Kit::new();
     let map = kit.store.row_map(&key(1)).unwrap();
     let index = commit(&map, &[1, 2]);
-    let put = |index, skipped| kit.store.put_rows("f", meta(1), index, skipped).unwrap_err().to_string();
+    let refused = |index, skipped| put(&kit.store, "f", meta(1), index, skipped).unwrap_err().to_string();
     let twice = vec![index[0].clone(), index[0].clone()];
-    assert_eq!(put(twice, vec![]), "clip `clip-0001` occurs twice in one artefact");
+    assert_eq!(refused(twice, vec![]), "clip `clip-0001` occurs twice in one artefact");
     let both = vec![("clip-0002".to_owned(), "why".to_owned())];
-    assert_eq!(put(index.clone(), both), "clip `clip-0002` occurs twice in one artefact");
+    assert_eq!(refused(index.clone(), both), "clip `clip-0002` occurs twice in one artefact");
     let mut beyond = index.clone();
-    beyond[1].row.row = 2;
-    assert!(put(beyond, vec![]).ends_with("which has 2 rows"));
+    beyond[1].1.row = 2;
+    assert!(refused(beyond, vec![]).ends_with("which has 2 rows"));
     let mut unknown = index;
-    unknown[0].row.shard = Digest::of(b"nothing");
-    assert!(put(unknown, vec![]).ends_with("is damaged: it is missing"));
+    unknown[0].1.shard = Digest::of(b"nothing");
+    assert!(refused(unknown, vec![]).ends_with("is damaged: it is missing"));
 }
 
 #[test]
 fn empty_artefacts_and_empty_rows_are_fine() {
     let kit = Kit::new();
-    let none = kit.store.put_rows("f", meta(1), vec![], vec![]).unwrap();
+    let none = put(&kit.store, "f", meta(1), vec![], vec![]).unwrap();
     assert!(kit.store.open_rows(&none).unwrap().is_empty());
     let map = kit.store.row_map(&key(1)).unwrap();
     assert_eq!(map.commit(vec![], vec![]).unwrap(), []);
     let empty = Row { frames: 0, values: Values::F32(vec![]) };
     let at = map.commit(vec![(key(1), empty.clone())], vec![]).unwrap()[0].1;
-    let index = vec![IndexRow { clip_id: String::new(), row: at }];
-    let put = kit.store.put_rows("f", meta(1), index, vec![]).unwrap();
+    let put = put(&kit.store, "f", meta(1), vec![(String::new(), at)], vec![]).unwrap();
     assert_eq!(kit.store.open_rows(&put).unwrap().row(0).unwrap().to_row(), empty);
 }

@@ -358,7 +358,9 @@ stages:
     assert_eq!(ran.manifest("again").rows, 4);
     let values = |ran: &Ran| {
         let rows = ran.store.open_rows(&ran.manifest("again")).unwrap();
-        (0..rows.len()).map(|i| (rows.ids()[i].clone(), rows.row(i).unwrap().to_f32()[0])).collect::<Vec<_>>()
+        (0..rows.len())
+            .map(|i| (rows.ids()[i].to_owned(), rows.row(i).unwrap().to_f32()[0]))
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         values(&ran),
@@ -392,6 +394,36 @@ stages:
     }
     let text = stages("by").replace(&data.display().to_string(), &moved.display().to_string());
     assert_eq!(bench.run(&text).statuses(), "clips cached, lengths cached, again cached");
+}
+
+#[test]
+fn stages_that_share_rows_compute_each_once() {
+    let bench = Bench::new();
+    for (folder, from) in [("one", 0), ("two", 150)] {
+        fs_err::create_dir(bench.path(folder)).unwrap();
+        for n in from..from + 300 {
+            fs_err::write(bench.path(folder).join(n.to_string()), format!("clip {n}")).unwrap();
+        }
+    }
+    let stages = format!(
+        "
+stages:
+  first: {{ uses: files, with: {{ root: {} }} }}
+  second: {{ uses: files, with: {{ root: {} }} }}
+  a: {{ uses: lengths, in: first, with: {{ tag: shared-rows }} }}
+  b: {{ uses: lengths, in: second, with: {{ tag: shared-rows }} }}
+",
+        bench.path("one").display(),
+        bench.path("two").display()
+    );
+    let ran = bench.run(&stages);
+    assert_eq!(count("shared-rows"), 450);
+    let computed = |stage: &str| {
+        let Outcome::Ran { rows, .. } = ran.outcome(stage) else { panic!() };
+        assert_eq!(rows.computed + rows.reused, 300);
+        rows.computed
+    };
+    assert_eq!(computed("a") + computed("b"), 450);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! half a clip under a whole clip's label is a wrong example. So the two containers whose length is written down
 //! outside the codec are walked here: RIFF chunks and Ogg pages (RFC 3533).
 
-use super::decode::DecodeError;
+use super::decode::{DecodeError, DecodeLimits, check_length};
 
 /// What the container says about the end of its sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,12 +15,12 @@ pub(super) enum End {
     WithTheBytes,
 }
 
-/// Refuses a container that is cut off or damaged, or that promises more than `max_seconds`; a format that is neither RIFF/WAVE nor Ogg passes.
-pub(super) fn check(bytes: &[u8], max_seconds: f64) -> Result<End, DecodeError> {
+/// Refuses a container that is cut off or damaged, or that promises more than `limits` allow; a format that is neither RIFF/WAVE nor Ogg passes.
+pub(super) fn check(bytes: &[u8], limits: &DecodeLimits) -> Result<End, DecodeError> {
     if bytes.len() >= 12 && bytes.starts_with(b"RIFF") && bytes[8..12] == *b"WAVE" {
-        check_wave(bytes, max_seconds)
+        check_wave(bytes, limits)
     } else if bytes.starts_with(b"OggS") {
-        check_ogg(bytes)
+        check_ogg(bytes, limits)
     } else {
         Ok(End::Declared)
     }
@@ -34,7 +34,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes)
 }
 
-fn check_wave(bytes: &[u8], max_seconds: f64) -> Result<End, DecodeError> {
+fn check_wave(bytes: &[u8], limits: &DecodeLimits) -> Result<End, DecodeError> {
     let mut at = 12usize;
     let mut bytes_per_second = 0.0f64;
     while let Some(length) = u32_at(bytes, at + 4) {
@@ -67,8 +67,8 @@ fn check_wave(bytes: &[u8], max_seconds: f64) -> Result<End, DecodeError> {
                         ),
                     });
                 }
-                if seconds(length_or_rest) > max_seconds {
-                    return Err(DecodeError::TooLong { max_seconds });
+                if seconds(length_or_rest) > limits.max_seconds {
+                    return Err(DecodeError::TooLong { max_seconds: limits.max_seconds });
                 }
                 return Ok(End::Declared);
             }
@@ -83,11 +83,13 @@ fn check_wave(bytes: &[u8], max_seconds: f64) -> Result<End, DecodeError> {
     Err(DecodeError::Truncated { seconds: 0.0, detail: "the file ends before its `data` chunk".into() })
 }
 
-fn check_ogg(bytes: &[u8]) -> Result<End, DecodeError> {
+fn check_ogg(bytes: &[u8], limits: &DecodeLimits) -> Result<End, DecodeError> {
     let table = crc_table();
     let mut at = 0usize;
     let mut rate = 0u32;
     let mut granule = 0i64;
+    // A stream that was cut out of a longer one does not begin at 0.
+    let mut first = None;
     let mut ended = false;
     let seconds =
         |granule: i64, rate: u32| if rate == 0 { 0.0 } else { granule.max(0) as f64 / f64::from(rate) };
@@ -129,6 +131,11 @@ fn check_ogg(bytes: &[u8]) -> Result<End, DecodeError> {
         let position = page.get(6..14).and_then(|b| b.try_into().ok()).map_or(-1, i64::from_le_bytes);
         if position != -1 {
             granule = position;
+            if position > 0 && rate > 0 {
+                let length = granule.saturating_sub(*first.get_or_insert(granule));
+                let length = u64::try_from(length).unwrap_or(0);
+                check_length(length, rate, 1, limits)?;
+            }
         }
         ended = page[5] & 4 != 0;
         at += length;

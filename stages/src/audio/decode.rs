@@ -19,6 +19,9 @@ pub const MAX_SAMPLE_RATE: u32 = 768_000;
 /// The largest number of channels that is believed.
 pub const MAX_CHANNELS: usize = 64;
 
+/// The most samples that a file may hold, all channels together: 4 GiB in memory, an hour of stereo at 144 kHz.
+pub const MAX_SAMPLES: u64 = 1 << 30;
+
 /// What a file may cost at most.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecodeLimits {
@@ -98,6 +101,12 @@ pub enum DecodeError {
         /// The count.
         value: usize,
     },
+    /// More samples than memory should be spent on.
+    #[error("more than {MAX_SAMPLES} samples in {channels} channels")]
+    TooMany {
+        /// How many channels there are.
+        channels: usize,
+    },
     /// Longer than [`DecodeLimits::max_seconds`].
     #[error("longer than the {max_seconds} s that are allowed")]
     TooLong {
@@ -117,6 +126,22 @@ pub(super) fn check_shape(sample_rate: u32, channels: usize) -> Result<(), Decod
     Ok(())
 }
 
+/// Refuses a sound that is too long, by what a header promises or by what was decoded so far.
+pub(super) fn check_length(
+    frames: u64,
+    sample_rate: u32,
+    channels: usize,
+    limits: &DecodeLimits,
+) -> Result<(), DecodeError> {
+    if frames as f64 > limits.max_seconds * f64::from(sample_rate) {
+        return Err(DecodeError::TooLong { max_seconds: limits.max_seconds });
+    }
+    if frames.saturating_mul(channels as u64) > MAX_SAMPLES {
+        return Err(DecodeError::TooMany { channels });
+    }
+    Ok(())
+}
+
 /// Decodes a whole file held in memory.
 ///
 /// `extension_hint` (such as `"wav"`) only orders the guesses; the bytes decide. Encoder delay and padding that the
@@ -127,7 +152,7 @@ pub(super) fn check_shape(sample_rate: u32, channels: usize) -> Result<(), Decod
 pub fn decode(bytes: &[u8], extension_hint: Option<&str>, limits: &DecodeLimits) -> Result<Pcm, DecodeError> {
     // The decoders are not ours: should one of them panic on damaged bytes, that is one more way to be corrupt.
     let pcm = catch_unwind(AssertUnwindSafe(|| {
-        let end = container::check(bytes, limits.max_seconds)?;
+        let end = container::check(bytes, limits)?;
         decode_stream(bytes, extension_hint, limits, end)
     }))
     .unwrap_or_else(|_| {
@@ -203,7 +228,11 @@ fn decode_stream(
             detail: "the codec is not named in the file".into(),
         })?;
     if let Some(rate) = codec.sample_rate {
-        check_shape(rate, codec.channels.as_ref().map_or(1, |c| c.count()))?;
+        let channels = codec.channels.as_ref().map_or(1, |c| c.count());
+        check_shape(rate, channels)?;
+        // Others count in units of their own.
+        let counts_samples = matches!(codec.codec, well_known::CODEC_ID_FLAC | well_known::CODEC_ID_MP3);
+        check_length(promised.filter(|_| counts_samples).unwrap_or(0), rate, channels, limits)?;
     }
     // flac counts every sample; an mp3 with an encoder's header frame counts its frames of at most 1152.
     let slack = match codec.codec {
@@ -248,9 +277,7 @@ fn decode_stream(
         for (channel, samples) in done.channels.iter_mut().zip(&block) {
             channel.extend_from_slice(samples);
         }
-        if done.seconds() > limits.max_seconds {
-            return Err(DecodeError::TooLong { max_seconds: limits.max_seconds });
-        }
+        check_length(done.frames() as u64, done.sample_rate, done.channels.len(), limits)?;
     }
     let missing = promised.zip(slack).filter(|&(n, slack)| n > done.frames() as u64 + slack);
     if let Some((promised, _)) = missing {

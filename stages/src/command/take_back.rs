@@ -15,7 +15,7 @@ use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use sndpipe_cache::{Digest, Meta, Row, Values};
+use sndpipe_cache::{CacheError, Digest, Meta, Row, Values};
 use sndpipe_engine::{FormKind, Kind, StageError, StageIo};
 
 use super::hand_over::{META_KEY, extension, values_column};
@@ -179,17 +179,18 @@ impl Output<'_> {
         let written = reader.schema().metadata().get(META_KEY).cloned();
         let meta = self.meta(written.as_deref(), params, io)?;
         let channels = meta.get("channels").and_then(serde_json::Value::as_u64).unwrap_or(1).max(1);
-        let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-        for batch in reader {
-            io.tick()?;
-            let batch = batch.map_err(|error| self.wrong(error).help("write the Arrow file uncompressed"))?;
-            for (id, row) in self.batch(&batch, usize::try_from(channels).unwrap_or(usize::MAX))? {
-                if rows.insert(id.clone(), row).is_some() {
-                    return Err(self.wrong(format!("clip `{id}` is there twice in column `clip_id`")));
-                }
+        let channels = usize::try_from(channels).unwrap_or(usize::MAX);
+        let rows = reader.flat_map(|batch| {
+            let batch = batch.map_err(|error| self.wrong(error).help("write the Arrow file uncompressed"));
+            match batch.and_then(|batch| self.batch(&batch, channels)) {
+                Ok(rows) => rows.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
             }
-        }
-        io.write_rows(self.name, meta, rows.into_iter().map(Ok))
+        });
+        io.write_rows(self.name, meta, rows).map_err(|error| match error {
+            StageError::Cache(CacheError::Invalid { what }) => self.wrong(what),
+            other => other,
+        })
     }
 
     fn batch(&self, batch: &RecordBatch, channels: usize) -> Result<Vec<(String, Row)>, StageError> {

@@ -89,7 +89,6 @@ impl CsvParams {
         texts.extend(self.keep.iter().map(|name| (name.as_str(), name.as_str(), "keep")));
         let columns = Columns {
             path: &self.path,
-            root: self.root(),
             prefix: "",
             id: self.id.as_deref(),
             class: &self.class,
@@ -169,7 +168,7 @@ impl Stage for DatasetCsv {
     fn sources(params: &CsvParams, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
         let listing = params.listing(&Sheet::open(&params.manifest, params.delimiter)?)?;
         scan.file(MANIFEST, &params.manifest)?;
-        scan.files(listing.files()).map_err(|error| listing.explain(&params.root(), error))
+        listing.declare(&params.root(), scan)
     }
 
     fn run(params: &CsvParams, io: &mut StageIo<'_>) -> Result<(), StageError> {

@@ -48,7 +48,6 @@ impl Esc50Params {
         let kept = kept.into_iter().filter(|name| sheet.header.iter().any(|column| column == name));
         let columns = Columns {
             path: "filename",
-            root: self.root.clone(),
             prefix: "audio/",
             id: Some("filename"),
             class: "category",
@@ -92,7 +91,7 @@ impl Stage for DatasetEsc50 {
             error.help("this is not the official layout of ESC-50; use `dataset.csv` for another one")
         })?;
         scan.file(MANIFEST, &manifest)?;
-        scan.files(listing.files()).map_err(|error| listing.explain(&params.root, error))
+        listing.declare(&params.root, scan)
     }
 
     fn run(params: &Esc50Params, io: &mut StageIo<'_>) -> Result<(), StageError> {

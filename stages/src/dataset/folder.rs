@@ -1,13 +1,15 @@
 //! `dataset.folder`: one folder for each class.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_engine::{Output, ParamError, Port, SourceScan, Stage, StageError, StageIo};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
+use super::inside::{HELP, link_out};
 use super::listing::{Clip, Listing};
 use super::sheet::{current_directory, refuse};
 
@@ -38,10 +40,22 @@ impl FolderParams {
             let help = format!("relative paths are taken from the current directory{}", current_directory());
             return Err(StageError::failed(format!("`{}` {what}", root.display())).help(help));
         }
-        let (mut clips, mut mistakes) = (Vec::new(), Vec::new());
-        let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
+        let (mut clips, mut mistakes, mut outside) = (Vec::new(), Vec::new(), Vec::new());
+        // A folder behind a link that leads out of the data set is not entered.
+        let mut passes = |entry: &DirEntry| {
+            let leads_to = entry.path_is_symlink().then(|| link_out(entry.path(), root)).flatten();
+            if let Some(end) = &leads_to {
+                let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
+                outside.push(format!("`{}` leads to `{}`", path.display(), end.display()));
+            }
+            leads_to.is_none()
+        };
+        let hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
         let walk = WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name();
-        for entry in walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !hidden(entry.file_name())) {
+        let walk = walk.into_iter();
+        for entry in
+            walk.filter_entry(|entry| entry.depth() == 0 || !hidden(entry.file_name()) && passes(entry))
+        {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
@@ -59,8 +73,7 @@ impl FolderParams {
                 Some(parts) => clips.push(Clip {
                     id: parts.join("/"),
                     path: parts.join("/"),
-                    file: entry.path().to_owned(),
-                    place: String::new(),
+                    line: None,
                     fold: None,
                     classes: parts.first().map(|class| (*class).to_owned()).into_iter().collect(),
                     texts: Vec::new(),
@@ -68,6 +81,8 @@ impl FolderParams {
             }
         }
         refuse(mistakes, || format!("`{}` cannot be used", root.display()))?;
+        refuse(outside, || format!("links lead out of the data set's folder `{}`", root.display()))
+            .map_err(|error| error.help(HELP))?;
         if clips.is_empty() {
             let message = format!(
                 "`{}` holds no folder with audio files ({})",
@@ -123,8 +138,7 @@ impl Stage for DatasetFolder {
     }
 
     fn sources(params: &FolderParams, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
-        let listing = params.listing()?;
-        scan.files(listing.files()).map_err(|error| listing.explain(&params.root, error))
+        params.listing()?.declare(&params.root, scan)
     }
 
     fn run(params: &FolderParams, io: &mut StageIo<'_>) -> Result<(), StageError> {

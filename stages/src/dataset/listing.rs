@@ -1,14 +1,16 @@
 //! The clips of a data set: from the rows of a file to the tables `clips` and `labels`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use arrow_array::RecordBatch;
 use sndpipe_cache::Meta;
-use sndpipe_engine::{StageError, StageIo, did_you_mean};
+use sndpipe_engine::{SourceScan, StageError, StageIo, did_you_mean};
 
+use super::inside;
 use super::sheet::{SHOWN, Sheet, refuse};
 use crate::columns::{self, Values};
-use crate::labels::{Labels, State};
+use crate::labels::{self, State};
 
 /// The label of the file that lists the clips.
 pub(super) const MANIFEST: &str = "manifest";
@@ -17,16 +19,21 @@ pub(super) const MANIFEST: &str = "manifest";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Clip {
     pub id: String,
-    /// As it is listed.
+    /// As it is listed, relative to the folder of the data set.
     pub path: String,
-    /// Where it lies.
-    pub file: PathBuf,
-    /// Where it is listed: `line 3`, or nothing.
-    pub place: String,
+    /// The line on which it is listed, if it is in a file.
+    pub line: Option<u64>,
     pub fold: Option<i64>,
     pub classes: Vec<String>,
     /// One value for each of [`Listing::texts`].
     pub texts: Vec<Option<String>>,
+}
+
+impl Clip {
+    /// Where it is listed, for messages: ` (line 3)`, or nothing.
+    pub fn place(&self) -> String {
+        self.line.map_or_else(String::new, |line| format!(" (line {line})"))
+    }
 }
 
 /// The clips of a data set, sorted by id.
@@ -43,8 +50,6 @@ pub(super) struct Listing {
 /// Which column of a [`Sheet`] says what.
 pub(super) struct Columns<'a> {
     pub path: &'a str,
-    /// Folder that paths are relative to.
-    pub root: PathBuf,
     /// Put before each path: `audio/`.
     pub prefix: &'a str,
     pub id: Option<&'a str>,
@@ -79,10 +84,11 @@ impl Listing {
             .map(|(_, column, parameter)| sheet.column(column, parameter))
             .collect::<Result<_, _>>()?;
 
-        let mut mistakes: Vec<String> = Vec::new();
-        let mut clips = Vec::with_capacity(sheet.rows.len());
+        let (mut mistakes, mut outside) = (Vec::new(), Vec::new());
+        let mut clips = Vec::with_capacity(sheet.len());
         let mut targets: BTreeMap<String, (i64, u64)> = BTreeMap::new();
-        for (line, cells) in &sheet.rows {
+        for cells in sheet.lines() {
+            let line = cells.number;
             if only.is_some_and(|only| !matches!(cells[only].trim(), "True" | "true" | "TRUE" | "1")) {
                 continue;
             }
@@ -129,7 +135,7 @@ impl Listing {
                     }
                     None => {}
                     Some(number) => {
-                        let first = targets.entry(class.clone()).or_insert((number, *line));
+                        let first = targets.entry(class.clone()).or_insert((number, line));
                         if first.0 != number {
                             let (other, there) = *first;
                             mistakes.push(format!(
@@ -142,12 +148,15 @@ impl Listing {
             if mistakes.len() > before {
                 continue;
             }
-            let relative = format!("{}{}", columns.prefix, cells[path]);
+            let relative = format!("{}{}", columns.prefix, &cells[path]);
+            if let Some(what) = inside::leads_out(&relative) {
+                outside.push(format!("line {line}: `{relative}` {what}"));
+                continue;
+            }
             clips.push(Clip {
                 id: id.map_or_else(|| relative.clone(), |id| cells[id].trim().to_owned()),
-                file: columns.root.join(&relative),
                 path: relative,
-                place: format!("line {line}"),
+                line: Some(line),
                 fold,
                 classes,
                 texts: texts
@@ -159,6 +168,8 @@ impl Listing {
             });
         }
         refuse(mistakes, || format!("`{}` cannot be used", sheet.path.display()))?;
+        refuse(outside, || format!("`{}` names files outside of the data set", sheet.path.display()))
+            .map_err(|error| error.help(inside::HELP))?;
         if clips.is_empty() {
             return Err(StageError::failed(format!("no row of `{}` is selected", sheet.path.display())));
         }
@@ -182,26 +193,33 @@ impl Listing {
         let double = clips.windows(2).filter(|pair| pair[0].id == pair[1].id);
         let double = double.map(|pair| {
             // The sort is stable: the pair stands in the order of the file.
-            format!("`{}` on {} and {}", pair[0].id, pair[0].place, pair[1].place)
+            let line = |clip: &Clip| clip.line.map_or_else(String::new, |line| format!("line {line}"));
+            format!("`{}` on {} and {}", pair[0].id, line(&pair[0]), line(&pair[1]))
         });
         refuse(double, || "clip ids appear twice".to_owned())?;
         if let Some(clip) = clips.iter().find(|clip| clip.id == MANIFEST) {
-            return Err(StageError::failed(format!("{}: a clip cannot be called `{MANIFEST}`", clip.place)));
+            let message = format!("a clip cannot be called `{MANIFEST}`{}", clip.place());
+            return Err(StageError::failed(message));
         }
         Ok(Self { clips, classes, has_folds, texts })
     }
 
-    /// The audio files with the labels they are declared under.
-    pub fn files(&self) -> Vec<(String, PathBuf)> {
-        self.clips.iter().map(|clip| (clip.id.clone(), clip.file.clone())).collect()
+    /// Declares the audio files under their ids, after making sure that they lie in the folder of the data set.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] naming the files that are missing, no files, or elsewhere.
+    pub fn declare(&self, root: &Path, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
+        inside::check(&self.clips, root)?;
+        let files = self.clips.iter().map(|clip| (clip.id.clone(), root.join(&clip.path))).collect();
+        scan.files(files).map_err(|error| self.explain(root, error))
     }
 
     /// Says which files are missing or no files. Called where declaring them failed with `error`.
-    pub fn explain(&self, root: &Path, error: StageError) -> StageError {
+    fn explain(&self, root: &Path, error: StageError) -> StageError {
         let (mut missing, mut odd, mut backslash) = (Vec::new(), Vec::new(), false);
         for clip in &self.clips {
-            let place = if clip.place.is_empty() { String::new() } else { format!(" ({})", clip.place) };
-            match fs_err::metadata(&clip.file) {
+            let place = clip.place();
+            match fs_err::metadata(root.join(&clip.path)) {
                 Ok(meta) if meta.is_file() => {}
                 Ok(meta) if meta.is_dir() => odd.push(format!("`{}`{place} is a folder", clip.path)),
                 Ok(_) => odd.push(format!("`{}`{place} is no file", clip.path)),
@@ -232,16 +250,18 @@ impl Listing {
         refused.err().unwrap_or(error).help(help)
     }
 
-    /// The labels.
-    pub fn labels(&self) -> Labels {
+    /// The table of labels.
+    fn labels(&self) -> Result<(Meta, RecordBatch), StageError> {
         let index: BTreeMap<&str, usize> =
             self.classes.iter().enumerate().map(|(index, class)| (class.as_str(), index)).collect();
-        let mut labels = Labels { classes: self.classes.clone(), clips: BTreeMap::new() };
-        for clip in &self.clips {
-            let present = clip.classes.iter().filter_map(|class| index.get(class.as_str()));
-            labels.clips.insert(clip.id.clone(), present.map(|&class| (class, State::Present)).collect());
-        }
-        labels
+        let present = self.clips.iter().flat_map(|clip| {
+            let mut present: Vec<usize> =
+                clip.classes.iter().filter_map(|class| index.get(class.as_str()).copied()).collect();
+            present.sort_unstable();
+            present.dedup();
+            present.into_iter().map(|class| (clip.id.as_str(), class, State::Present))
+        });
+        labels::table(&self.classes, present)
     }
 
     /// Writes the outputs `clips` and `labels`; digests are those of the declared files.
@@ -249,13 +269,10 @@ impl Listing {
     /// # Errors
     /// [`StageError::Failed`] if a clip was not declared; [`StageError::Cache`] if the cache cannot be written.
     pub fn write(self, io: &mut StageIo<'_>) -> Result<(), StageError> {
-        let digests: BTreeMap<&str, String> = io
-            .sources()
-            .iter()
-            .map(|source| (source.label.as_str(), source.file.digest.to_string()))
-            .collect();
+        let sources = io.sources();
         let digest = |clip: &Clip| {
-            digests.get(clip.id.as_str()).cloned().ok_or_else(|| {
+            let found = sources.binary_search_by(|source| source.label.cmp(&clip.id));
+            found.map(|at| sources[at].file.digest.to_string()).map_err(|_| {
                 StageError::failed(format!(
                     "the list of clips changed while the pipeline ran: `{}` is new",
                     clip.id
@@ -272,7 +289,7 @@ impl Listing {
     /// # Errors
     /// [`StageError::Cache`] if the cache cannot be written.
     pub fn write_with(self, digests: Vec<String>, io: &mut StageIo<'_>) -> Result<(), StageError> {
-        let (meta, labels) = self.labels().to_table()?;
+        let (meta, labels) = self.labels()?;
         let mut ids = Vec::with_capacity(self.clips.len());
         let (mut paths, mut folds) = (ids.clone(), Vec::with_capacity(self.clips.len()));
         let mut texts: Vec<Vec<Option<String>>> =
@@ -310,7 +327,7 @@ fn vocabulary(
             let known = &known;
             clip.classes.iter().filter(move |class| !known.contains(class.as_str())).map(move |class| {
                 let near = did_you_mean(class, given.iter().map(String::as_str));
-                format!("{}: `{class}`{near}", clip.place)
+                format!("line {}: `{class}`{near}", clip.line.unwrap_or_default())
             })
         });
         refuse(unknown, || format!("`{}` has classes that `classes:` does not list", sheet.path.display()))?;

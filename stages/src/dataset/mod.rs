@@ -3,6 +3,7 @@
 mod csv;
 mod esc50;
 mod folder;
+mod inside;
 mod listing;
 mod sheet;
 mod synth;

@@ -1,7 +1,9 @@
 //! A CSV file with a header, read whole, with errors that name lines and columns.
 
+use std::ops::Index;
 use std::path::{Path, PathBuf};
 
+use sndpipe_cache::Texts;
 use sndpipe_engine::{StageError, did_you_mean};
 
 /// How many mistakes of one sort a message lists.
@@ -14,8 +16,27 @@ pub(super) struct Sheet {
     pub path: PathBuf,
     /// Names of the columns.
     pub header: Vec<String>,
-    /// The rows, each with its line in the file, counted from 1.
-    pub rows: Vec<(u64, Vec<String>)>,
+    /// The line of each row in the file, counted from 1.
+    lines: Vec<u64>,
+    /// The cells, row after row.
+    cells: Texts,
+}
+
+/// A row of a [`Sheet`].
+#[derive(Clone, Copy)]
+pub(super) struct Line<'a> {
+    /// Its number in the file, counted from 1.
+    pub number: u64,
+    cells: &'a Texts,
+    first: usize,
+}
+
+impl Index<usize> for Line<'_> {
+    type Output = str;
+
+    fn index(&self, column: usize) -> &str {
+        &self.cells[self.first + column]
+    }
 }
 
 impl Sheet {
@@ -60,21 +81,43 @@ impl Sheet {
             .flexible(true)
             .has_headers(false)
             .from_reader(bytes);
-        let mut records = reader.records().map(|record| {
-            let record = record.map_err(|error| StageError::failed(format!("`{shown}`: {error}")))?;
+        let mut record = ::csv::StringRecord::new();
+        let mut next = |record: &mut ::csv::StringRecord| {
+            reader.read_record(record).map_err(|error| StageError::failed(format!("`{shown}`: {error}")))
+        };
+        if !next(&mut record)? {
+            return Err(StageError::failed(format!("`{shown}` is empty")));
+        }
+        let header: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
+        let mut sheet = Self { path: path.to_owned(), header, lines: Vec::new(), cells: Texts::default() };
+        let mut ragged = Vec::new();
+        while next(&mut record)? {
             let line = record.position().map_or(0, ::csv::Position::line);
-            Ok::<_, StageError>((line, record.iter().map(str::to_owned).collect::<Vec<String>>()))
-        });
-        let (_, header) =
-            records.next().ok_or_else(|| StageError::failed(format!("`{shown}` is empty")))??;
-        let header: Vec<String> = header.into_iter().map(|name| name.trim().to_owned()).collect();
-        let rows: Vec<(u64, Vec<String>)> = records.collect::<Result<_, _>>()?;
-        let sheet = Self { path: path.to_owned(), header, rows };
-        sheet.check(delimiter)?;
+            if record.len() == sheet.header.len() {
+                sheet.lines.push(line);
+                record.iter().for_each(|cell| sheet.cells.push(cell));
+            } else {
+                ragged.push((line, record.len()));
+            }
+        }
+        sheet.check(delimiter, &ragged)?;
         Ok(sheet)
     }
 
-    fn check(&self, delimiter: char) -> Result<(), StageError> {
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The rows.
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let width = self.header.len();
+        let line = move |(row, &number)| Line { number, cells: &self.cells, first: row * width };
+        self.lines.iter().enumerate().map(line)
+    }
+
+    /// `ragged`: lines with another number of cells than the header, and how many they have.
+    fn check(&self, delimiter: char, ragged: &[(u64, usize)]) -> Result<(), StageError> {
         let shown = self.path.display();
         if let [only] = &self.header[..] {
             let other = [',', ';', '\t', '|'].into_iter().find(|&c| c != delimiter && only.contains(c));
@@ -86,13 +129,12 @@ impl Sheet {
                     .help(format!("set `delimiter: {other:?}`").replace('\'', "\"")));
             }
         }
-        if self.rows.is_empty() {
+        if self.lines.is_empty() && ragged.is_empty() {
             return Err(StageError::failed(format!("`{shown}` has a header but no rows")));
         }
+        let width = self.header.len();
         let ragged =
-            self.rows.iter().filter(|(_, cells)| cells.len() != self.header.len()).map(|(line, cells)| {
-                format!("line {line}: {} cells instead of {}", cells.len(), self.header.len())
-            });
+            ragged.iter().map(|(line, cells)| format!("line {line}: {cells} cells instead of {width}"));
         refuse(ragged, || format!("`{shown}` has rows that do not fit its header"))
             .map_err(|error| error.help("quote cells that contain the separator or a quotation mark"))
     }
@@ -179,8 +221,9 @@ mod tests {
         let sheet =
             Sheet::parse(Path::new("x.csv"), b"\xEF\xBB\xBFpath, fold\n\"a,b\nc\",1\nd,2\n", ',').unwrap();
         assert_eq!(sheet.header, ["path", "fold"]);
-        assert_eq!(sheet.rows[0], (2, vec!["a,b\nc".to_owned(), "1".to_owned()]));
-        assert_eq!(sheet.rows[1].0, 4);
+        let lines: Vec<_> =
+            sheet.lines().map(|line| (line.number, &line.cells[line.first], line[1].to_owned())).collect();
+        assert_eq!(lines, [(2, "a,b\nc", "1".to_owned()), (4, "d", "2".to_owned())]);
     }
 
     #[test]

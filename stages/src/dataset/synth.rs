@@ -96,8 +96,7 @@ fn clip(made: &SynthClip, classes: &[String]) -> Clip {
     Clip {
         id: made.clip_id.clone(),
         path: made.clip_id.clone(),
-        file: made.clip_id.clone().into(),
-        place: String::new(),
+        line: None,
         fold: i64::try_from(made.fold).ok(),
         classes: present,
         texts: vec![Some(made.uploader.clone())],

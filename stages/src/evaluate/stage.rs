@@ -116,9 +116,9 @@ fn judge(
         }
         let truth = truth.of(id)?.unwrap_or_else(|| vec![Some(false); classes.len()]);
         if !truth.contains(&Some(true)) {
-            unlabelled.push(id.clone());
+            unlabelled.push(id.to_owned());
         }
-        clips.push(Judged { id: id.clone(), scores, truth });
+        clips.push(Judged { id: id.to_owned(), scores, truth });
     }
     Ok((clips, unlabelled))
 }

@@ -2,4 +2,4 @@
 
 mod table;
 
-pub use table::{Labels, State};
+pub use table::{Labels, State, table};

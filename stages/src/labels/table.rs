@@ -1,12 +1,15 @@
 //! The table of labels: sparse, with the ordered vocabulary in its metadata.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::builder::StringBuilder;
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
 use sndpipe_cache::Meta;
 use sndpipe_engine::StageError;
 
-use crate::columns::{self, Values};
+use crate::columns;
 
 /// What a row of the table says about a clip and a class. A pair without a row is an implicit negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +43,32 @@ impl State {
                 ))
             })
     }
+}
+
+/// The table of labels that come sorted by clip and class: clip, class index, state.
+///
+/// # Errors
+/// [`StageError::Failed`] if a class index is outside the vocabulary.
+pub fn table<'a>(
+    classes: &[String],
+    labels: impl Iterator<Item = (&'a str, usize, State)>,
+) -> Result<(Meta, RecordBatch), StageError> {
+    let (mut ids, mut names, mut states) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
+    for (id, class, state) in labels {
+        let name = classes.get(class).ok_or_else(|| {
+            StageError::failed(format!("clip `{id}` has class {class} of {}", classes.len()))
+        })?;
+        ids.append_value(id);
+        names.append_value(name);
+        states.append_value(state.name());
+    }
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    let schema = Schema::new(vec![text("clip_id"), text("class"), text("state")]);
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(ids.finish()), Arc::new(names.finish()), Arc::new(states.finish())];
+    let table = RecordBatch::try_new(Arc::new(schema), columns)
+        .map_err(|error| StageError::failed(error.to_string()))?;
+    Ok((Meta::from([("classes".to_owned(), classes.to_vec().into())]), table))
 }
 
 /// The labels of a data set.
@@ -88,23 +117,11 @@ impl Labels {
     /// # Errors
     /// [`StageError::Failed`] if a class index is outside the vocabulary.
     pub fn to_table(&self) -> Result<(Meta, RecordBatch), StageError> {
-        let (mut ids, mut classes, mut states) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, labels) in &self.clips {
-            for (&class, state) in labels {
-                let name = self.classes.get(class).ok_or_else(|| {
-                    StageError::failed(format!("clip `{id}` has class {class} of {}", self.classes.len()))
-                })?;
-                ids.push(id.clone());
-                classes.push(name.clone());
-                states.push(state.name().to_owned());
-            }
-        }
-        let columns = vec![
-            ("clip_id", Values::Text(ids)),
-            ("class", Values::Text(classes)),
-            ("state", Values::Text(states)),
-        ];
-        Ok((Meta::from([("classes".to_owned(), self.classes.clone().into())]), columns::table(columns)?))
+        let labels = self
+            .clips
+            .iter()
+            .flat_map(|(id, labels)| labels.iter().map(move |(&class, &state)| (id.as_str(), class, state)));
+        table(&self.classes, labels)
     }
 
     /// The classes that a clip has, in the order of the vocabulary.

@@ -128,7 +128,7 @@ impl Batches<'_> {
             let position = self.samples.positions[sample];
             let row = self.rows.row(position)?;
             let named = |message: String| {
-                StageError::failed(format!("clip `{}`: {message}", self.rows.ids()[position]))
+                StageError::failed(format!("clip `{}`: {message}", &self.rows.ids()[position]))
             };
             let frames = shape.frames(row).map_err(named)?;
             let room = frames.saturating_sub(self.input.frames);

@@ -180,7 +180,7 @@ fn device(device: Device) -> DeviceKind {
 
 fn frame_shape(features: &Meta, rows: &Rows, training: &Samples) -> Result<FrameShape, StageError> {
     let first = training.positions.first().copied().unwrap_or_default();
-    let named = |error: StageError| StageError::failed(format!("clip `{}`: {error}", rows.ids()[first]));
+    let named = |error: StageError| StageError::failed(format!("clip `{}`: {error}", &rows.ids()[first]));
     FrameShape::of(features, rows.row(first)?).map_err(named)
 }
 

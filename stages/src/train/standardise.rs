@@ -65,7 +65,7 @@ fn total(
                 tick()?;
                 let row = rows.row(position)?;
                 let named = |message: String| {
-                    StageError::failed(format!("clip `{}`: {message}", rows.ids()[position]))
+                    StageError::failed(format!("clip `{}`: {message}", &rows.ids()[position]))
                 };
                 let frames = shape.frames(row).map_err(named)?;
                 let values = row.to_f32();

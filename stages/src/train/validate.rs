@@ -59,7 +59,7 @@ impl Validation<'_> {
                 self.samples.present[sample].iter().for_each(|&class| truth[class] = Some(true));
                 let loss = mean_loss(&logits, &truth, output);
                 let scores = model::pool(&logits, self.classes, output, PatchMean::Arithmetic);
-                Ok((Judged { id: id.clone(), scores, truth }, loss))
+                Ok((Judged { id: id.to_owned(), scores, truth }, loss))
             })
             .collect::<Vec<_>>();
         let clips = clips.into_iter().collect::<Result<Vec<(Judged, f64)>, StageError>>()?;

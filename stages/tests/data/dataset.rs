@@ -53,6 +53,39 @@ fn a_moved_data_set_is_the_same_data_set() {
 }
 
 #[test]
+fn links_stay_inside_the_data_set() {
+    let sandbox = Sandbox::new();
+    sandbox.tone("data/one/a.wav", 300.0);
+    sandbox.tone("data/two/b.wav", 400.0);
+    sandbox.tone("elsewhere/c.wav", 500.0);
+    let link =
+        |from: &str, to: &str| fs_err::os::unix::fs::symlink(sandbox.path(from), sandbox.path(to)).unwrap();
+    let folder = "stages:\n  clips: { uses: dataset.folder, with: { root: 'DIR/data' } }\n";
+    link("data/one/a.wav", "data/two/again.wav");
+    link("data", "data-link");
+    let ids = sandbox.run(folder).column("clips", 0, "clip_id");
+    assert_eq!(ids, ["one/a.wav", "two/again.wav", "two/b.wav"]);
+    assert_eq!(sandbox.run(&folder.replace("/data'", "/data-link'")).status("clips"), "cached");
+
+    // A folder behind a link that leads out is not entered, and a file behind one is not read.
+    link("elsewhere", "data/three");
+    link("elsewhere/c.wav", "data/two/c.wav");
+    let said = sandbox.refused(folder);
+    for part in [
+        "links lead out of the data set's folder",
+        "`three` leads to",
+        "`two/c.wav` leads to",
+        "copy the files",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    fs_err::remove_file(sandbox.path("data/two/c.wav")).unwrap();
+    sandbox.file("data/data.csv", "path,class\none/a.wav,x\nthree/c.wav,y\n");
+    let said = sandbox.refused(CSV);
+    assert!(said.contains("`three/c.wav` (line 3) leads to"), "{said}");
+}
+
+#[test]
 fn the_vocabulary_has_the_order_that_was_asked_for() {
     let sandbox = Sandbox::new();
     for name in ["a", "b", "c"] {

@@ -19,7 +19,7 @@ fn the_outputs_belong_together() {
     assert_eq!(ids.len(), 24);
     assert_eq!(ran.column("clips", 1, "clip_id"), ids);
     let audio = ran.store.open_rows(&ran.manifest("clips", 2)).unwrap();
-    assert_eq!(audio.ids(), ids);
+    assert_eq!(audio.ids().iter().collect::<Vec<_>>(), ids);
     let hashes: Vec<String> = (0..24).map(|at| audio.hash(at).to_string()).collect();
     assert_eq!(ran.column("clips", 0, "digest"), hashes);
     assert_eq!(audio.row(0).unwrap().frames, 4000);

@@ -126,11 +126,9 @@ impl Bench {
         let map = self.store.row_map(&Digest::of(b"made up")).unwrap();
         let inputs = rows.iter().map(|(_, row)| (row.hash(), row.clone())).collect();
         let at: BTreeMap<Digest, _> = map.commit(inputs, Vec::new()).unwrap().into_iter().collect();
-        let index =
-            rows.into_iter().map(|(clip_id, row)| sndpipe_cache::IndexRow { clip_id, row: at[&row.hash()] });
-        let mut index: Vec<_> = index.collect();
-        index.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
-        self.store.put_rows(kind, meta, index, Vec::new()).unwrap()
+        let mut index = sndpipe_cache::IndexBuilder::default();
+        rows.iter().for_each(|(clip_id, row)| index.push(clip_id, &at[&row.hash()]));
+        self.store.put_rows(kind, meta, index).unwrap()
     }
 
     /// The bytes of the model that a training wrote.

@@ -23,7 +23,7 @@ fn a_clip_is_the_mean_of_its_patches() {
         bench.store.open_rows(&patches.outputs[0]).unwrap(),
     );
     assert_eq!(patches.len(), 40);
-    assert_eq!(clips.ids(), task.split.of(Subset::Test).collect::<Vec<_>>());
+    assert_eq!(clips.ids().iter().collect::<Vec<_>>(), task.split.of(Subset::Test).collect::<Vec<_>>());
     for (position, id) in clips.ids().iter().enumerate() {
         let (clip, all) = (clips.row(position).unwrap(), patches.row(patches.position(id).unwrap()).unwrap());
         let frames = task.rows.iter().find(|(name, _)| name == id).unwrap().1.frames;

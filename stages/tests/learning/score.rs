@@ -17,7 +17,7 @@ fn a_subset_is_scored_clip_by_clip() {
     let scores = bench.run("score", json!({ "subset": "test" }), &wires);
     let rows = bench.store.open_rows(&scores.outputs[0]).unwrap();
     let test: Vec<&str> = task.split.of(Subset::Test).collect();
-    assert_eq!(rows.ids(), test);
+    assert_eq!(rows.ids().iter().collect::<Vec<_>>(), test);
     assert_eq!(scores.outputs[0].meta["classes"], json!(CLASSES));
     for position in 0..rows.len() {
         let row = rows.row(position).unwrap();

@@ -1,0 +1,154 @@
+//! Claims: which rows of a map are being computed, and by whom.
+//!
+//! A claim is a locked file that lists inputs; it ends with its process. Whoever makes one holds the lock of the map for that moment, reads what
+//! was committed and what others claim, and takes the rest. A claim is dropped when its rows are committed, or when they will not be.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::lock::{is_same_file, open_to_lock, try_lock_file};
+use crate::store::LOCKS;
+use crate::{CacheError, Digest, Hasher, RowMap};
+
+/// How long to wait for somebody who is making a claim.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// What is to be done about an input row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputState {
+    /// It is claimed now: compute it.
+    Mine,
+    /// Its output row is known.
+    Known,
+    /// Somebody else computes it.
+    Elsewhere,
+}
+
+/// What came of a wish for rows.
+#[derive(Debug)]
+pub struct Claimed {
+    /// What each input is, in order.
+    pub states: Vec<InputState>,
+    /// Holds the rows that are mine; `None` if there are none.
+    pub claim: Option<Claim>,
+    /// Somebody who computes others, if there is one.
+    pub holder: Option<Holder>,
+}
+
+/// Keeps others from computing some rows until it is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    // The lock belongs to the open file.
+    _file: std::fs::File,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let _ = fs_err::remove_file(&self.path);
+    }
+}
+
+/// A claim of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    path: PathBuf,
+}
+
+impl Holder {
+    /// Says whether the rows are still being computed; not any more once they are committed or their process is gone.
+    pub fn is_busy(&self) -> bool {
+        open_existing(&self.path).is_ok_and(|file| matches!(try_lock_file(&file), Ok(false)))
+    }
+}
+
+impl RowMap {
+    /// Claims those of some inputs that are neither known nor being computed elsewhere, after reading what others committed.
+    ///
+    /// Claims only save double work: where the locks of a file system do not hold, a row is computed twice and stored once.
+    ///
+    /// # Errors
+    /// [`CacheError::Io`] if the folder of the map cannot be read; full or unusable, as for every write.
+    pub fn claim(&self, inputs: &[Digest]) -> Result<Claimed, CacheError> {
+        let lock = Hasher::new("claims").digest(&self.key).finish();
+        let _alone = loop {
+            match self.store.try_lock(&lock)? {
+                Some(lock) => break lock,
+                None => std::thread::sleep(MOMENT),
+            }
+        };
+        self.refresh()?;
+        let others = self.others()?;
+        let mut holder = None;
+        let states: Vec<InputState> = inputs
+            .iter()
+            .map(|input| {
+                if self.get(input).is_some() {
+                    return InputState::Known;
+                }
+                match others.iter().find(|(_, claimed)| claimed.binary_search(input).is_ok()) {
+                    Some((path, _)) => {
+                        holder.get_or_insert_with(|| Holder { path: path.clone() });
+                        InputState::Elsewhere
+                    }
+                    None => InputState::Mine,
+                }
+            })
+            .collect();
+        let mine = states.iter().zip(inputs).filter(|(state, _)| **state == InputState::Mine);
+        let mine: Vec<u8> = mine.flat_map(|(_, input)| input.0).collect();
+        let claim = if mine.is_empty() { None } else { Some(self.write_claim(&mine)?) };
+        Ok(Claimed { states, claim, holder })
+    }
+
+    /// Reads the claims of others, each with its inputs, sorted; those of dead processes are removed.
+    fn others(&self) -> Result<Vec<(PathBuf, Vec<Digest>)>, CacheError> {
+        let mut others = Vec::new();
+        for path in crate::document::list(&self.store.inner.dir.join(LOCKS))? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if !name.starts_with(&self.claim_prefix()) {
+                continue;
+            }
+            let Ok(file) = open_existing(&path) else { continue };
+            if matches!(try_lock_file(&file), Ok(true)) {
+                let _ = fs_err::remove_file(&path);
+                continue;
+            }
+            let Ok(bytes) = fs_err::read(&path) else { continue };
+            let mut claimed: Vec<Digest> = bytes.as_chunks().0.iter().copied().map(Digest).collect();
+            claimed.sort_unstable();
+            others.push((path, claimed));
+        }
+        Ok(others)
+    }
+
+    fn claim_prefix(&self) -> String {
+        format!("{}-", self.key)
+    }
+
+    fn write_claim(&self, inputs: &[u8]) -> Result<Claim, CacheError> {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let folder = self.store.inner.dir.join(LOCKS);
+        loop {
+            let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+            let name = format!("{}{}-{serial}", self.claim_prefix(), std::process::id());
+            let path = folder.join(name);
+            let writing = |source| CacheError::writing(&path, source);
+            let mut file = open_to_lock(&path).map_err(writing)?;
+            // Somebody who tidies up may have come between creating and locking.
+            if !try_lock_file(&file).map_err(writing)? || !is_same_file(&path, &file) {
+                continue;
+            }
+            file.set_len(0).map_err(writing)?;
+            let written = file.write_all(inputs);
+            let claim = Claim { path: path.clone(), _file: file };
+            return written.map(|()| claim).map_err(writing);
+        }
+    }
+}
+
+fn open_existing(path: &Path) -> io::Result<std::fs::File> {
+    Ok(fs_err::OpenOptions::new().write(true).open(path)?.into_parts().0)
+}
