@@ -137,7 +137,9 @@ fn prepare(dir: &Path) -> std::io::Result<()> {
                 )));
             }
             // It is damaged, or a process was killed between creating and writing it; or the folder is somebody else's.
-            if !(found.is_empty() || dir.join(ARTEFACTS).is_dir()) {
+            let tagged =
+                || fs_err::read(dir.join("CACHEDIR.TAG")).is_ok_and(|tag| tag == CACHEDIR_TAG.as_bytes());
+            if !(found.is_empty() || dir.join(WRITERS).is_dir() || tagged()) {
                 return Err(std::io::Error::other(
                     "it holds a file `version` that sndpipe has not written; name another folder with --cache",
                 ));
