@@ -12,7 +12,7 @@ use crate::write::Faults;
 use crate::{CacheError, Digest, FileRef};
 
 /// The version of the folder as a whole; buckets carry their own.
-const VERSION: &str = "1\n";
+const VERSION: u32 = 1;
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # This folder is a cache of sndpipe and may be deleted.\n\
     # For information about cache directory tags see https://bford.info/cachedir/\n";
@@ -129,22 +129,37 @@ fn unusable(path: &Path, source: std::io::Error) -> CacheError {
 fn prepare(dir: &Path) -> std::io::Result<()> {
     let version = dir.join("version");
     match fs_err::read(&version) {
-        Ok(found) if found == VERSION.as_bytes() => return Ok(()),
-        // Empty: a process was killed between creating and writing it.
-        Ok(found) if !found.is_empty() => {
-            let found = String::from_utf8_lossy(&found[..found.len().min(20)]).trim().to_owned();
-            return Err(std::io::Error::other(format!(
-                "it has format version `{found}`, this program knows version 1; name another folder with --cache"
-            )));
+        Ok(found) if found == version_text(VERSION).as_bytes() => return Ok(()),
+        Ok(found) => {
+            let found = String::from_utf8_lossy(&found[..found.len().min(40)]).into_owned();
+            let number = found.split(' ').next().and_then(|number| number.parse().ok());
+            if let Some(number) = number.filter(|&number| found == version_text(number)) {
+                return Err(std::io::Error::other(format!(
+                    "it has format version {number}, this program knows version {VERSION}; name another folder with --cache"
+                )));
+            }
+            // It is damaged, or a process was killed between creating and writing it; or the folder is somebody else's.
+            let tagged =
+                || fs_err::read(dir.join("CACHEDIR.TAG")).is_ok_and(|tag| tag == CACHEDIR_TAG.as_bytes());
+            if !(found.is_empty() || dir.join(WRITERS).is_dir() || tagged()) {
+                return Err(std::io::Error::other(
+                    "it holds a file `version` that sndpipe has not written; name another folder with --cache",
+                ));
+            }
         }
-        Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
     fs_err::create_dir_all(dir)?;
     fs_err::write(dir.join("CACHEDIR.TAG"), CACHEDIR_TAG)?;
     fs_err::write(dir.join(".gitignore"), "*\n")?;
-    fs_err::write(version, VERSION)
+    fs_err::write(version, version_text(VERSION))
+}
+
+/// The number with its checksum, so that a flipped bit is no other version.
+fn version_text(version: u32) -> String {
+    let number = version.to_string();
+    format!("{number} {}\n", &Digest::of(number.as_bytes()).to_hex()[..16])
 }
 
 /// Returns `bucket/xx/name`, where `xx` spreads the names over 256 folders.

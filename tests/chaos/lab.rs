@@ -1,6 +1,6 @@
 //! A folder in which the real program runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -94,6 +94,80 @@ impl Lab {
         status.code().is_none()
     }
 
+    /// Starts two runs together, kills the first after a while and, where `both`, the second one later; says how many kills
+    /// hit a running program. A second run that is left alone must end well.
+    pub fn run_two_and_kill(&self, file: &str, cache: &str, after: [Duration; 2], both: bool) -> u64 {
+        let start = || {
+            let mut command = self.command(cache, &["run", file]);
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let (mut first, mut second) = (start(), start());
+        std::thread::sleep(after[0]);
+        first.kill().unwrap();
+        let mut hits = u64::from(first.wait().unwrap().code().is_none());
+        if both {
+            std::thread::sleep(after[1]);
+            second.kill().unwrap();
+            hits += u64::from(second.wait().unwrap().code().is_none());
+        } else {
+            let output = second.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        hits
+    }
+
+    /// Runs with `spare` KiB of space beside what the cache has; says whether the disk was full, or none where no file system
+    /// can be mounted.
+    pub fn run_on_full_disk(&self, file: &str, cache: &str, spare: u64) -> Option<bool> {
+        let script = format!(
+            "mkdir -p small && mount -t tmpfs -o size=4g tmpfs small || exit 99
+             [ -d {cache} ] && cp -a {cache} small/cache
+             used=$(df -k small | awk 'NR == 2 {{ print $3 }}')
+             mount -o remount,size=$((used + {spare}))k small || exit 99
+             {} --cache small/cache run {file}; code=$?
+             rm -rf {cache} && cp -a small/cache {cache} || exit 98
+             exit $code",
+            env!("CARGO_BIN_EXE_sndpipe")
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
+        let output = command.current_dir(self.dir.path()).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => Some(false),
+            Some(3) => {
+                assert!(text.contains("no space is left"), "{text}");
+                Some(true)
+            }
+            Some(98 | 99) | None => None,
+            Some(1) if text.contains("unshare") => None,
+            Some(code) => panic!("a run on a full disk ends with {code}: {text}"),
+        }
+    }
+
+    /// Looks at every byte of a cache; damage may be found.
+    pub fn verify(&self, cache: &str) {
+        let output = self.command(cache, &["cache", "verify", "--format", "json"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{text}");
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            if let Some(path) = line["path"].as_str() {
+                fs_err::remove_file(path).unwrap();
+            }
+        }
+    }
+
+    /// Gives the bytes of what `show --export` writes for every instance, once each is in the cache.
+    pub fn exports(&self, file: &str, cache: &str) -> BTreeMap<String, Vec<u8>> {
+        let lines = self.lines(cache, &["plan", file, "--all", "--format", "json"]);
+        let stages = lines.iter().filter(|line| line["event"] == "stage");
+        let names: BTreeSet<String> = stages.map(|line| instance(line)).collect();
+        let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.run(file, cache, &asked);
+        names.iter().map(|name| (name.clone(), self.exported(file, cache, name))).collect()
+    }
+
     /// Runs to the end and gives the content ids of every output of every instance.
     pub fn contents(&self, file: &str, cache: &str) -> BTreeMap<String, Value> {
         self.run(file, cache, &[]);
@@ -115,6 +189,7 @@ impl Lab {
         let status = self
             .command(cache, &["show", file, stage, "--export", "export"])
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .status()
             .unwrap();
         assert!(status.success());
@@ -124,4 +199,16 @@ impl Lab {
         assert!(!files.is_empty());
         files.iter().flat_map(|path| fs_err::read(path).unwrap()).collect()
     }
+}
+
+/// What the command line calls the instance of a line of a plan: `model[fold=1]`.
+fn instance(line: &Value) -> String {
+    let name = line["stage"].as_str().unwrap();
+    let axes: Vec<String> = line["axes"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(axis, value)| format!("{axis}={}", value.as_str().map_or(value.to_string(), str::to_owned)))
+        .collect();
+    if axes.is_empty() { name.to_owned() } else { format!("{name}[{}]", axes.join(",")) }
 }

@@ -1,48 +1,98 @@
-//! Random pipelines, random edits and random kills through the real program: whatever happened before, a run leaves exactly what
-//! a run in an empty cache leaves.
+//! Random pipelines, edits, kills, damage and full disks through the real program: whatever happened before, a run leaves exactly
+//! what a run in an empty cache leaves.
 //!
 //! `SNDPIPE_CHAOS_ROUNDS` and `SNDPIPE_CHAOS_KILLS` ask for more than the few rounds of an ordinary test run, `SNDPIPE_CHAOS_SEED` for others.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+mod damage;
 mod dice;
 mod lab;
 mod pipeline;
 
 use std::time::Duration;
 
+use damage::damage;
 use dice::Dice;
 use lab::{Lab, number_from};
 use pipeline::Experiment;
 
-/// The property that matters most. Every round edits the pipeline or the data, kills a run at a random moment (or several),
-/// runs to the end, and compares every artefact of every stage with those of a run in an empty cache.
+/// The property that matters most. Every round edits the pipeline or the data and then lets happen what happens: runs are killed,
+/// alone or two at once, files of the cache are damaged, the disk is full. Then a run leaves exactly what one in an empty cache
+/// leaves, and another one finds nothing to do.
 #[test]
 fn an_incremental_run_leaves_what_a_clean_run_leaves() {
     let rounds = number_from("SNDPIPE_CHAOS_ROUNDS", 6);
     let mut dice = Dice::new(number_from("SNDPIPE_CHAOS_SEED", 1));
     let lab = Lab::new();
     let mut experiment = Experiment::new(&lab, &mut dice);
-    let mut kills = 0;
+    let mut sum = Sum::default();
     for round in 0..rounds {
         let edit = experiment.edit(&lab, &mut dice);
         experiment.write(&lab);
-        for _ in 0..dice.below(3) {
-            let after = Duration::from_millis(dice.below(400));
-            kills += u64::from(lab.run_and_kill("chaos.yaml", "cache", after, &[]));
+        let mut story = vec![edit];
+        for _ in 0..dice.below(6) {
+            story.extend(happen(&lab, &mut experiment, &mut dice, &mut sum));
         }
+        let told = || format!("round {round}: {story:#?}; the pipeline:\n{}", lab.read("chaos.yaml"));
         let incremental = lab.contents("chaos.yaml", "cache");
         lab.remove("clean");
         let clean = lab.contents("chaos.yaml", "clean");
-        assert_eq!(
-            incremental,
-            clean,
-            "round {round}, after `{edit}`; the pipeline:\n{}",
-            lab.read("chaos.yaml")
-        );
-        let again = lab.run("chaos.yaml", "cache", &[]);
-        assert_eq!(again.ran, 0, "round {round}: the second run computed something");
+        assert_eq!(incremental, clean, "{}", told());
+        assert_eq!(lab.run("chaos.yaml", "cache", &[]).ran, 0, "{}", told());
+        // What no stage had to read may still be damaged: it is found, and computed again when it is asked for.
+        lab.verify("cache");
+        let (ours, theirs) = (lab.exports("chaos.yaml", "cache"), lab.exports("chaos.yaml", "clean"));
+        assert!(ours == theirs, "other bytes, {}", told());
     }
-    eprintln!("{rounds} rounds, {kills} runs killed");
+    let Sum { kills, damages, full } = sum;
+    eprintln!(
+        "{rounds} rounds, {kills} running programs killed, {damages} files damaged, {full} times a full disk"
+    );
+}
+
+/// What has happened so far.
+#[derive(Default)]
+struct Sum {
+    kills: u64,
+    damages: u64,
+    full: u64,
+}
+
+/// Lets something happen to the cache and says what. What is killed has something to do most of the time.
+fn happen(lab: &Lab, experiment: &mut Experiment, dice: &mut Dice, sum: &mut Sum) -> Vec<String> {
+    let mut soon = || Duration::from_millis(dice.below(300));
+    let (first, second) = (soon(), soon());
+    let what = dice.below(6);
+    let mut story = Vec::new();
+    if what < 4 {
+        story.push(experiment.edit(lab, dice));
+        experiment.write(lab);
+    }
+    story.extend(match what {
+        0 | 1 => {
+            let hit = lab.run_and_kill("chaos.yaml", "cache", first, &[]);
+            sum.kills += u64::from(hit);
+            vec![format!("a run killed after {first:?}")]
+        }
+        2 => {
+            let both = dice.below(2) == 0;
+            sum.kills += lab.run_two_and_kill("chaos.yaml", "cache", [first, second], both);
+            vec![format!("two runs, one killed after {first:?}, the other one {second:?} later: {both}")]
+        }
+        3 => {
+            let spare = dice.below(400);
+            let full = lab.run_on_full_disk("chaos.yaml", "cache", spare);
+            sum.full += u64::from(full == Some(true));
+            vec![format!("a run on a disk with {spare} KiB left: full {full:?}")]
+        }
+        _ => {
+            let damaged: Vec<_> =
+                (0..=dice.below(4)).filter_map(|_| damage(&lab.path("cache"), dice)).collect();
+            sum.damages += damaged.len() as u64;
+            damaged
+        }
+    });
+    story
 }
 
 /// A training that is killed again and again ends with the bytes of one that was left alone.

@@ -1,8 +1,9 @@
 //! A disk that fills up at any moment: an error that says so, nothing half-written, and a retry that works.
 
 use std::io::ErrorKind;
+use std::path::Path;
 
-use sndpipe_cache::{Bucket, CacheError, IoFault, RowOutcome, Store};
+use sndpipe_cache::{Bucket, CacheError, Digest, IoFault, RowOutcome, Store};
 
 use crate::kit::{Kit, key, meta, put, row, rows, table};
 
@@ -73,8 +74,25 @@ fn a_folder_that_cannot_be_is_unusable() {
     }
     let newer = dir.path().join("newer");
     fs_err::create_dir(&newer).unwrap();
-    fs_err::write(newer.join("version"), "2\n").unwrap();
-    assert!(matches!(Store::open(&newer), Err(CacheError::Unusable { .. })));
+    let checksum = &Digest::of(b"2").to_hex()[..16];
+    fs_err::write(newer.join("version"), format!("2 {checksum}\n")).unwrap();
+    let refusal = |folder: &Path| match Store::open(folder) {
+        Err(CacheError::Unusable { source, .. }) => source.to_string(),
+        _ => panic!("{} can be used", folder.display()),
+    };
+    assert!(refusal(&newer).contains("it has format version 2, this program knows version 1"));
+    // A folder of somebody else keeps its file.
+    fs_err::write(newer.join("version"), "1.2.3").unwrap();
+    assert!(refusal(&newer).contains("a file `version` that sndpipe has not written"));
+    assert_eq!(fs_err::read(newer.join("version")).unwrap(), b"1.2.3");
+    // That of a cache is written again.
+    let kit = Kit::new();
+    kit.store.put_blob("model", meta(1), b"weights", "bin").unwrap();
+    let version = kit.store.dir().join("version");
+    let before = fs_err::read(&version).unwrap();
+    fs_err::write(&version, "*\n").unwrap();
+    Store::open(kit.store.dir()).unwrap();
+    assert_eq!(fs_err::read(&version).unwrap(), before);
 }
 
 #[test]

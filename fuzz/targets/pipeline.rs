@@ -1,0 +1,3 @@
+#![no_main]
+
+sndpipe_fuzz::target!(pipeline);
