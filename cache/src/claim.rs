@@ -135,7 +135,7 @@ impl RowMap {
             let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
             let name = format!("{}{}-{serial}", self.claim_prefix(), std::process::id());
             let path = folder.join(name);
-            let writing = |source| CacheError::writing(&path, source);
+            let writing = |source| CacheError::writing(&path, inputs.len() as u64, source);
             let mut file = open_to_lock(&path).map_err(writing)?;
             // Somebody who tidies up may have come between creating and locking.
             if !try_lock_file(&file).map_err(writing)? || !is_same_file(&path, &file) {

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
-use sndpipe_cache::{Digest, IndexRow, Manifest, Meta, Row, Store, Values};
+use sndpipe_cache::{Digest, IndexBuilder, Manifest, Meta, Row, Store, Values};
 use sndpipe_engine::{Sources, load};
 use sndpipe_nn::{DeviceKind, InputShape, Loading, Model, NetworkSpec, Partial, WeightFile};
 use sndpipe_stages::audio::{DecodeLimits, decode as decode_audio};
@@ -114,9 +114,9 @@ fn rows(store: &Store, size: usize) -> (Manifest, Vec<u8>) {
     };
     let inputs = [0, 1].map(|i| Digest::of(format!("{length} {i}").as_bytes()));
     let at = map.commit(vec![(inputs[0], row(0)), (inputs[1], row(1))], Vec::new()).expect("rows");
-    let index =
-        at.into_iter().enumerate().map(|(i, (_, row))| IndexRow { clip_id: i.to_string(), row }).collect();
-    let manifest = store.put_rows("features", Meta::new(), index, Vec::new()).expect("an artefact");
+    let mut index = IndexBuilder::default();
+    at.iter().enumerate().for_each(|(i, (_, row))| index.push(&i.to_string(), row));
+    let manifest = store.put_rows("features", Meta::new(), index).expect("an artefact");
     let file = manifest.files().nth(1).expect("a shard").clone();
     let bytes = fs_err::read(store.file_path(&file)).expect("the shard");
     (manifest, bytes)

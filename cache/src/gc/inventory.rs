@@ -133,8 +133,8 @@ impl Inventory {
                 all.runs.insert(file_name(&path).to_owned(), entry);
             }
         }
-        // Locks with other names than keys are never removed.
-        let keys = list(&dir.join(LOCKS))?.into_iter().filter(|path| digest_before(path, '.').is_some());
+        // Locks whose names begin with no key are never removed.
+        let keys = list(&dir.join(LOCKS))?.into_iter().filter(|path| digest_before(path, '-').is_some());
         all.locks = keys.filter(|path| lock_if_free(path).is_some()).filter_map(|path| stat(&path)).collect();
         let temps = store.temps().into_iter().filter(|path| !store.has_owner(path));
         all.strays = temps.filter_map(|path| stat(&path)).collect();

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sndpipe_cache::{Bucket, Digest, Form, Freed, IndexRow, Manifest, Part, Policy, RowOutcome, Store};
+use sndpipe_cache::{Bucket, Digest, Form, Freed, Manifest, Part, Policy, RowAt, RowOutcome, Store};
 
-use crate::kit::{Kit, commit, key, meta, row, table};
+use crate::kit::{Kit, commit, key, meta, put, row, table};
 
 /// Records what a key led to, as a run does.
 fn record(store: &Store, number: u64, outputs: &[&Manifest]) {
@@ -102,13 +102,13 @@ fn sparse_shards_are_written_anew() {
     let kit = Kit::new();
     let map = kit.store.row_map(&key(1)).unwrap();
     let index = commit(&map, &(0..100).collect::<Vec<_>>());
-    let all = kit.store.put_rows("features", meta(1), index.clone(), vec![]).unwrap();
+    let all = put(&kit.store, "features", meta(1), index.clone(), vec![]).unwrap();
     let skipped = vec![("bad".to_owned(), "no samples".to_owned())];
-    let few = kit.store.put_rows("features", meta(1), index[..10].to_vec(), skipped.clone()).unwrap();
+    let few = put(&kit.store, "features", meta(1), index[..10].to_vec(), skipped.clone()).unwrap();
     // The same rows under other names and metadata, and rows of a second shard in between.
     let more = commit(&map, &[200, 201]);
-    let mixed: Vec<IndexRow> = index[5..10].iter().chain(&more).cloned().collect();
-    let mixed = kit.store.put_rows("features", meta(2), mixed, vec![]).unwrap();
+    let mixed: Vec<(String, RowAt)> = index[5..10].iter().chain(&more).cloned().collect();
+    let mixed = put(&kit.store, "features", meta(2), mixed, vec![]).unwrap();
     map.commit(vec![], vec![(key(999), "silent".into())]).unwrap();
     record(&kit.store, 1, &[&all]);
     record(&kit.store, 2, &[&few, &mixed]);
@@ -140,10 +140,10 @@ fn sparse_shards_are_written_anew() {
     assert_eq!((0..100).filter(|&seed| known(seed).is_some()).count(), 10);
     assert_eq!(known(999), Some(RowOutcome::Skipped("silent".into())));
     let index = [3, 200].map(|seed| match known(seed) {
-        Some(RowOutcome::Row(row)) => IndexRow { clip_id: format!("clip-{seed}"), row },
+        Some(RowOutcome::Row(row)) => (format!("clip-{seed}"), row),
         other => panic!("{other:?}"),
     });
-    let again = store.put_rows("features", meta(3), index.to_vec(), vec![]).unwrap();
+    let again = put(&store, "features", meta(3), index.to_vec(), vec![]).unwrap();
     let rows = store.open_rows(&again).unwrap();
     assert_eq!((rows.row(0).unwrap().to_row(), rows.row(1).unwrap().to_row()), (row(200), row(3)));
 }
@@ -152,7 +152,7 @@ fn sparse_shards_are_written_anew() {
 fn a_shard_with_few_dead_rows_is_left_alone() {
     let kit = Kit::new();
     let index = commit(&kit.store.row_map(&key(1)).unwrap(), &(0..10).collect::<Vec<_>>());
-    let most = kit.store.put_rows("features", meta(1), index[..8].to_vec(), vec![]).unwrap();
+    let most = put(&kit.store, "features", meta(1), index[..8].to_vec(), vec![]).unwrap();
     record(&kit.store, 1, &[&most]);
     let kit = ended(kit);
     assert_eq!(collect(&kit, &only(&[1])).bytes(), 0);
@@ -164,7 +164,7 @@ fn a_shard_with_few_dead_rows_is_left_alone() {
 fn a_damaged_shard_is_not_made_to_look_whole() {
     let kit = Kit::new();
     let index = commit(&kit.store.row_map(&key(1)).unwrap(), &(0..100).collect::<Vec<_>>());
-    let few = kit.store.put_rows("features", meta(1), index[..10].to_vec(), vec![]).unwrap();
+    let few = put(&kit.store, "features", meta(1), index[..10].to_vec(), vec![]).unwrap();
     record(&kit.store, 1, &[&few]);
     let kit = ended(kit);
     let Form::Rows { shards, .. } = &few.form else { panic!("no rows") };
@@ -184,7 +184,7 @@ fn a_damaged_shard_is_not_made_to_look_whole() {
 fn what_another_process_holds_stays() {
     let kit = Kit::new();
     let index = commit(&kit.store.row_map(&key(1)).unwrap(), &(0..100).collect::<Vec<_>>());
-    let few = kit.store.put_rows("features", meta(1), index[..10].to_vec(), vec![]).unwrap();
+    let few = put(&kit.store, "features", meta(1), index[..10].to_vec(), vec![]).unwrap();
     record(&kit.store, 1, &[&few]);
     let kit = ended(kit);
     // Each way to hold it: by its key, by itself, by a map that is open, by writing it again.
@@ -192,7 +192,7 @@ fn what_another_process_holds_stays() {
         &|store| store.hold(&[key(1)]).unwrap(),
         &|store| store.hold(&[few.id]).unwrap(),
         &|store| drop(store.row_map(&key(1)).unwrap()),
-        &|store| drop(store.put_rows("features", meta(1), index[..10].to_vec(), vec![]).unwrap()),
+        &|store| drop(put(store, "features", meta(1), index[..10].to_vec(), vec![]).unwrap()),
     ];
     for (number, hold) in holds.iter().enumerate() {
         let other = Store::open(kit.store.dir()).unwrap();
