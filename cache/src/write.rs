@@ -89,6 +89,7 @@ impl Store {
         durability: Durability,
     ) -> Result<(), CacheError> {
         self.try_write(path, parts, durability).map_err(|source| CacheError::writing(path, source))?;
+        self.count_written(parts.iter().map(|part| part.len() as u64).sum());
         self.unwarn(path);
         Ok(())
     }

@@ -7,6 +7,7 @@ use serde_json::json;
 use sndpipe_cache::Stats;
 
 use crate::args::{Cache, Format};
+use crate::command::rerun::rerun;
 use crate::console;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -20,7 +21,10 @@ use crate::session::open;
 pub fn cache(command: &Cache, dir: &Path) -> Result<Exit, Failure> {
     match command {
         Cache::Stats { format } => stats(*format, dir),
-        Cache::Verify { format } => verify(*format, dir),
+        Cache::Verify(args) => match &args.rerun {
+            Some(stage) => rerun(args, stage, dir),
+            None => verify(args.format, dir),
+        },
     }
 }
 

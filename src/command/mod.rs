@@ -2,12 +2,14 @@
 
 mod cache;
 mod completions;
+mod diff;
 mod explain;
 mod graph;
 mod init;
 mod logs;
 mod plan;
 mod predict;
+mod rerun;
 mod run;
 mod runs;
 mod schema;
@@ -31,6 +33,7 @@ pub fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Table(args) => table::table(&args, cache),
         Command::Logs(args) => logs::logs(&args, cache),
         Command::Runs(args) => runs::runs(&args, cache),
+        Command::Diff(args) => diff::diff(&args, cache),
         Command::Stages(args) => stages::stages(&args),
         Command::Schema => schema::schema(),
         Command::Predict(args) => predict::predict(&args, cache),

@@ -3,9 +3,11 @@
 
 mod artefacts;
 mod broken;
+mod faults;
 mod help;
 mod interrupt;
 mod listing;
 mod mistakes;
+mod observe;
 mod runs;
 mod sandbox;
