@@ -29,6 +29,9 @@ pub struct Cli {
     /// How much the program says about itself on standard error: off, error, warn, info, debug, trace.
     #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", hide_default_value = true, value_parser = level)]
     pub log: LevelFilter,
+    /// Add what `--log` shows, with times, to this file instead.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
 }
 
 const TOP_HELP: &str = exit::HELP;
@@ -43,6 +46,7 @@ Examples:
   sndpipe run esc50.yaml table --set seed=3            only what `table` needs, with another seed
   sndpipe run esc50.yaml 'model[fold=1]' --jobs 4
   sndpipe run esc50.yaml --force model --device cuda:0
+  sndpipe run esc50.yaml --memory 12GB --trace run.json
   sndpipe run esc50.yaml --format json | jq .reason")]
     Run(Run),
     /// Say what `run` would do, and why
@@ -91,9 +95,16 @@ Examples:
     #[command(after_help = "\
 Examples:
   sndpipe runs
-  sndpipe runs last
+  sndpipe runs show last
+  sndpipe runs show 20261121-2147 --format json
   sndpipe runs --limit 100 --format json")]
     Runs(Runs),
+    /// Compare two runs: parameters, code versions, inputs, metrics
+    #[command(after_help = "\
+Examples:
+  sndpipe diff last~1 last
+  sndpipe diff 20261121-2147 20261122-0903 --format json")]
+    Diff(Diff),
     /// List the stage kinds, or describe one
     #[command(after_help = "\
 Examples:
@@ -170,6 +181,10 @@ pub struct Run {
     /// CPU slots: stages that run at once, and threads of a stage [default: all cores].
     #[arg(long, short, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
+    /// What stages that run side by side may hold together, such as `12GB`; a stage that holds more is refused [default: nine
+    /// tenths of the memory of the machine].
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub memory: Option<u64>,
     /// Where training and scoring run: `cpu`, `cuda:N` or `cuda:N:tf32`.
     #[arg(long, default_value = "cpu")]
     pub device: Device,
@@ -185,6 +200,9 @@ pub struct Run {
     /// Run this stage even if its result is there; may be repeated.
     #[arg(long, value_name = "STAGE")]
     pub force: Vec<String>,
+    /// Write a Chrome trace of the run, which https://ui.perfetto.dev and chrome://tracing show.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -325,12 +343,50 @@ pub struct Logs {
 
 /// Arguments of `runs`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Runs {
-    /// A run by its id or the first characters of it, or `last`.
-    pub id: Option<String>,
+    /// What to do with them [default: list them].
+    #[command(subcommand)]
+    pub command: Option<RunsCommand>,
     /// How many runs to list.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub limit: usize,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// What to do with past runs.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Show one: each stage with its time, CPU, memory, bytes and rows, and why it failed
+    #[command(after_help = "\
+CPU time is that of the process, in equal shares where stages ran side by side, and that of the
+stage's own programs. Memory is the most that the process held while the stage ran, or one of its
+programs if that was more.
+
+Examples:
+  sndpipe runs show last
+  sndpipe runs show 20261121-2147 --format json")]
+    Show {
+        /// A run by its id or the first characters of it, `last`, or `last~N` for the Nth before it.
+        #[arg(value_name = "RUN")]
+        id: String,
+        /// What to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// A run by its id or the first characters of it, `last`, or `last~N` for the Nth before it.
+    #[arg(value_name = "RUN")]
+    pub old: String,
+    /// The run to compare it with.
+    #[arg(value_name = "RUN")]
+    pub new: String,
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -384,15 +440,18 @@ pub enum Cache {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Read everything and compare it with its checksum
-    #[command(
-        after_help = "Examples:\n  sndpipe cache verify\n  sndpipe cache verify --cache /data/sndpipe --format json"
-    )]
-    Verify {
-        /// What to print.
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
-    },
+    /// Read everything and compare it with its checksum, or run a stage again and compare what it gives
+    #[command(after_help = "\
+With `--rerun` a cached stage runs once more beside the cache, in a folder below TMPDIR, and its
+outputs are compared with what is cached. The first place that differs is named: the stage is not
+deterministic, or a result went bad unseen. Nothing in the cache changes. Ends with 1 on a difference.
+
+Examples:
+  sndpipe cache verify
+  sndpipe cache verify --cache /data/sndpipe --format json
+  sndpipe cache verify --rerun esc50.yaml mel
+  sndpipe cache verify --rerun esc50.yaml 'model[fold=1]' --set seed=3")]
+    Verify(Verify),
     /// Free what nothing needs, also while pipelines run
     #[command(after_help = "\
 What a FILE, a recent run or a pin needs stays, and what a running process uses. Without options only what nothing refers to
@@ -455,6 +514,23 @@ pub struct Pin {
     /// Stages, or single cells such as `model[fold=1]`; what they were made from is not kept for them [default: all].
     #[arg(value_name = "STAGE")]
     pub stages: Vec<String>,
+}
+
+/// Arguments of `cache verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Run this stage again and compare; with a repeated stage every cell of it.
+    #[arg(long, num_args = 2, value_names = ["FILE", "STAGE"])]
+    pub rerun: Option<Vec<String>>,
+    /// Another value for an entry of `params:`; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment, requires = "rerun")]
+    pub set: Vec<(String, String)>,
+    /// Where training and scoring run: `cpu`, `cuda:N` or `cuda:N:tf32`.
+    #[arg(long, default_value = "cpu", requires = "rerun")]
+    pub device: Device,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// Arguments of `init`.

@@ -1,10 +1,13 @@
 //! Standard error, shared by messages, logs and the lines of running stages.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Mutex, OnceLock};
 
 use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
+
+use crate::failure::Failure;
 
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
 
@@ -30,14 +33,21 @@ pub fn line(text: &str) {
     }
 }
 
-/// Sends `tracing` events of a level to standard error.
-pub fn log_to_stderr(level: LevelFilter) {
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_ansi(false)
-        .without_time()
-        .with_writer(|| Lines(Vec::new()))
-        .init();
+/// Sends `tracing` events of a level to standard error, or with their times to the end of a file.
+pub fn log_to(level: LevelFilter, file: Option<&Path>) -> Result<(), Failure> {
+    let log = tracing_subscriber::fmt().with_max_level(level).with_ansi(false);
+    match file {
+        None => log.without_time().with_writer(|| Lines(Vec::new())).init(),
+        Some(path) => {
+            let file = fs_err::OpenOptions::new().create(true).append(true).open(path);
+            let file = file.map_err(|error| {
+                Failure::usage(error.to_string())
+                    .help("`--log-file FILE` needs a place that can be written to")
+            })?;
+            log.with_writer(Mutex::new(file)).init();
+        }
+    }
+    Ok(())
 }
 
 /// Gathers one event and writes it above the running lines.

@@ -6,7 +6,7 @@ use std::io;
 
 use miette::{Diagnostic, MietteHandlerOpts, ReportHandler};
 use sndpipe_cache::CacheError;
-use sndpipe_engine::{ScanError, SpecErrors};
+use sndpipe_engine::{ScanError, SpecErrors, StageError};
 
 use crate::console;
 use crate::exit::Exit;
@@ -163,6 +163,18 @@ impl From<ScanError> for Failure {
         match error {
             ScanError::Spec(errors) => Self::Spec(errors),
             ScanError::Cache(error) => Self::Cache(error),
+        }
+    }
+}
+
+impl From<StageError> for Failure {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Cache(error) => Self::Cache(error),
+            StageError::Failed { message, help } | StageError::Passing { message, help, .. } => {
+                Self::Failed(Note { message, help })
+            }
+            other => Self::failed(other.to_string()),
         }
     }
 }

@@ -3,18 +3,21 @@
 
 mod args;
 mod command;
+mod compare;
 mod console;
 mod exit;
 mod export;
 mod failure;
 mod human;
 mod interrupt;
+mod machine;
 mod out;
 mod paint;
 mod progress;
 mod render;
 mod results;
 mod session;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -23,8 +26,8 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     sndpipe_nn::keep_large_buffers();
     let cli = args::Cli::parse();
-    console::log_to_stderr(cli.log);
-    match command::dispatch(cli) {
+    let done = console::log_to(cli.log, cli.log_file.as_deref()).and_then(|()| command::dispatch(cli));
+    match done {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report().into(),
     }

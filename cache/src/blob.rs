@@ -65,6 +65,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged("it is missing")),
             Err(source) => return Err(CacheError::reading(&path, source)),
         };
+        self.count_read(bytes.len() as u64);
         if bytes.len() as u64 != file.bytes {
             return Err(damaged(&format!("it has {} bytes instead of {}", bytes.len(), file.bytes)));
         }

@@ -108,6 +108,7 @@ impl Store {
                     ShardError::Damaged(what) => damaged(path, &what),
                 }
             })?;
+            self.count_read(file.bytes);
             shards.push((file.id, shard));
         }
         let outside = |&(shard, row): &(u32, u32)| {

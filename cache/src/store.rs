@@ -9,7 +9,7 @@ use crate::lock::WriterMark;
 use crate::shard::Touched;
 use crate::warning::Warnings;
 use crate::write::Faults;
-use crate::{CacheError, Digest, FileRef};
+use crate::{CacheError, Digest, FileRef, Traffic};
 
 /// The version of the folder as a whole; buckets carry their own.
 const VERSION: u32 = 1;
@@ -32,6 +32,7 @@ pub(crate) const WRITERS: &str = "writers-v1";
 #[derive(Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 pub(crate) struct Inner {
@@ -70,6 +71,7 @@ impl Store {
                 generation: AtomicU64::new(0),
                 hashed: AtomicU64::new(0),
             }),
+            traffic: Arc::default(),
         };
         store.sweep();
         Ok(store)

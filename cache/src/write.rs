@@ -90,10 +90,9 @@ impl Store {
         durability: Durability,
     ) -> Result<(), CacheError> {
         // The temporary file is gone by now: what is free is what there was before.
-        self.try_write(path, parts, durability).map_err(|source| {
-            let needed = parts.iter().map(|part| part.len() as u64).sum();
-            CacheError::writing(path, needed, source)
-        })?;
+        let bytes = parts.iter().map(|part| part.len() as u64).sum();
+        self.try_write(path, parts, durability).map_err(|source| CacheError::writing(path, bytes, source))?;
+        self.count_written(bytes);
         self.unwarn(path);
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sndpipe_cache::Digest;
 
 use crate::graph::InstanceId;
+use crate::usage::Usage;
 
 /// Rows of a stage that maps clips.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -43,6 +44,8 @@ pub enum Outcome {
         reason: String,
         /// Remarks for the summary, such as skipped clips.
         remarks: Vec<String>,
+        /// What it took.
+        usage: Usage,
     },
     /// Its outputs were there.
     Cached {
@@ -55,6 +58,12 @@ pub enum Outcome {
         message: String,
         /// A way out.
         help: Option<String>,
+        /// The last lines of its log.
+        log: Vec<String>,
+        /// Wall time.
+        wall: Duration,
+        /// What it took.
+        usage: Usage,
     },
     /// It needs a stage that failed.
     Skipped {
@@ -131,6 +140,12 @@ impl Observer for Silent {
 }
 
 impl Outcome {
+    /// A failure of a stage that did not come to run.
+    pub(crate) fn failed(message: impl Into<String>, help: Option<String>) -> Self {
+        let (log, wall, usage) = (Vec::new(), Duration::ZERO, Usage::default());
+        Self::Failed { message: message.into(), help, log, wall, usage }
+    }
+
     /// The word in summaries and JSON.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -1,20 +1,22 @@
 //! Everything that a running stage can see and do.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
 use sndpipe_cache::{Digest, IndexBuilder, Manifest, Meta, Row, Rows, Store, Texts, Values};
 
 use crate::device::Device;
 use crate::event::{Event, Observer, Progress, RowCounts};
+use crate::gate::{Gate, Share};
 use crate::graph::{Axes, InstanceId};
 use crate::kind::{FormKind, Kind};
+use crate::log::StageLog;
 use crate::scan::SourceFile;
 use crate::stage::{Output, Port, StageError};
+use crate::usage::Usage;
 
 /// One artefact behind a port.
 pub struct IoItem {
@@ -34,8 +36,10 @@ pub struct IoPort {
 
 /// What the run shares between its stages.
 pub struct Surroundings<'a> {
-    /// The cache.
+    /// The cache that outputs go to.
     pub store: &'a Store,
+    /// The cache that inputs come from.
+    pub inputs: &'a Store,
     /// Where each source file of the pipeline lies, by digest.
     pub files: &'a BTreeMap<Digest, PathBuf>,
     /// Set when the run is to stop.
@@ -46,6 +50,8 @@ pub struct Surroundings<'a> {
     pub device: Device,
     /// CPU slots of the run.
     pub threads: usize,
+    /// Bounds what runs side by side.
+    pub gate: &'a Gate,
 }
 
 /// The inputs, outputs and surroundings of one running stage.
@@ -57,16 +63,12 @@ pub struct StageIo<'a> {
     outputs: Vec<Output>,
     sources: &'a [SourceFile],
     written: Vec<Option<Manifest>>,
-    log: Mutex<LogFile>,
+    log: &'a StageLog,
+    memory: Mutex<Option<Share<'a>>>,
+    used: Mutex<Usage>,
     rows: RowCounts,
     remarks: Vec<String>,
     provenance: Mutex<BTreeMap<String, String>>,
-}
-
-/// The log of one stage: created with its first line.
-struct LogFile {
-    path: PathBuf,
-    file: Option<fs_err::File>,
 }
 
 /// What a stage left behind.
@@ -91,8 +93,8 @@ impl<'a> StageIo<'a> {
         ports: Vec<IoPort>,
         outputs: &[Output],
         sources: &'a [SourceFile],
+        log: &'a StageLog,
     ) -> Self {
-        let log = Mutex::new(LogFile { path: around.store.log_path(&key), file: None });
         Self {
             around,
             id,
@@ -102,13 +104,15 @@ impl<'a> StageIo<'a> {
             sources,
             written: vec![None; outputs.len()],
             log,
+            memory: Mutex::default(),
+            used: Mutex::default(),
             rows: RowCounts::default(),
             remarks: Vec::new(),
             provenance: Mutex::new(BTreeMap::new()),
         }
     }
 
-    /// The cache.
+    /// The cache that outputs go to.
     #[must_use]
     pub fn store(&self) -> &'a Store {
         self.around.store
@@ -210,7 +214,7 @@ impl<'a> StageIo<'a> {
         let columns = columns_read(port, &item.manifest).map_err(|column| {
             StageError::failed(format!("the input `{}` has no column `{column}`", port.name))
         })?;
-        Ok(self.around.store.read_table(&item.manifest, Some(&columns))?)
+        Ok(self.around.inputs.read_table(&item.manifest, Some(&columns))?)
     }
 
     /// The rows behind a port, memory-mapped.
@@ -218,7 +222,7 @@ impl<'a> StageIo<'a> {
     /// # Errors
     /// [`StageError::Cache`] if they cannot be opened.
     pub fn open_rows(&self, port: &str) -> Result<Rows, StageError> {
-        Ok(self.around.store.open_rows(&self.item(port)?.1.manifest)?)
+        Ok(self.around.inputs.open_rows(&self.item(port)?.1.manifest)?)
     }
 
     /// The bytes behind a port.
@@ -226,7 +230,7 @@ impl<'a> StageIo<'a> {
     /// # Errors
     /// [`StageError::Cache`] if they cannot be read.
     pub fn blob(&self, port: &str) -> Result<Vec<u8>, StageError> {
-        Ok(self.around.store.read_blob(&self.item(port)?.1.manifest)?)
+        Ok(self.around.inputs.read_blob(&self.item(port)?.1.manifest)?)
     }
 
     fn slot(&mut self, output: &str, form: FormKind) -> Result<(usize, &'static str), StageError> {
@@ -331,15 +335,32 @@ impl<'a> StageIo<'a> {
 
     /// Adds a line to the stage's log, which `sndpipe logs` prints later too. A log that cannot be written stops nothing.
     pub fn log(&self, line: &str) {
-        if let Ok(mut log) = self.log.lock() {
-            if log.file.is_none() {
-                log.file = fs_err::File::create(&log.path).ok();
-            }
-            if let Some(file) = &mut log.file {
-                let _ = writeln!(file, "{line}");
-            }
-        }
+        self.log.line(line);
         self.around.observer.event(&Event::Log { id: self.id, line });
+    }
+
+    /// Says how much memory in bytes the stage is about to hold, beside mapped inputs. Waits, without a CPU slot, while other stages
+    /// hold too much for both. To be called before the memory is taken, and once: who holds some must not wait for more.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] with both numbers if it is more than the run may take; [`StageError::Interrupted`].
+    pub fn memory(&self, bytes: u64) -> Result<(), StageError> {
+        let mut held = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_some() {
+            return Err(StageError::failed("the stage asked for memory twice"));
+        }
+        tracing::debug!(bytes, "a stage asks for memory");
+        *held = Some(self.around.gate.take(bytes, || self.tick())?);
+        Ok(())
+    }
+
+    /// Adds what a program of the stage took: CPU seconds, and its peak memory in bytes.
+    pub fn used(&self, cpu_seconds: f64, peak_bytes: u64) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).add(cpu_seconds, peak_bytes);
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a remark to the summary of the run.

@@ -3,40 +3,51 @@
 
 mod device;
 mod event;
+mod gate;
 mod graph;
 mod io;
 mod job;
 mod keep;
 mod key;
 mod kind;
+mod log;
 mod map;
+mod panic;
 mod plan;
 mod quantity;
 mod record;
 mod registry;
+mod rerun;
 mod resolve;
+mod retry;
 mod run;
 mod scan;
 mod spec;
 mod stage;
+mod usage;
 mod utc;
 
 pub use device::Device;
 pub use event::{Event, Observer, Outcome, Progress, RowCounts, Silent};
+pub use gate::Gate;
 pub use graph::{Axes, Graph, Input, Instance, InstanceId, Item};
 pub use io::{IoItem, IoPort, StageIo, Surroundings, Written};
 pub use keep::{Keep, Pin, keys_needed};
 pub use key::{Change, Face, InputPart, KeyParts, PortPart, SourcesPart, canonical, meta_digest};
 pub use kind::{FormKind, Kind};
+pub use log::StageLog;
 pub use plan::{Plan, PlanItem, PlanStatus};
 pub use quantity::{parse_bytes, parse_duration};
 pub use record::{History, Provenance, Record, RunRecord, RunStage, read_sources};
 pub use registry::{BoundStage, Registry, StageKind};
+pub use rerun::{RerunOptions, rerun};
 pub use resolve::{ScanError, Sources};
+pub use retry::Retry;
 pub use run::{RunOptions, RunReport, run};
 pub use scan::{SourceFile, SourceScan};
 pub use spec::{Source, Span, SpecError, SpecErrors, did_you_mean, load, schema};
 pub use stage::{
     MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, Stage, StageError, Upstream,
 };
+pub use usage::Usage;
 pub use utc::Utc;

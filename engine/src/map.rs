@@ -15,6 +15,7 @@ use crate::event::RowCounts;
 use crate::io::{StageIo, held_bytes, row_bytes};
 use crate::key::{InputPart, canonical};
 use crate::kind::FormKind;
+use crate::panic::catch;
 use crate::stage::{MapContent, MapError, MapInput, MapStage, Selector, StageError};
 
 /// Rows are committed when about this much has been computed, …
@@ -277,13 +278,11 @@ fn compute<M: MapStage>(
                 MapContent::File(&bytes)
             }
         };
-        match M::map(worker, &MapInput { content, meta }) {
-            Ok(row) => Ok(Ok(row)),
-            Err(MapError::Unusable(reason)) => Ok(Err(reason)),
-            Err(MapError::Failed(StageError::Failed { message, help })) => {
-                Err(StageError::Failed { message: format!("clip `{clip_id}`: {message}"), help })
-            }
-            Err(MapError::Failed(other)) => Err(other),
+        match catch(|| M::map(worker, &MapInput { content, meta })) {
+            Ok(Ok(row)) => Ok(Ok(row)),
+            Ok(Err(MapError::Unusable(reason))) => Ok(Err(reason)),
+            Ok(Err(MapError::Failed(error))) => Err(error.at(&format!("clip `{clip_id}`"))),
+            Err(panic) => Err(StageError::from(panic).at(&format!("clip `{clip_id}`"))),
         }
     };
     std::thread::scope(|scope| {
@@ -371,7 +370,7 @@ fn compute<M: MapStage>(
 fn read_verified(clip_id: &str, digest: &Digest, io: &StageIo<'_>) -> Result<Vec<u8>, StageError> {
     let path = io.file_of(digest)?;
     let bytes =
-        fs_err::read(path).map_err(|error| StageError::failed(format!("clip `{clip_id}`: {error}")))?;
+        fs_err::read(path).map_err(|error| StageError::from(error).at(&format!("clip `{clip_id}`")))?;
     if Digest::of(&bytes) == *digest {
         return Ok(bytes);
     }

@@ -10,6 +10,7 @@ use crate::event::RowCounts;
 use crate::graph::{Axes, Graph};
 use crate::key::{Face, KeyParts};
 use crate::scan::SourceFile;
+use crate::usage::Usage;
 
 /// The result of a stage: what it was made of and which artefacts it gave.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -229,6 +230,9 @@ pub struct RunStage {
     pub key: Option<Digest>,
     /// Wall time in seconds.
     pub seconds: f64,
+    /// What it took, beside time.
+    #[serde(default)]
+    pub usage: Usage,
     /// Rows.
     pub rows: RowCounts,
     /// What reached it.
@@ -237,6 +241,9 @@ pub struct RunStage {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The last lines that it said before it failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
 }
 
 impl RunRecord {

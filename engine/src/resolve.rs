@@ -51,7 +51,9 @@ impl Sources {
                     let files = match instance.bound.sources(&mut scan) {
                         Ok(()) => Arc::new(scan.finish()),
                         Err(StageError::Cache(error)) => return Err(error.into()),
-                        Err(StageError::Failed { message, help }) => {
+                        Err(
+                            StageError::Failed { message, help } | StageError::Passing { message, help, .. },
+                        ) => {
                             let message = format!("stage `{}`: {message}", instance.stage);
                             errors.push(graph.source.error("data", instance.span, message, help));
                             Arc::default()

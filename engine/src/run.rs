@@ -11,6 +11,7 @@ use sndpipe_cache::{CacheError, Digest, Holder, KeyLock, Store};
 
 use crate::device::Device;
 use crate::event::{Event, Observer, Outcome, RowCounts};
+use crate::gate::Gate;
 use crate::graph::{Graph, InstanceId};
 use crate::io::Surroundings;
 use crate::job::{Done, Finished, Job, host, now_ms};
@@ -19,6 +20,7 @@ use crate::plan::{is_present, needed};
 use crate::record::{History, Record, RunRecord, RunStage};
 use crate::resolve::{Sources, changes, key_parts};
 use crate::stage::StageError;
+use crate::usage::{Meter, Usage};
 use crate::utc::Utc;
 
 /// How often a stage is tried again after an input turned out to be damaged.
@@ -32,6 +34,8 @@ pub struct RunOptions<'a> {
     pub force: Vec<InstanceId>,
     /// CPU slots.
     pub jobs: usize,
+    /// Bytes of memory that stages may ask for together.
+    pub memory: u64,
     /// Where stages that want an accelerator run.
     pub device: Device,
     /// Whether the first failure stops the run.
@@ -81,13 +85,16 @@ pub fn run(
     options: &RunOptions<'_>,
     observer: &dyn Observer,
 ) -> Result<RunReport, CacheError> {
+    let gate = Gate::new(options.memory);
     let around = Surroundings {
         store,
+        inputs: store,
         files: &sources.files,
         cancel: options.cancel,
         observer,
         device: options.device,
         threads: options.jobs,
+        gate: &gate,
     };
     let started = (Instant::now(), now_ms());
     let mut run = Run::new(graph, store, sources, options, observer);
@@ -132,6 +139,7 @@ struct Run<'a> {
     repairs: BTreeMap<InstanceId, u32>,
     forced: BTreeSet<InstanceId>,
     running: usize,
+    meter: Meter,
     accelerator_busy: bool,
     stop: bool,
 }
@@ -186,6 +194,7 @@ impl<'a> Run<'a> {
             repairs: BTreeMap::new(),
             forced: options.force.iter().copied().collect(),
             running: 0,
+            meter: Meter::new(),
             accelerator_busy: false,
             stop: false,
         }
@@ -224,8 +233,9 @@ impl<'a> Run<'a> {
             if self.running == 0 && (idle || stopping) {
                 break;
             }
-            let wait =
-                if self.locked.is_empty() { Duration::from_secs(1) } else { Duration::from_millis(50) };
+            // A stage that only waits may have left its slot, a lock of another process may be free: nobody tells.
+            let polls = !self.locked.is_empty() || (around.gate.waiting() > 0 && !self.ready.is_empty());
+            let wait = if polls { Duration::from_millis(50) } else { Duration::from_secs(1) };
             match receive.recv_timeout(wait) {
                 Ok((done, lock)) => {
                     self.running -= 1;
@@ -261,7 +271,7 @@ impl<'a> Run<'a> {
         let parts = match key_parts(self.graph, id, &self.faces, self.sources) {
             Ok(Some(parts)) => parts,
             Ok(None) => return,
-            Err(message) => return self.fail(id, message, None),
+            Err(message) => return self.fail(id, Outcome::failed(message, None)),
         };
         let key = parts.key();
         self.keys[id] = Some(key);
@@ -324,7 +334,8 @@ impl<'a> Run<'a> {
     {
         for id in std::mem::take(&mut self.ready) {
             let accelerated = self.uses_accelerator(id);
-            if self.running >= self.options.jobs.max(1) || (accelerated && self.accelerator_busy) {
+            let busy = self.running.saturating_sub(around.gate.waiting());
+            if busy >= self.options.jobs.max(1) || (accelerated && self.accelerator_busy) {
                 self.ready.insert(id);
                 continue;
             }
@@ -353,24 +364,16 @@ impl<'a> Run<'a> {
                 continue;
             }
             let Some((parts, reason)) = self.pending.get(&id).cloned() else { continue };
-            let inputs = self.graph.instances[id]
-                .inputs
-                .iter()
-                .map(|input| {
-                    input
-                        .items
-                        .iter()
-                        .filter_map(|item| Some(self.faces[item.from].as_ref()?.get(item.output)?.id))
-                        .collect()
-                })
-                .collect();
+            let inputs = Job::inputs(self.graph, id, &self.faces);
             let earlier = self.elsewhere.get(&id).map(|(_, computed)| *computed);
             let sources = self.sources.of(id).map(Arc::clone);
             let job = Job { id, key, parts, inputs, sources, computed: earlier.unwrap_or(0) };
             self.in_flight.insert(key, Vec::new());
             self.running += 1;
+            self.meter.start(id);
             self.accelerator_busy |= accelerated;
             if earlier.is_none() {
+                tracing::info!("`{}` starts: {reason}", self.graph.instances[id]);
                 self.observer.event(&Event::Started { id, reason: &reason });
             }
             let (send, graph) = (send.clone(), self.graph);
@@ -386,12 +389,15 @@ impl<'a> Run<'a> {
     /// Says once that an instance waits for another process, or for some of its rows.
     fn announce(&mut self, id: InstanceId, rows: bool) {
         if self.announced.insert(id) {
+            tracing::info!("`{}` is computed by another process", self.graph.instances[id]);
             self.observer.event(&Event::Waiting { id, rows });
         }
     }
 
     fn done(&mut self, done: Done) -> Result<(), CacheError> {
-        let Done { id, key, wall, result } = done;
+        let Done { id, key, wall, usage, log, result } = done;
+        let usage = self.meter.end(id, usage);
+        tracing::info!("`{}` ended after {wall:?}: {usage:?}", self.graph.instances[id]);
         let waiters = self.in_flight.remove(&key).unwrap_or_default();
         if let Err(StageError::Elsewhere { holder, computed }) = result {
             self.announce(id, true);
@@ -408,7 +414,7 @@ impl<'a> Run<'a> {
                 self.forced.remove(&id);
                 self.warn_if_different(id, &faces);
                 self.remember(id);
-                self.settle(id, faces.clone(), Outcome::Ran { wall, rows, reason, remarks });
+                self.settle(id, faces.clone(), Outcome::Ran { wall, rows, reason, remarks, usage });
                 for waiter in waiters {
                     self.pending.remove(&waiter);
                     self.forced.remove(&waiter);
@@ -425,14 +431,14 @@ impl<'a> Run<'a> {
                 Ok(())
             }
             Err(StageError::Cache(error)) => {
-                self.end(id, Outcome::Failed { message: error.to_string(), help: None });
+                self.end(id, Outcome::Failed { message: error.to_string(), help: None, log, wall, usage });
                 Err(error)
             }
-            Err(StageError::Failed { message, help }) => {
+            Err(StageError::Failed { message, help } | StageError::Passing { message, help, .. }) => {
                 for waiter in waiters {
-                    self.fail(waiter, message.clone(), help.clone());
+                    self.fail(waiter, Outcome::failed(&message, help.clone()));
                 }
-                self.fail(id, message, help);
+                self.fail(id, Outcome::Failed { message, help, log, wall, usage });
                 Ok(())
             }
         }
@@ -449,7 +455,8 @@ impl<'a> Run<'a> {
             *tries += 1;
             if *tries > REPAIRS {
                 let help = "the disk or the memory of this machine may be faulty; `sndpipe cache verify` looks at every file";
-                self.fail(id, format!("{error}, for the {REPAIRS}th time"), Some(help.to_owned()));
+                let message = format!("{error}, {REPAIRS} times in a row");
+                self.fail(id, Outcome::failed(message, Some(help.to_owned())));
             } else {
                 self.pending.remove(&id);
                 self.consider(id);
@@ -480,6 +487,7 @@ impl<'a> Run<'a> {
     }
 
     fn cached(&mut self, id: InstanceId, faces: Vec<Face>) {
+        tracing::debug!("`{}` is cached", self.graph.instances[id]);
         let skipped = faces.first().map_or(0, |face| face.skipped);
         self.settle(id, faces, Outcome::Cached { skipped });
     }
@@ -533,9 +541,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn fail(&mut self, id: InstanceId, message: String, help: Option<String>) {
+    fn fail(&mut self, id: InstanceId, outcome: Outcome) {
         self.pending.remove(&id);
-        self.end(id, Outcome::Failed { message, help });
+        self.end(id, outcome);
         if self.options.fail_fast {
             self.stop = true;
             self.options.cancel.store(true, Ordering::Relaxed);
@@ -587,17 +595,23 @@ impl<'a> Run<'a> {
                 status: outcome.name().to_owned(),
                 key: self.keys[id],
                 seconds: 0.0,
+                usage: Usage::default(),
                 rows: RowCounts::default(),
                 reason: String::new(),
                 error: None,
+                log: Vec::new(),
             };
             match outcome {
-                Outcome::Ran { wall, rows, reason, .. } => {
-                    stage.seconds = wall.as_secs_f64();
+                Outcome::Ran { wall, rows, reason, usage, .. } => {
+                    (stage.seconds, stage.usage) = (wall.as_secs_f64(), *usage);
                     stage.rows = *rows;
                     stage.reason.clone_from(reason);
                 }
-                Outcome::Failed { message, .. } => stage.error = Some(message.clone()),
+                Outcome::Failed { message, log, wall, usage, .. } => {
+                    (stage.seconds, stage.usage) = (wall.as_secs_f64(), *usage);
+                    stage.error = Some(message.clone());
+                    stage.log.clone_from(log);
+                }
                 Outcome::Skipped { because } => stage.error = Some(format!("needs `{because}`")),
                 Outcome::Cached { .. } | Outcome::Interrupted => {}
             }

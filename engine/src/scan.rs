@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use sndpipe_cache::{FileDigest, Store};
+use sndpipe_cache::{CacheError, FileDigest, Store};
 
+use crate::retry::Retry;
 use crate::stage::StageError;
 
 /// A declared file: the label by which the stage knows it (a clip id, `manifest`), and what it holds.
@@ -43,7 +44,7 @@ impl<'a> SourceScan<'a> {
     pub fn files(&mut self, labelled: Vec<(String, PathBuf)>) -> Result<(), StageError> {
         let (labels, paths): (Vec<String>, Vec<PathBuf>) = labelled.into_iter().unzip();
         let mut unreadable = Vec::new();
-        for (label, digest) in labels.into_iter().zip(self.store.digests(&paths)) {
+        for (label, digest) in labels.into_iter().zip(self.digests(&paths)) {
             match digest {
                 Ok(file) => self.files.push(SourceFile { label, file }),
                 Err(error) => unreadable.push(format!("{label}: {error}")),
@@ -59,6 +60,23 @@ impl<'a> SourceScan<'a> {
             message.push_str(&format!("\n  and {more} more"));
         }
         Err(StageError::failed(message).help("correct the path or restore the files"))
+    }
+
+    /// The digests of files; those that cannot be read for a reason that may pass are tried again.
+    fn digests(&self, paths: &[PathBuf]) -> Vec<Result<FileDigest, CacheError>> {
+        let mut digests = self.store.digests(paths);
+        for attempt in 1.. {
+            let passing = |digest: &Result<_, CacheError>| matches!(digest, Err(CacheError::Io { source, .. }) if Retry::helps(source));
+            let again: Vec<usize> = (0..digests.len()).filter(|&at| passing(&digests[at])).collect();
+            let Some(wait) = Retry::READING.after(attempt).filter(|_| !again.is_empty()) else { break };
+            tracing::info!("files that cannot be read now: {}; trying again in {wait:?}", again.len());
+            std::thread::sleep(wait);
+            let paths: Vec<PathBuf> = again.iter().map(|&at| paths[at].clone()).collect();
+            for (at, digest) in again.into_iter().zip(self.store.digests(&paths)) {
+                digests[at] = digest;
+            }
+        }
+        digests
     }
 
     /// The declared files, sorted by label.

@@ -7,6 +7,7 @@ use sndpipe_cache::{CacheError, Holder, Meta, Row};
 use crate::io::StageIo;
 use crate::kind::Kind;
 use crate::registry::BoundStage;
+use crate::retry::Retry;
 use crate::scan::SourceScan;
 
 /// An input of a stage.
@@ -132,6 +133,16 @@ pub enum StageError {
         /// A way out.
         help: Option<String>,
     },
+    /// What happened may pass by itself: the stage is tried again, and fails in the end like any other.
+    #[error("{message}")]
+    Passing {
+        /// What happened, with place and value.
+        message: String,
+        /// A way out, should it not pass.
+        help: Option<String>,
+        /// How often and when to try again.
+        retry: Retry,
+    },
     /// The run was asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -157,17 +168,36 @@ impl StageError {
 
     /// The same, with a way out.
     #[must_use]
-    pub fn help(self, text: impl Into<String>) -> Self {
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        if let Self::Failed { help, .. } | Self::Passing { help, .. } = &mut self {
+            *help = Some(text.into());
+        }
+        self
+    }
+
+    /// The same, and it may pass.
+    #[must_use]
+    pub fn passing(self, retry: Retry) -> Self {
         match self {
-            Self::Failed { message, .. } => Self::Failed { message, help: Some(text.into()) },
+            Self::Failed { message, help } => Self::Passing { message, help, retry },
             other => other,
         }
+    }
+
+    /// The same, with the place where it happened: "clip `a.wav`".
+    #[must_use]
+    pub fn at(mut self, place: &str) -> Self {
+        if let Self::Failed { message, .. } | Self::Passing { message, .. } = &mut self {
+            *message = format!("{place}: {message}");
+        }
+        self
     }
 }
 
 impl From<std::io::Error> for StageError {
     fn from(error: std::io::Error) -> Self {
-        Self::failed(error.to_string())
+        let failed = Self::failed(error.to_string());
+        if Retry::helps(&error) { failed.passing(Retry::READING) } else { failed }
     }
 }
 

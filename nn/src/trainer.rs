@@ -263,15 +263,13 @@ impl Trainer {
         on_device!(AnySession, &self.session, session => session.network.parameters().count())
     }
 
-    /// Fails where a step on `samples` samples would need more memory than there is; a GPU tells by itself, in the step.
-    ///
-    /// The need is an estimate: weights, gradients, optimiser, and what the forward pass keeps for the backward pass, as
-    /// one sample shows.
-    pub fn check_memory(&self, samples: usize) -> Result<(), NnError> {
+    /// About how many bytes of main memory a step on `samples` samples needs: weights, gradients, optimiser, and what the
+    /// forward pass keeps for the backward pass, as one sample shows. 0 on a GPU, which has its own.
+    pub fn memory(&self, samples: usize) -> Result<u64, NnError> {
         let network = match &self.session {
             AnySession::Cpu(session) => &session.network,
             #[cfg(feature = "cuda")]
-            AnySession::Cuda(..) => return Ok(()),
+            AnySession::Cuda(..) => return Ok(0),
         };
         let sample = vec![0.0; self.spec.input.len()];
         let (output, kept) =
@@ -279,8 +277,12 @@ impl Trainer {
         drop(output?);
         let parameters = self.parameter_count() as u64 * size_of::<f32>() as u64;
         // Gradients of what is being computed, and working buffers, come on top of what is kept.
-        let needed = PARAMETER_COPIES * parameters + samples as u64 * (kept + kept / 4);
-        memory::check(|| format!("a step on a batch of {samples}"), needed)
+        Ok(PARAMETER_COPIES * parameters + samples as u64 * (kept + kept / 4))
+    }
+
+    /// Fails where a step on `samples` samples would need more memory than there is now; a GPU tells by itself, in the step.
+    pub fn check_memory(&self, samples: usize) -> Result<(), NnError> {
+        memory::check(|| format!("a step on a batch of {samples}"), self.memory(samples)?)
     }
 
     /// Optimiser steps done.

@@ -9,7 +9,7 @@ use sndpipe_cache::Stats;
 use sndpipe_engine::Pin;
 
 use crate::args::{Cache, Format};
-use crate::command::{gc, pin};
+use crate::command::{gc, pin, rerun};
 use crate::console;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -23,10 +23,13 @@ use crate::session::open;
 pub fn cache(command: &Cache, dir: &Path) -> Result<Exit, Failure> {
     match command {
         Cache::Stats { format } => stats(*format, dir),
-        Cache::Verify { format } => verify(*format, dir),
         Cache::Gc(args) => gc::gc(args, dir),
         Cache::Pin(args) => pin::pin(args, dir),
         Cache::Unpin { name } => pin::unpin(name, dir),
+        Cache::Verify(args) => match &args.rerun {
+            Some(stage) => rerun::rerun(args, stage, dir),
+            None => verify(args.format, dir),
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 mod completions;
+mod diff;
 mod explain;
 mod gc;
 mod graph;
@@ -10,6 +11,7 @@ mod logs;
 mod pin;
 mod plan;
 mod predict;
+mod rerun;
 mod run;
 mod runs;
 mod schema;
@@ -33,6 +35,7 @@ pub fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Table(args) => table::table(&args, cache),
         Command::Logs(args) => logs::logs(&args, cache),
         Command::Runs(args) => runs::runs(&args, cache),
+        Command::Diff(args) => diff::diff(&args, cache),
         Command::Stages(args) => stages::stages(&args),
         Command::Schema => schema::schema(),
         Command::Predict(args) => predict::predict(&args, cache),

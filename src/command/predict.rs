@@ -30,13 +30,7 @@ pub fn predict(args: &Predict, cache: &Path) -> Result<Exit, Failure> {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ "));
     let predictions = apply(&model, &files, &|done, _| bar.set_position(done));
     bar.finish_and_clear();
-    let predictions = predictions.map_err(|error| match error {
-        sndpipe_engine::StageError::Cache(error) => Failure::Cache(error),
-        sndpipe_engine::StageError::Failed { message, help: Some(help) } => {
-            Failure::failed(message).help(help)
-        }
-        other => Failure::failed(other.to_string()),
-    })?;
+    let predictions = predictions?;
     let mut out = Out::new();
     print(&mut out, &predictions, args)?;
     out.finish()?;

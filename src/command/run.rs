@@ -11,10 +11,13 @@ use crate::console;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::machine;
 use crate::out::Out;
 use crate::paint::Paint;
 use crate::progress::{Bars, Json, Lines, Wording, failure, summary};
+use crate::results::warn;
 use crate::session::Session;
+use crate::trace::Trace;
 
 /// Executes what is missing.
 pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
@@ -42,13 +45,23 @@ pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
         targets,
         force,
         jobs,
+        memory: args.memory.unwrap_or_else(machine::memory),
         device: args.device,
         fail_fast: args.fail_fast && !args.keep_going,
         overrides: args.pipeline.set.clone(),
         cancel: &interrupt::CANCEL,
     };
-    let run = |observer: &dyn Observer| {
+    let engine = |observer: &dyn Observer| {
         sndpipe_engine::run(&session.graph, &session.store, &sources, &options, observer)
+    };
+    let run = |observer: &dyn Observer| -> Result<RunReport, Failure> {
+        let Some(path) = &args.trace else { return Ok(engine(observer)?) };
+        let trace = Trace::create(path, &session.graph, observer)?;
+        let report = engine(&trace);
+        if let Err(error) = trace.finish() {
+            warn(&format!("the trace is not complete: {error}"));
+        }
+        Ok(report?)
     };
     let file = args.pipeline.file.display().to_string();
     let paint = Paint::stderr();

@@ -3,32 +3,32 @@
 use std::path::Path;
 
 use sndpipe_cache::{Bucket, Store};
-use sndpipe_engine::RunRecord;
+use sndpipe_engine::{RunRecord, RunStage};
 
-use crate::args::{Format, Runs};
+use crate::args::{Format, Runs, RunsCommand};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::human::{plural, seconds, short, time};
+use crate::human::{bytes, plural, seconds, short, time};
 use crate::out::Out;
 use crate::paint::Paint;
+use crate::progress::rows_text;
 use crate::render::{Grid, Side};
 use crate::session::open;
 
 /// Lists past runs, or shows one.
 pub fn runs(args: &Runs, cache: &Path) -> Result<Exit, Failure> {
     let store = open(cache)?;
-    let mut names = store.documents(Bucket::Runs)?;
-    names.sort_unstable_by(|a, b| b.cmp(a));
     let mut out = Out::new();
-    match &args.id {
-        Some(id) => {
-            let run = find(&store, &names, id)?;
-            match args.format {
+    match &args.command {
+        Some(RunsCommand::Show { id, format }) => {
+            let run = find(&store, id)?;
+            match format {
                 Format::Json => out.json(&run)?,
                 Format::Text => one(&mut out, &run)?,
             }
         }
         None => {
+            let names = latest_first(&store)?;
             let runs: Vec<RunRecord> =
                 names.iter().take(args.limit).filter_map(|name| RunRecord::read(&store, name)).collect();
             match args.format {
@@ -41,14 +41,35 @@ pub fn runs(args: &Runs, cache: &Path) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn find(store: &Store, names: &[String], id: &str) -> Result<RunRecord, Failure> {
-    let matching: Vec<&String> = names.iter().filter(|name| id == "last" || name.starts_with(id)).collect();
-    let name = match (&matching[..], id) {
-        ([], "last") => return Err(Failure::failed("nothing ran yet")),
-        ([], _) => {
+fn latest_first(store: &Store) -> Result<Vec<String>, Failure> {
+    let mut names = store.documents(Bucket::Runs)?;
+    names.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(names)
+}
+
+/// The run that an id, the beginning of one, `last` or `last~N` names.
+pub fn find(store: &Store, id: &str) -> Result<RunRecord, Failure> {
+    let names = latest_first(store)?;
+    let back = match id.strip_prefix("last") {
+        Some("") => Some(0),
+        Some(rest) => rest.strip_prefix('~').and_then(|number| number.parse::<usize>().ok()),
+        None => None,
+    };
+    let matching: Vec<&String> = match back {
+        Some(back) => names.get(back).into_iter().collect(),
+        None => names.iter().filter(|name| name.starts_with(id)).collect(),
+    };
+    let name = match (&matching[..], back) {
+        ([], Some(_)) if names.is_empty() => return Err(Failure::failed("nothing ran yet")),
+        ([], Some(_)) => {
+            let recorded = plural(names.len() as u64, "run");
+            let message = format!("there is no run `{id}`: {recorded} recorded");
+            return Err(Failure::usage(message).help("`sndpipe runs` lists them"));
+        }
+        ([], None) => {
             return Err(Failure::usage(format!("there is no run `{id}`")).help("`sndpipe runs` lists them"));
         }
-        ([latest, ..], "last") | ([latest], _) => latest,
+        ([one], _) => one,
         (several, _) => {
             let message = format!("`{id}` is the beginning of {} runs", several.len());
             return Err(Failure::usage(message).help("give more of the id"));
@@ -113,17 +134,46 @@ fn one(out: &mut Out, run: &RunRecord) -> Result<(), Failure> {
     out.line(format!("  took      {}", seconds(run.seconds)))?;
     out.line(format!("  version   {}", run.version))?;
     out.line(format!("  stages    {}: {}", plural(run.stages.len() as u64, "stage"), counts(run)))?;
-    let mut grid = Grid::new(&[Side::Left, Side::Left, Side::Right, Side::Left, Side::Left]).indent(4);
-    for stage in run.stages.iter().filter(|stage| stage.status != "cached") {
-        let cell: Vec<String> = stage.axes.iter().map(|(axis, label)| format!("{axis}={label}")).collect();
-        let name = if cell.is_empty() {
-            stage.stage.clone()
-        } else {
-            format!("{}[{}]", stage.stage, cell.join(","))
-        };
-        let took = if stage.status == "ran" { seconds(stage.seconds) } else { String::new() };
-        let why = stage.error.clone().unwrap_or_else(|| stage.reason.clone());
-        grid.row([name, stage.status.clone(), took, stage.key.map(short).unwrap_or_default(), why]);
+    let sides = [vec![Side::Left; 2], vec![Side::Right; 5], vec![Side::Left; 3]].concat();
+    let mut grid = Grid::new(&sides).indent(4);
+    let titles = ["stage", "status", "wall", "cpu", "memory", "read", "written", "rows", "key", "why"];
+    grid.row(titles.map(|title| paint.bold(title)));
+    let shown: Vec<&RunStage> = run.stages.iter().filter(|stage| stage.status != "cached").collect();
+    for stage in &shown {
+        let ran = matches!(&*stage.status, "ran" | "failed");
+        let usage = &stage.usage;
+        let cost = [
+            seconds(stage.seconds),
+            seconds(usage.cpu_seconds),
+            bytes(usage.peak_bytes),
+            bytes(usage.read_bytes),
+            bytes(usage.written_bytes),
+            rows_text(stage.rows).unwrap_or_default(),
+        ];
+        let cost = if ran { cost } else { Default::default() };
+        let why = stage.error.as_deref().unwrap_or(&stage.reason);
+        let why = why.lines().next().unwrap_or_default().to_owned();
+        let key = stage.key.map(short).unwrap_or_default();
+        let first = [name(stage), stage.status.clone()];
+        grid.row(first.into_iter().chain(cost).chain([key, why]));
     }
-    grid.lines().iter().try_for_each(|line| out.line(line))
+    if !shown.is_empty() {
+        grid.lines().iter().try_for_each(|line| out.line(line))?;
+    }
+    for stage in shown.iter().filter(|stage| stage.error.is_some() && stage.status == "failed") {
+        out.line("")?;
+        out.line(format!(
+            "{} failed: {}",
+            paint.bold(name(stage)),
+            stage.error.as_deref().unwrap_or_default()
+        ))?;
+        stage.log.iter().try_for_each(|line| out.line(format!("  | {line}")))?;
+    }
+    Ok(())
+}
+
+/// `model[fold=1]`.
+pub fn name(stage: &RunStage) -> String {
+    let cell: Vec<String> = stage.axes.iter().map(|(axis, label)| format!("{axis}={label}")).collect();
+    if cell.is_empty() { stage.stage.clone() } else { format!("{}[{}]", stage.stage, cell.join(",")) }
 }

@@ -97,7 +97,13 @@ fn stage_line(graph: &Graph, id: InstanceId, outcome: &Outcome, key: Option<Dige
         "reason": text,
     });
     match outcome {
-        Outcome::Failed { help: Some(help), .. } => line["help"] = json!(help),
+        Outcome::Failed { help, log, wall, .. } => {
+            line["seconds"] = json!(rounded(wall.as_secs_f64()));
+            line["log"] = json!(log);
+            if let Some(help) = help {
+                line["help"] = json!(help);
+            }
+        }
         Outcome::Ran { remarks, .. } if !remarks.is_empty() => line["remarks"] = json!(remarks),
         _ => {}
     }

@@ -8,4 +8,4 @@ mod wording;
 pub use bars::Bars;
 pub use json::Json;
 pub use lines::Lines;
-pub use wording::{Wording, failure, summary};
+pub use wording::{Wording, failure, rows_text, summary};

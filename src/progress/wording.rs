@@ -42,7 +42,7 @@ impl<'a> Wording<'a> {
     pub fn finished(&self, id: InstanceId, outcome: &Outcome) -> Option<String> {
         let (name, paint) = (self.name(id), self.paint);
         match outcome {
-            Outcome::Ran { wall, rows, reason, remarks } => {
+            Outcome::Ran { wall, rows, reason, remarks, .. } => {
                 let time = format!("{:>8}", duration(*wall));
                 let mut line = format!("{} {name}  {time}", paint.green("✓"));
                 for part in
@@ -57,7 +57,9 @@ impl<'a> Wording<'a> {
                 Some(line)
             }
             Outcome::Cached { .. } => None,
-            Outcome::Failed { message, help } => Some(self.failed(id, message, help.as_deref())),
+            Outcome::Failed { message, help, log, .. } => {
+                Some(self.failed(id, message, log, help.as_deref()))
+            }
             Outcome::Skipped { because } => Some(format!(
                 "{} {name}  {}",
                 paint.yellow("-"),
@@ -67,12 +69,18 @@ impl<'a> Wording<'a> {
         }
     }
 
-    /// A failure with its way out and where to read more.
-    pub fn failed(&self, id: InstanceId, message: &str, help: Option<&str>) -> String {
+    /// A failure with the last lines of its log, its way out and where to read more.
+    fn failed(&self, id: InstanceId, message: &str, log: &[String], help: Option<&str>) -> String {
+        const LINES: usize = 10;
         let paint = self.paint;
         let instance = self.graph.instances[id].to_string();
         let message = message.replace('\n', "\n    ");
         let mut text = format!("{} {}  {message}", paint.red("×"), paint.bold(&instance));
+        // What the message says is not said twice.
+        let new: Vec<&String> = log.iter().filter(|line| !message.contains(line.as_str())).collect();
+        for line in &new[new.len().saturating_sub(LINES)..] {
+            text.push_str(&format!("\n    {} {line}", paint.dim("|")));
+        }
         if let Some(help) = help {
             text.push_str(&format!("\n    {} {}", paint.cyan("help:"), help.replace('\n', "\n          ")));
         }
@@ -82,7 +90,8 @@ impl<'a> Wording<'a> {
     }
 }
 
-fn rows_text(rows: RowCounts) -> Option<String> {
+/// `10 computed, 390 reused`; nothing for a stage that maps no clips.
+pub fn rows_text(rows: RowCounts) -> Option<String> {
     let RowCounts { computed, reused, skipped } = rows;
     if computed + reused + skipped == 0 {
         return None;
@@ -100,7 +109,7 @@ fn rows_text(rows: RowCounts) -> Option<String> {
 /// Every failure once more, for the end of a run.
 pub fn failure(wording: &Wording<'_>, report: &RunReport) -> Option<String> {
     let failed = report.outcomes.iter().filter_map(|(&id, outcome)| match outcome {
-        Outcome::Failed { message, help } => Some(wording.failed(id, message, help.as_deref())),
+        Outcome::Failed { message, help, log, .. } => Some(wording.failed(id, message, log, help.as_deref())),
         _ => None,
     });
     let failed: Vec<String> = failed.collect();

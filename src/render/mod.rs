@@ -6,6 +6,6 @@ mod grid;
 mod schema;
 
 pub use batch::{csv, json_lines, latex, markdown, text};
-pub use cell::Cell;
+pub use cell::{Cell, cell};
 pub use grid::{Grid, Side};
 pub use schema::{ParamDoc, params_of};

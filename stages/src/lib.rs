@@ -14,6 +14,7 @@ pub mod model;
 mod named;
 pub mod patch;
 pub mod predict;
+mod quantity;
 mod registry;
 pub mod score;
 pub mod spectrogram;

@@ -15,6 +15,8 @@ fn every_command_has_help_with_examples() {
         "table",
         "logs",
         "runs",
+        "runs show",
+        "diff",
         "stages",
         "schema",
         "predict",

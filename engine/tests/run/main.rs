@@ -64,6 +64,7 @@ impl Bench {
             targets: vec![],
             force: vec![],
             jobs: 2,
+            memory: u64::MAX,
             device: Device::Cpu,
             fail_fast: false,
             overrides: vec![],
@@ -479,7 +480,7 @@ stages:
         )
     };
     let ran = bench.run(&stages(false));
-    let Outcome::Failed { message, help } = ran.outcome("lengths") else { panic!() };
+    let Outcome::Failed { message, help, .. } = ran.outcome("lengths") else { panic!() };
     assert_eq!(message, "1 of 2 clips cannot be used:\n  evil: it starts with `!`");
     assert!(help.as_ref().unwrap().contains("on_error: skip"));
     let ran = bench.run(&stages(true));
@@ -488,6 +489,109 @@ stages:
         (rows.len(), rows.skipped()),
         (1, &[("evil".to_owned(), "it starts with `!`".to_owned())][..])
     );
+}
+
+#[test]
+fn a_panic_names_stage_row_and_place_and_loses_no_other_row() {
+    let bench = Bench::new();
+    let data = bench.path("data");
+    fs_err::create_dir(&data).unwrap();
+    for (name, text) in [("good", "fine"), ("odd", "?"), ("well", "also fine")] {
+        fs_err::write(data.join(name), text).unwrap();
+    }
+    let stages = format!(
+        "
+stages:
+  clips: {{ uses: files, with: {{ root: {} }} }}
+  lengths: {{ uses: lengths, in: clips, with: {{ tag: question }} }}
+  bad: {{ uses: fail, in: lengths_of, with: {{ how: panic }} }}
+  lengths_of: {{ uses: number, with: {{ value: 1 }} }}
+",
+        data.display()
+    );
+    let ran = bench.run(&stages);
+    let Outcome::Failed { message, help, .. } = ran.outcome("lengths") else { panic!() };
+    assert!(
+        message.starts_with("clip `odd`: the stage panicked at engine/tests/run/toys.rs:")
+            && message.ends_with(": a question broke the stage"),
+        "{message}"
+    );
+    assert!(help.as_ref().unwrap().contains("a bug in the stage"));
+    let Outcome::Failed { message, .. } = ran.outcome("bad") else { panic!() };
+    assert!(message.starts_with("the stage panicked at engine/tests/run/toys.rs:"), "{message}");
+    let computed = count("question");
+    fs_err::write(data.join("odd"), "no question").unwrap();
+    let again = bench.run(&stages);
+    assert_eq!((again.status("lengths"), count("question") - computed), ("ran", 1));
+}
+
+#[test]
+fn what_may_pass_is_tried_again_and_fails_in_the_end() {
+    let bench = Bench::new();
+    let stages = |failures: usize, tag: &str| {
+        format!(
+            "\nstages:\n  flaky: {{ uses: flaky, with: {{ failures: {failures}, times: 3, tag: {tag} }} }}\n"
+        )
+    };
+    let warnings = Warnings::default();
+    let (_, report) = bench.run_with(&stages(2, "passes"), |_, _| {}, &warnings);
+    assert!(report.is_done());
+    assert_eq!(count("passes"), 3);
+    let said = warnings.0.lock().unwrap().clone();
+    assert_eq!(
+        said,
+        ["`flaky`: the server is busy; try 2 of 4 in 1ms", "`flaky`: the server is busy; try 3 of 4 in 2ms"]
+    );
+    let ran = bench.run(&stages(9, "stays"));
+    let Outcome::Failed { message, log, .. } = ran.outcome("flaky") else { panic!() };
+    assert_eq!((message.as_str(), count("stays")), ("the server is busy (4 tries)", 4));
+    let lines = ["attempt 1", "the server is busy; try 2 of 4 in 1ms", "attempt 2"];
+    assert_eq!(log[..3], lines, "the log of all tries is kept");
+    let runs = RunRecord::all(&bench.store()).unwrap();
+    assert_eq!(runs[0].stages[0].log, *log);
+}
+
+#[test]
+fn memory_bounds_what_runs_side_by_side_and_refuses_what_never_fits() {
+    let bench = Bench::new();
+    let mut stages = "\nstages:\n".to_owned();
+    for n in 0..6 {
+        stages.push_str(&format!("  h{n}: {{ uses: hungry, with: {{ bytes: 40, name: h{n} }} }}\n"));
+    }
+    stages.push_str("  huge: { uses: hungry, with: { bytes: 5000000000 } }\n");
+    let limits = |_: &Graph, options: &mut RunOptions<'_>| (options.jobs, options.memory) = (6, 100);
+    let (graph, report) = bench.run_with(&stages, limits, &sndpipe_engine::Silent);
+    let held = *toys::HELD.lock().unwrap();
+    assert!(held.0 == 0 && (40..=100).contains(&held.1), "{held:?}");
+    for n in 0..6 {
+        assert_eq!(report.outcomes[&graph.select(&format!("h{n}")).unwrap()[0]].name(), "ran");
+    }
+    let huge = &report.outcomes[&graph.select("huge").unwrap()[0]];
+    let Outcome::Failed { message, help, .. } = huge else { panic!() };
+    assert_eq!(message, "it takes about 5.0 GB of memory, and the stages of this run may take 100 B");
+    assert!(help.as_ref().unwrap().contains("--memory"));
+}
+
+#[test]
+fn a_run_is_recorded_with_what_its_stages_took() {
+    let bench = Bench::new();
+    let stages = "
+stages:
+  one: { uses: number, with: { value: 1 } }
+  sum: { uses: sum, in: one }
+";
+    bench.run(stages);
+    let run = &RunRecord::all(&bench.store()).unwrap()[0];
+    let [one, sum] = &run.stages[..] else { panic!("{run:?}") };
+    assert_eq!(one.usage.read_bytes, 0);
+    assert!(one.usage.written_bytes > 0 && sum.usage.written_bytes > 0, "{run:?}");
+    assert!(sum.usage.read_bytes > 0 && sum.usage.cpu_seconds > 0.0, "{run:?}");
+    if cfg!(target_os = "linux") {
+        assert!(sum.usage.peak_bytes > 1 << 20, "{run:?}");
+    }
+    bench.run(stages);
+    let run = &RunRecord::all(&bench.store()).unwrap()[0];
+    assert!(run.stages.iter().all(|stage| stage.usage == Default::default()), "what is cached took nothing");
 }
 
 #[test]
@@ -523,6 +627,7 @@ stages:
         targets: vec![],
         force: vec![],
         jobs: 2,
+        memory: u64::MAX,
         device: Device::Cpu,
         fail_fast: false,
         overrides: vec![],

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -12,8 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::{Meta, Row, Values};
 use sndpipe_engine::{
-    Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Registry, SourceScan, Stage,
-    StageError, StageIo,
+    Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Registry, Retry, SourceScan,
+    Stage, StageError, StageIo,
 };
 
 static COUNTS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
@@ -32,6 +33,8 @@ pub fn registry() -> Registry {
         .with::<Number>()
         .with::<Sum>()
         .with::<Fail>()
+        .with::<Flaky>()
+        .with::<Hungry>()
         .with::<Files>()
         .with::<Touch>()
         .with::<Gather>()
@@ -211,6 +214,86 @@ impl Stage for Fail {
     }
 }
 
+/// Fails in a way that may pass, a few times.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlakyParams {
+    /// How often it fails.
+    failures: usize,
+    /// How often it may be tried again.
+    times: u32,
+    /// For counting; not hashed.
+    #[serde(default, skip_serializing)]
+    tag: String,
+}
+
+pub struct Flaky;
+
+impl Stage for Flaky {
+    const NAME: &'static str = "flaky";
+    const VERSION: u32 = 1;
+    type Params = FlakyParams;
+
+    fn inputs(_: &FlakyParams) -> Vec<Port> {
+        vec![]
+    }
+    fn outputs(_: &FlakyParams) -> Vec<Output> {
+        vec![Output::new("number", Kind::Table)]
+    }
+    fn run(params: &FlakyParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
+        counted(&params.tag);
+        let n = count(&params.tag);
+        io.log(&format!("attempt {n}"));
+        if n <= params.failures {
+            let retry = Retry { times: params.times, wait: Duration::from_millis(1) };
+            return Err(StageError::failed("the server is busy").passing(retry));
+        }
+        let columns: Vec<(&str, ArrayRef)> = vec![("value", Arc::new(Int64Array::from(vec![1])))];
+        io.write_table("number", Meta::new(), &table(columns))
+    }
+}
+
+/// Asks for memory and holds it for a moment.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HungryParams {
+    /// Bytes.
+    bytes: u64,
+    /// Tells it from others of its kind.
+    #[serde(default)]
+    name: String,
+}
+
+/// What hungry stages hold together, and the most that they ever held.
+pub static HELD: Mutex<(u64, u64)> = Mutex::new((0, 0));
+
+pub struct Hungry;
+
+impl Stage for Hungry {
+    const NAME: &'static str = "hungry";
+    const VERSION: u32 = 1;
+    type Params = HungryParams;
+
+    fn inputs(_: &HungryParams) -> Vec<Port> {
+        vec![]
+    }
+    fn outputs(_: &HungryParams) -> Vec<Output> {
+        vec![Output::new("number", Kind::Table)]
+    }
+    fn run(params: &HungryParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
+        io.memory(params.bytes)?;
+        {
+            let mut held = HELD.lock().unwrap();
+            held.0 += params.bytes;
+            held.1 = held.1.max(held.0);
+        }
+        std::thread::sleep(Duration::from_millis(30));
+        HELD.lock().unwrap().0 -= params.bytes;
+        let columns: Vec<(&str, ArrayRef)> = vec![("value", Arc::new(Int64Array::from(vec![1])))];
+        io.write_table("number", Meta::new(), &table(columns))
+    }
+}
+
 /// Declares every file of a folder as a clip.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -329,7 +412,10 @@ impl MapStage for Lengths {
             MapContent::File(bytes) if bytes.starts_with(b"!") => {
                 return Err(MapError::Unusable("it starts with `!`".to_owned()));
             }
-            MapContent::File(bytes) => bytes.len() as f32,
+            MapContent::File(bytes) => {
+                assert!(!bytes.starts_with(b"?"), "a question broke the stage");
+                bytes.len() as f32
+            }
             MapContent::Row(row) => row.to_f32()[0],
         };
         Ok(Row { frames: 1, values: Values::F32(vec![length * worker.0]) })

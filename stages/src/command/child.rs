@@ -1,8 +1,8 @@
 //! Child processes that end when they should: with their stage, with their time, and with this process.
 
-use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -10,33 +10,34 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use sndpipe_engine::{StageError, StageIo};
 
+use super::params::CommandParams;
+use super::strays;
+use crate::quantity::Time;
+
 /// How long a program has to end by itself after it was asked to.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long is waited between looks, at most.
 const STEP: Duration = Duration::from_millis(20);
-/// Lines of the error output that a message shows.
-const TAIL: usize = 10;
 /// Longer lines are cut into pieces of this many bytes.
 const LINE: u64 = 64 << 10;
-
-struct Line {
-    text: String,
-    is_error: bool,
-}
 
 /// Runs a program to its end; what it prints goes to the stage's log as it comes.
 ///
 /// The program leads its own process group. The whole group gets SIGTERM when the run is stopped or the time is up, and SIGKILL two
-/// seconds later, and what is left of it gets SIGKILL when the program ends. If this process dies, the kernel kills
-/// the program (not its children; they see their pipes close).
+/// seconds later, and what is left of it gets SIGKILL when the program ends. Who left the group of a program that was stopped is found
+/// by `dir`, which its environment names, and killed too. If this process dies, the kernel kills the program (not its children;
+/// they see their pipes close, and what they write is never looked at).
 ///
 /// # Errors
-/// [`StageError::Failed`] if it does not start, takes too long or ends with another status than 0; [`StageError::Interrupted`].
+/// [`StageError::Failed`] if it does not start, takes too long or ends with another status than 0, [`StageError::Passing`] where
+/// `retry` says so; [`StageError::Interrupted`].
 pub(super) fn run(
     mut command: Command,
-    timeout: Option<Duration>,
+    params: &CommandParams,
+    dir: &Path,
     io: &StageIo<'_>,
 ) -> Result<(), StageError> {
+    let timeout = params.timeout.map(|Time(timeout)| timeout);
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     die_with_this_process(&mut command);
@@ -47,22 +48,12 @@ pub(super) fn run(
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| StageError::failed("the program has no process id"))?;
 
-    let mut tail = VecDeque::new();
     let mut stop: Option<(StageError, Instant, bool)> = None;
-    let mut hear = |line: Line| {
-        io.log(&line.text);
-        if line.is_error {
-            tail.push_back(line.text);
-            if tail.len() > TAIL {
-                tail.pop_front();
-            }
-        }
-    };
     // A program whose output has ended is about to end itself.
     let mut nap = Duration::from_micros(250);
     loop {
         match lines.recv_timeout(STEP) {
-            Ok(line) => hear(line),
+            Ok(line) => io.log(&line),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 std::thread::sleep(nap);
@@ -91,57 +82,92 @@ pub(super) fn run(
         }
     }
     let _ = kill_process_group(pid, Signal::KILL);
-    let status = child.wait()?;
+    let ended = collect(pid)?;
+    io.used(ended.cpu_seconds, ended.peak_bytes);
+    if stop.is_some() {
+        strays::kill(dir);
+    }
     // A process that left the group may hold the pipes open; it is not waited for.
     let end = Instant::now() + GRACE;
     while let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-        hear(line);
+        io.log(&line);
     }
+    let judge = |error, code| match &params.retry {
+        Some(retry) => retry.judge(error, code),
+        None => error,
+    };
     match stop {
+        Some((why @ StageError::Failed { .. }, ..)) => Err(judge(why, None)),
         Some((why, ..)) => Err(why),
-        None if status.success() => Ok(()),
-        None => Err(failed(&name, status, tail)),
+        None if ended.status.success() => Ok(()),
+        None => Err(judge(failed(&name, ended.status), ended.status.code())),
     }
+}
+
+/// How a program ended and what it and the children that it waited for took.
+struct Ended {
+    status: ExitStatus,
+    cpu_seconds: f64,
+    peak_bytes: u64,
+}
+
+/// Collects a child that has ended.
+#[expect(unsafe_code, reason = "no safe function tells what a child took")]
+#[expect(clippy::cast_precision_loss, reason = "seconds")]
+fn collect(pid: Pid) -> std::io::Result<Ended> {
+    let mut status = 0;
+    // SAFETY: a `rusage` is plain numbers, for which zeros are valid.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers lead to values that live until the call returns, and the child is one of ours that nobody collected.
+    while unsafe { libc::wait4(pid.as_raw_nonzero().get(), &raw mut status, 0, &raw mut usage) } < 0 {
+        let error = std::io::Error::last_os_error();
+        if error.kind() != std::io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
+    // In units of 1024 bytes, but on macOS in bytes.
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    Ok(Ended {
+        status: ExitStatus::from_raw(status),
+        cpu_seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+        peak_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * unit,
+    })
 }
 
 fn too_long(name: &str, timeout: Duration) -> StageError {
     StageError::failed(format!("`{name}` took longer than {} s", timeout.as_secs_f64()))
-        .help("raise `timeout_s`, or see `sndpipe logs` for what it did")
+        .help("raise `timeout`, or see `sndpipe logs` for what it did")
 }
 
-fn failed(name: &str, status: ExitStatus, tail: VecDeque<String>) -> StageError {
+fn failed(name: &str, status: ExitStatus) -> StageError {
     let how = match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with status {code}"),
         (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "ended".to_owned(),
     };
-    let mut message = format!("`{name}` {how}");
-    for line in tail {
-        message.push_str("\n  ");
-        message.push_str(&line);
-    }
-    StageError::failed(message).help("`sndpipe logs` shows everything that it printed")
+    StageError::failed(format!("`{name}` {how}"))
 }
 
 /// Reads both outputs on threads of their own, which end with the pipes.
-fn listen(child: &mut Child) -> Receiver<Line> {
+fn listen(child: &mut Child) -> Receiver<String> {
     let (send, receive) = sync_channel(256);
     if let Some(out) = child.stdout.take() {
-        read(out, false, send.clone());
+        read(out, send.clone());
     }
     if let Some(err) = child.stderr.take() {
-        read(err, true, send);
+        read(err, send);
     }
     receive
 }
 
-fn read(pipe: impl Read + Send + 'static, is_error: bool, send: SyncSender<Line>) {
+fn read(pipe: impl Read + Send + 'static, send: SyncSender<String>) {
     std::thread::spawn(move || {
         let mut pipe = BufReader::new(pipe);
         let mut bytes = Vec::new();
         while pipe.by_ref().take(LINE).read_until(b'\n', &mut bytes).is_ok_and(|n| n > 0) {
             let text = String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']).to_owned();
-            if send.send(Line { text, is_error }).is_err() {
+            if send.send(text).is_err() {
                 break;
             }
             bytes.clear();

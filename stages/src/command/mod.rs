@@ -5,6 +5,7 @@ mod hand_over;
 mod params;
 mod program;
 mod stage;
+mod strays;
 mod take_back;
 
 pub use params::CommandParams;

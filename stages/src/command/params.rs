@@ -1,12 +1,14 @@
 //! Parameters of `command`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_engine::{FormKind, Kind, ParamError};
+use sndpipe_engine::{FormKind, Kind, ParamError, Retry, StageError};
 
 use super::program::{Piece, pieces};
+use crate::quantity::{Size, Time};
 
 /// Runs a program, never through a shell: inputs and outputs are files that it is told about.
 ///
@@ -20,7 +22,8 @@ use super::program::{Piece, pieces};
 /// schema; an output without it takes that of the first input of its kind. Outputs are checked and sorted by clip.
 ///
 /// The environment holds `PATH`, `HOME`, `LANG` and what `env` says. The program must give the same outputs for the same inputs. What it
-/// prints is the stage's log. When the stage is stopped, its process group is ended.
+/// prints is the stage's log. When the stage is stopped or takes longer than `timeout`, its process group is ended, and whatever else it
+/// started.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandParams {
@@ -40,12 +43,46 @@ pub struct CommandParams {
     /// Further variables of the environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// The program is stopped, and the stage fails, after this many seconds.
+    /// The program is stopped, and the stage fails, after this time: `90s`, `10min`, `2h`.
     #[serde(default, skip_serializing)]
-    pub timeout_s: Option<f64>,
+    pub timeout: Option<Time>,
+    /// Tries again after a failure of the program that may pass, such as that of a server.
+    #[serde(default, skip_serializing)]
+    pub retry: Option<RetryParams>,
+    /// The memory that the program takes, such as `4GB`: bounds what runs beside it.
+    #[serde(default, skip_serializing)]
+    pub memory: Option<Size>,
     /// Whether the program uses the accelerator; `SNDPIPE_DEVICE` names the device of the run.
     #[serde(default, skip_serializing)]
     pub accelerator: bool,
+}
+
+/// Which failures of a program may pass, and when to try again.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryParams {
+    /// Further tries at most.
+    #[schemars(range(min = 1, max = 100))]
+    pub times: u32,
+    /// The time before the first of them, `1s` if absent; it doubles before each later one.
+    #[serde(default = "second")]
+    pub wait: Time,
+    /// The exit codes after which to try again; empty: after any, after signals and after `timeout` too.
+    #[serde(default)]
+    pub codes: Vec<i32>,
+}
+
+fn second() -> Time {
+    Time(Duration::from_secs(1))
+}
+
+impl RetryParams {
+    /// The failure of a program, which may pass if it ended so.
+    pub(super) fn judge(&self, error: StageError, code: Option<i32>) -> StageError {
+        let passes = self.codes.is_empty() || code.is_some_and(|code| self.codes.contains(&code));
+        let retry = Retry { times: self.times, wait: self.wait.0 };
+        if passes { error.passing(retry) } else { error }
+    }
 }
 
 impl CommandParams {
@@ -124,11 +161,14 @@ impl CommandParams {
                 ));
             }
         }
-        if let Some(timeout) = self.timeout_s.filter(|t| !(t.is_finite() && *t > 0.0 && *t <= 1e9)) {
-            errors.push(ParamError::new(
-                "timeout_s",
-                format!("{timeout} is outside 0..=1000000000, 0 excluded"),
-            ));
+        if let Some(retry) = &self.retry {
+            if !(1..=100).contains(&retry.times) {
+                errors.push(ParamError::new("retry.times", format!("{} is outside 1..=100", retry.times)));
+            }
+            if let Some(code) = retry.codes.iter().find(|code| !(1..=255).contains(*code)) {
+                let error = ParamError::new("retry.codes", format!("{code} is outside 1..=255"));
+                errors.push(error.help("leave `codes` out to try again after any failure"));
+            }
         }
         errors
     }

@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use sndpipe_engine::{Output, ParamError, Port, SourceScan, Stage, StageError, StageIo};
 
 use super::hand_over::extension;
 use super::params::CommandParams;
 use super::program::{Places, find};
-use super::{child, hand_over, take_back};
+use super::{child, hand_over, strays, take_back};
+use crate::quantity::Size;
 
 /// Variables of this process's environment that a program sees, too.
 const KEPT: [&str; 3] = ["PATH", "HOME", "LANG"];
+
+/// How the names of the directories begin in which programs run.
+const PRIVATE: &str = "command-";
 
 /// `command`: an external program as a stage.
 pub struct CommandStage;
@@ -65,9 +68,19 @@ impl Stage for CommandStage {
     }
 
     fn run(params: &CommandParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
+        if let Some(Size(bytes)) = params.memory {
+            io.memory(bytes)?;
+        }
         let work = std::path::absolute(io.work_dir()?)?;
-        // Removed whatever happens; a kill leaves it to the next success of this stage.
-        let private = tempfile::Builder::new().prefix("command-").tempdir_in(&work)?;
+        // No run before this one lives, for this one holds the stage's lock: what a kill left is nobody's.
+        for left in fs_err::read_dir(&work)?.flatten() {
+            if left.file_name().to_string_lossy().starts_with(PRIVATE) {
+                strays::kill(&left.path());
+                fs_err::remove_dir_all(left.path())?;
+            }
+        }
+        // Under a name that nothing else ever had: what an orphan of a killed run writes is never taken for a result.
+        let private = tempfile::Builder::new().prefix(PRIVATE).tempdir_in(&work)?;
         let dir = private.path().to_owned();
         let files = params.files.iter().map(|file| Ok((file.clone(), std::path::absolute(file)?)));
         let output =
@@ -94,7 +107,7 @@ impl Stage for CommandStage {
             );
         }
         command.envs(&params.env);
-        child::run(command, params.timeout_s.map(Duration::from_secs_f64), io)?;
+        child::run(command, params, &places.dir, io)?;
         take_back::read(params, &places.outputs, io)?;
         private.close()?;
         Ok(())

@@ -47,6 +47,8 @@ impl MapStage for Embed {
     }
 
     fn prepare(params: &EmbedParams, io: &StageIo<'_>) -> Result<(Embedder, Meta), StageError> {
+        // The file and the weights.
+        io.memory(2 * io.manifest("model")?.bytes())?;
         let model = TrainedModel::load(&io.blob("model")?)?;
         model.check_features(io.meta("features")?)?;
         io.note("simd", sndpipe_nn::simd_level());

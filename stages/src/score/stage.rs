@@ -46,6 +46,8 @@ impl MapStage for Score {
     }
 
     fn prepare(params: &ScoreParams, io: &StageIo<'_>) -> Result<(Scorer, Meta), StageError> {
+        // The file and the weights.
+        io.memory(2 * io.manifest("model")?.bytes())?;
         let model = TrainedModel::load(&io.blob("model")?)?;
         model.check_features(io.meta("features")?)?;
         io.note("simd", sndpipe_nn::simd_level());

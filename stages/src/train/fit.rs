@@ -59,6 +59,9 @@ impl Fit<'_, '_> {
     /// Trains to the end, from a checkpoint where there is one. An interruption leaves a checkpoint.
     pub fn run(&self) -> Result<Fitted, StageError> {
         let mut at = self.start()?;
+        let memory = at.trainer.memory(self.batches.most()).map_err(|error| failed(&error))?;
+        self.io.memory(memory)?;
+        at.trainer.check_memory(self.batches.most()).map_err(|error| failed(&error))?;
         let result = self.train(&mut at);
         if matches!(result, Err(StageError::Interrupted)) {
             self.save(&mut at)?;
@@ -90,7 +93,6 @@ impl Fit<'_, '_> {
             Err(reason) => self.io.log(&format!("a checkpoint was ignored: {reason}")),
         }
         let trainer = init::trainer(&self.spec, self.params, self.init.as_ref())?;
-        trainer.check_memory(self.batches.most()).map_err(|error| failed(&error))?;
         Ok(Checkpoint { trainer, state: State::new(self.fingerprint.clone()), best_weights: None })
     }
 

@@ -123,6 +123,7 @@ impl Sandbox {
             targets: vec![],
             force: vec![],
             jobs: 2,
+            memory: u64::MAX,
             device: Device::Cpu,
             fail_fast: false,
             overrides: vec![],
@@ -136,7 +137,7 @@ impl Sandbox {
     pub fn run(&self, stages: &str) -> Ran {
         let ran = self.try_run(stages);
         for (id, outcome) in &ran.report.outcomes {
-            if let Outcome::Failed { message, help } = outcome {
+            if let Outcome::Failed { message, help, .. } = outcome {
                 panic!("{} failed: {message} / {help:?}", ran.graph.instances[*id]);
             }
         }
@@ -166,7 +167,10 @@ impl Ran {
 
     pub fn failure(&self, name: &str) -> String {
         match self.outcome(name) {
-            Outcome::Failed { message, help } => format!("{message} / {}", help.clone().unwrap_or_default()),
+            Outcome::Failed { message, help, log, .. } => {
+                let log: String = log.iter().map(|line| format!("\n  {line}")).collect();
+                format!("{message}{log} / {}", help.clone().unwrap_or_default())
+            }
             other => panic!("{name} {}", other.name()),
         }
     }

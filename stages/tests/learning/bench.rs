@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use sndpipe_cache::{Digest, Manifest, Meta, Row, Store, Values};
 use sndpipe_engine::{
-    Axes, Device, Event, IoItem, IoPort, Observer, StageError, StageIo, Surroundings, Written,
+    Axes, Device, Event, Gate, IoItem, IoPort, Observer, StageError, StageIo, StageLog, Surroundings, Written,
 };
 use sndpipe_nn::Stream;
 use sndpipe_stages::labels::{Labels, State};
@@ -76,16 +76,20 @@ impl Bench {
             .iter()
             .map(|port| IoPort { port: port.clone(), items: items(&port.name) })
             .collect();
-        let files = BTreeMap::new();
+        let (files, gate) = (BTreeMap::new(), Gate::new(u64::MAX));
         let around = Surroundings {
             store: &self.store,
+            inputs: &self.store,
             files: &files,
             cancel: &run.cancel,
             observer: run,
             device: Device::Cpu,
             threads: 1,
+            gate: &gate,
         };
-        let mut io = StageIo::new(&around, 0, Digest::of(key.as_bytes()), ports, bound.outputs(), &[]);
+        let key = Digest::of(key.as_bytes());
+        let log = StageLog::new(self.store.log_path(&key));
+        let mut io = StageIo::new(&around, 0, key, ports, bound.outputs(), &[], &log);
         bound.run(&mut io)?;
         io.finish()
     }
