@@ -448,7 +448,7 @@ deterministic, or a result went bad unseen. Nothing in the cache changes. Ends w
 
 Examples:
   sndpipe cache verify
-  sndpipe cache verify --cache /data/sndpipe --format json
+  sndpipe cache verify --repair
   sndpipe cache verify --rerun esc50.yaml mel
   sndpipe cache verify --rerun esc50.yaml 'model[fold=1]' --set seed=3")]
     Verify(Verify),
@@ -519,6 +519,9 @@ pub struct Pin {
 /// Arguments of `cache verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
+    /// Remove what is damaged, so that the next run that needs it computes it anew.
+    #[arg(long, conflicts_with = "rerun")]
+    pub repair: bool,
     /// Run this stage again and compare; with a repeated stage every cell of it.
     #[arg(long, num_args = 2, value_names = ["FILE", "STAGE"])]
     pub rerun: Option<Vec<String>>,

@@ -121,7 +121,7 @@ fn cache_note(error: &CacheError) -> Note {
             )
         }
         CacheError::Damaged { .. } => {
-            "`sndpipe cache verify` names every damaged file; running again computes it anew"
+            "`sndpipe cache verify --repair` removes every damaged file; running again computes it anew"
         }
         _ => "running again continues where this run stopped",
     };

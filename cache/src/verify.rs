@@ -89,6 +89,33 @@ impl Store {
         Ok(faults)
     }
 
+    /// Removes what [`Store::verify`] has found, and the artefacts that are not whole without it; they are computed again when
+    /// they are asked for.
+    ///
+    /// # Errors
+    /// [`CacheError::Unusable`] or [`CacheError::Io`] if a file cannot be removed.
+    pub fn repair(&self, faults: &[Fault]) -> Result<(), CacheError> {
+        let remove = |path: &Path| match fs_err::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(CacheError::writing(path, 0, error))
+            }
+            _ => {
+                self.unwarn(path);
+                Ok(())
+            }
+        };
+        faults.iter().try_for_each(|fault| remove(&fault.path))?;
+        if !faults.is_empty() {
+            for path in list_sharded(&self.inner.dir.join(ARTEFACTS))? {
+                if let Ok(Some(_)) = self.look_at(&Item::Manifest, &path, &mut []) {
+                    remove(&path)?;
+                }
+            }
+        }
+        self.inner.generation.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
     /// Lists everything that carries a checksum.
     fn items(&self) -> Result<Vec<(Item, PathBuf)>, CacheError> {
         let mut items = Vec::new();

@@ -8,7 +8,7 @@ use serde_json::json;
 use sndpipe_cache::Stats;
 use sndpipe_engine::Pin;
 
-use crate::args::{Cache, Format};
+use crate::args::{Cache, Format, Verify};
 use crate::command::{gc, pin, rerun};
 use crate::console;
 use crate::exit::Exit;
@@ -28,7 +28,7 @@ pub fn cache(command: &Cache, dir: &Path) -> Result<Exit, Failure> {
         Cache::Unpin { name } => pin::unpin(name, dir),
         Cache::Verify(args) => match &args.rerun {
             Some(stage) => rerun::rerun(args, stage, dir),
-            None => verify(args.format, dir),
+            None => verify(args, dir),
         },
     }
 }
@@ -86,7 +86,7 @@ fn stats_text(out: &mut Out, stats: &Stats, dir: &Path) -> Result<(), Failure> {
     out.line(format!("{} in {}: {records}, {runs}", bytes(stats.total_bytes), dir.display()))
 }
 
-fn verify(format: Format, dir: &Path) -> Result<Exit, Failure> {
+fn verify(args: &Verify, dir: &Path) -> Result<Exit, Failure> {
     let store = open(dir)?;
     let bar =
         if console::is_terminal() { console::bars().add(ProgressBar::new(0)) } else { ProgressBar::hidden() };
@@ -100,8 +100,11 @@ fn verify(format: Format, dir: &Path) -> Result<Exit, Failure> {
     let checked = bar.length().filter(|_| bar.position() > 0).unwrap_or(0);
     bar.finish_and_clear();
     let faults = faults?;
+    if args.repair {
+        store.repair(&faults)?;
+    }
     let mut out = Out::new();
-    match format {
+    match args.format {
         Format::Json => {
             for fault in &faults {
                 out.json(&json!({ "event": "fault", "path": fault.path, "what": fault.what }))?;
@@ -116,12 +119,17 @@ fn verify(format: Format, dir: &Path) -> Result<Exit, Failure> {
     }
     out.finish()?;
     if faults.is_empty() {
-        if format == Format::Text {
+        if args.format == Format::Text {
             console::line(&format!("{} verified: everything is as it was written", bytes(checked)));
         }
         return Ok(Exit::Done);
     }
     let found = plural(faults.len() as u64, "damaged file");
-    Err(Failure::failed(format!("{found} in {}", dir.display()))
-        .help("the next run treats them as absent and computes them anew"))
+    let help = match args.repair {
+        true => "they were removed; the next run that needs them computes them anew",
+        false => {
+            "`sndpipe cache verify --repair` removes them; the next run that needs them computes them anew"
+        }
+    };
+    Err(Failure::failed(format!("{found} in {}", dir.display())).help(help))
 }

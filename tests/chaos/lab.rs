@@ -145,17 +145,12 @@ impl Lab {
         }
     }
 
-    /// Looks at every byte of a cache; damage may be found.
-    pub fn verify(&self, cache: &str) {
-        let output = self.command(cache, &["cache", "verify", "--format", "json"]).output().unwrap();
+    /// Looks at every byte of a cache, and removes what is damaged.
+    pub fn repair(&self, cache: &str) {
+        let output = self.command(cache, &["cache", "verify", "--repair"]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(matches!(output.status.code(), Some(0 | 1)), "{text}");
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
-            let line: Value = serde_json::from_str(line).unwrap();
-            if let Some(path) = line["path"].as_str() {
-                fs_err::remove_file(path).unwrap();
-            }
-        }
+        self.lines(cache, &["cache", "verify", "--format", "json"]);
     }
 
     /// Gives the bytes of what `show --export` writes for every instance, once each is in the cache.

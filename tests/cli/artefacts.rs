@@ -149,6 +149,9 @@ fn damage(sandbox: &Sandbox) {
     let verify = sandbox.ends("cache verify --format json", 1).json();
     assert_eq!((verify.len(), verify[1]["faults"].as_u64()), (2, Some(1)), "{verify:?}");
     sandbox.ends("cache verify", 1);
+    let repair = sandbox.ends("cache verify --repair", 1).stderr;
+    assert!(repair.contains("they were removed"), "{repair}");
+    sandbox.ok("cache verify");
 }
 
 /// One clip that is no audio: the stage fails, says which clip, and an older result can still be looked at.
