@@ -107,6 +107,8 @@ fn cache_note(error: &CacheError) -> Note {
         cause = inner.source();
     }
     let help = match error {
+        // The message says it.
+        CacheError::Invalid { .. } => return Note { message, help: None },
         CacheError::Unusable { .. } => {
             "choose a folder that you may write to with `--cache DIR` or the variable SNDPIPE_CACHE"
         }

@@ -22,7 +22,7 @@ pub enum CacheError {
     Full {
         /// The file that was being written.
         path: PathBuf,
-        /// Its length in bytes; 0 for one without content.
+        /// Its length in bytes; 0 where it is not known.
         needed: u64,
         /// How many bytes this user may still write; `None` where a quota is used up, of which the system does not tell the rest.
         free: Option<u64>,
@@ -79,6 +79,15 @@ impl CacheError {
         }
     }
 
+    /// Says that the disk under a path is full, if it is.
+    pub(crate) fn if_full(path: &Path) -> Option<CacheError> {
+        /// What is left of a disk by a program that cannot write any more.
+        const LITTLE: u64 = 64 << 10;
+        let free = free_bytes(path).filter(|free| *free < LITTLE)?;
+        let source = io::ErrorKind::StorageFull.into();
+        Some(CacheError::Full { path: path.to_owned(), needed: 0, free: Some(free), source })
+    }
+
     pub(crate) fn reading(path: &Path, source: io::Error) -> CacheError {
         CacheError::Io { path: path.to_owned(), source }
     }
@@ -97,7 +106,8 @@ fn free_bytes(path: &Path) -> Option<u64> {
 /// Says what is missing.
 fn shortage(needed: u64, free: Option<u64>) -> String {
     match free {
-        _ if needed == 0 => String::new(),
+        None if needed == 0 => String::new(),
+        Some(free) if needed == 0 => format!(": {free} bytes are free"),
         Some(free) => format!(": {needed} bytes are needed, {free} are free"),
         None => format!(": {needed} bytes are needed and the quota is used up"),
     }

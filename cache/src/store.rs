@@ -103,6 +103,12 @@ impl Store {
         Ok(path)
     }
 
+    /// Says that the disk is full, if it is: of a write that somebody else tried.
+    #[must_use]
+    pub fn if_full(&self) -> Option<CacheError> {
+        CacheError::if_full(&self.inner.dir)
+    }
+
     /// Removes the working folder of a key, if there is one.
     pub fn remove_work_dir(&self, key: &Digest) {
         let path = self.inner.dir.join(WORK).join(key.to_hex());
@@ -117,9 +123,15 @@ impl Store {
         sharded(&self.inner.dir.join(FILES), &format!("{}.{}", file.id, file.extension))
     }
 
-    /// Says whether a file is there with its length.
+    /// Says whether a file is there with its length; one with another length is warned about.
     pub(crate) fn has_file(&self, file: &FileRef) -> bool {
-        fs_err::metadata(self.file_path(file)).is_ok_and(|meta| meta.is_file() && meta.len() == file.bytes)
+        let path = self.file_path(file);
+        let Ok(meta) = fs_err::metadata(&path) else { return false };
+        let whole = meta.is_file() && meta.len() == file.bytes;
+        if !whole {
+            self.warn(&path, format!("it has {} bytes instead of {}", meta.len(), file.bytes));
+        }
+        whole
     }
 }
 

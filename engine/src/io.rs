@@ -397,6 +397,16 @@ impl<'a> StageIo<'a> {
         Ok(())
     }
 
+    /// A failure as it is, or that the disk of the cache is full, where it is: programs and libraries say in many ways that they could
+    /// not write.
+    #[must_use]
+    pub fn or_full(&self, error: StageError) -> StageError {
+        match error {
+            StageError::Failed { .. } => self.around.store.if_full().map_or(error, StageError::Cache),
+            other => other,
+        }
+    }
+
     /// Ends the stage: every declared output must have been written.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub fn unpin(name: &str, cache: &Path) -> Result<Exit, Failure> {
         let known = if names.is_empty() {
             "there is none".to_owned()
         } else {
-            format!("there are {}", names.join(", "))
+            format!("the pins are {}", names.join(", "))
         };
         return Err(Failure::usage(format!("there is no pin `{name}`")).help(known));
     }

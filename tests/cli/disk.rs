@@ -42,10 +42,10 @@ fn a_full_disk_ends_with_3_and_nothing_is_lost() {
     assert!(stderr.contains("no space is left") && stderr.contains("bytes are needed"), "{stderr}");
 }
 
-/// Twenty megabytes of something that nobody needs any more, then three times as much on a disk of 64.
+/// Stages whose inputs, outputs and results need more than a disk of 64 megabytes has.
 const LARGE: &str = r#"version: 1
 name: large
-params: { bytes: 30000000 }
+params: { bytes: 20000000 }
 stages:
   one: { uses: command, with: { program: [sh, -c, "head -c ${bytes} /dev/zero | tr '\\0' 1 > {out.text}"], outputs: { text: file } } }
   two: { uses: command, in: { x: one }, with: { program: [sh, -c, "tr 1 2 < {in.x} | tail -c +1 > {out.text}"], inputs: { x: file }, outputs: { text: file } } }
@@ -58,6 +58,7 @@ fn with_more_room_a_run_continues_where_it_was() {
     let script = "
         $sndpipe run large.yaml --jobs 1 --set bytes=500000 2>/dev/null; echo \"garbage $?\"
         $sndpipe run large.yaml --jobs 1; echo \"full $?\"
+        $sndpipe run large.yaml --jobs 1 --set bytes=50000000 2>told; echo \"program $?\"; grep -c 'no space is left' told
         $sndpipe cache verify 2>/dev/null; echo \"verify $?\"
         $sndpipe cache gc large.yaml --format json; echo \"gc $?\"
         mount -o remount,size=256m small
@@ -65,10 +66,10 @@ fn with_more_room_a_run_continues_where_it_was() {
         $sndpipe cache verify 2>/dev/null; echo \"verify $?\"";
     let Some(Told { stdout, stderr }) = on_small_disk(&sandbox, "64m", script) else { return skip() };
     let lines: Vec<&str> = stdout.lines().collect();
-    for line in ["garbage 0", "full 3", "gc 0", "more 0", "verify 0"] {
+    for line in ["garbage 0", "full 3", "program 3", "gc 0", "more 0", "verify 0"] {
         assert!(lines.contains(&line), "no `{line}`: {stdout}{stderr}");
     }
-    assert!(stderr.contains("30000000 bytes are needed, "), "{stderr}");
+    assert!(stderr.contains("20000000 bytes are needed, "), "{stderr}");
     assert!(stderr.contains(" are free") && stderr.contains("more of room"), "{stderr}");
     // On the full disk a collection has room to work.
     let freed =

@@ -86,7 +86,7 @@ impl Stage for CommandStage {
         let output =
             |(name, kind): (&String, _)| (name.clone(), dir.join(format!("out.{name}.{}", extension(kind))));
         let places = Places {
-            inputs: hand_over::write(&params.inputs, &dir, io)?,
+            inputs: hand_over::write(&params.inputs, &dir, io).map_err(|error| io.or_full(error))?,
             outputs: params.outputs.iter().map(|(name, kind)| output((name, *kind))).collect(),
             files: files.collect::<Result<_, StageError>>()?,
             dir,
@@ -107,7 +107,7 @@ impl Stage for CommandStage {
             );
         }
         command.envs(&params.env);
-        child::run(command, params, &places.dir, io)?;
+        child::run(command, params, &places.dir, io).map_err(|error| io.or_full(error))?;
         take_back::read(params, &places.outputs, io)?;
         private.close()?;
         Ok(())
