@@ -198,7 +198,7 @@ pub struct Run {
     /// Run this stage even if its result is there; may be repeated.
     #[arg(long, value_name = "STAGE")]
     pub force: Vec<String>,
-    /// Write a Chrome trace of the run, which https://ui.perfetto.dev and chrome://tracing show.
+    /// Write a Chrome trace of the run, which Perfetto (ui.perfetto.dev) and chrome://tracing show.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// What to print.
