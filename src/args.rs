@@ -360,8 +360,8 @@ pub enum RunsCommand {
     /// Show one: each stage with its time, CPU, memory, bytes and rows, and why it failed
     #[command(after_help = "\
 CPU time is that of the process, in equal shares where stages ran side by side, and that of the
-stage's own programs. Memory is the most that the process held while the stage ran, or one of its
-programs if that was more.
+stage's own programs. Memory is the most that the process was seen to hold while the stage ran, or
+one of its programs if that was more.
 
 Examples:
   sndpipe runs show last
