@@ -200,7 +200,7 @@ pub struct Run {
     /// Run this stage even if its result is there; may be repeated.
     #[arg(long, value_name = "STAGE")]
     pub force: Vec<String>,
-    /// Write a Chrome trace of the run, which https://ui.perfetto.dev and chrome://tracing show.
+    /// Write a Chrome trace of the run, which Perfetto (ui.perfetto.dev) and chrome://tracing show.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// What to print.
@@ -362,8 +362,8 @@ pub enum RunsCommand {
     /// Show one: each stage with its time, CPU, memory, bytes and rows, and why it failed
     #[command(after_help = "\
 CPU time is that of the process, in equal shares where stages ran side by side, and that of the
-stage's own programs. Memory is the most that the process held while the stage ran, or one of its
-programs if that was more.
+stage's own programs. Memory is the most that the process was seen to hold while the stage ran, or
+one of its programs if that was more.
 
 Examples:
   sndpipe runs show last

@@ -249,6 +249,7 @@ impl<'a> Run<'a> {
                     drop(lock);
                 }
                 Err(RecvTimeoutError::Timeout) => {
+                    self.meter.share_out();
                     let again = std::mem::take(&mut self.locked);
                     self.ready.extend(again);
                 }

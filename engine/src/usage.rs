@@ -11,7 +11,8 @@ use crate::graph::InstanceId;
 pub struct Usage {
     /// CPU time in seconds: its programs' own, and of this process's an equal share where stages ran side by side.
     pub cpu_seconds: f64,
-    /// The most memory in bytes that this process held while the stage ran, or one of its programs if that was more.
+    /// The most memory in bytes that this process was seen to hold while the stage ran (looked at once a second, at its start and at its
+    /// end; a new maximum of the process is always seen), or one of its programs if that was more.
     pub peak_bytes: u64,
     /// Bytes of cached files that it read or mapped.
     pub read_bytes: u64,
@@ -31,18 +32,21 @@ impl Usage {
 pub(crate) struct Meter {
     /// CPU time of the process when it was last shared out.
     cpu: f64,
+    /// The most memory that the process has held so far.
+    most: u64,
     running: BTreeMap<InstanceId, Usage>,
 }
 
 impl Meter {
     pub fn new() -> Self {
-        Self { cpu: cpu_seconds(), running: BTreeMap::new() }
+        Self { cpu: cpu_seconds(), most: 0, running: BTreeMap::new() }
     }
 
     /// A stage starts.
     pub fn start(&mut self, id: InstanceId) {
         self.share_out();
         self.running.insert(id, Usage::default());
+        self.share_out();
     }
 
     /// A stage ended; what it measured itself is added.
@@ -53,14 +57,17 @@ impl Meter {
         Usage { read_bytes: own.read_bytes, written_bytes: own.written_bytes, ..usage }
     }
 
+    /// Shares out what was taken since the last call; to be called now and then.
     #[expect(clippy::cast_precision_loss, reason = "few stages run at once")]
-    fn share_out(&mut self) {
+    pub fn share_out(&mut self) {
         let now = cpu_seconds();
         let share = (now - self.cpu) / self.running.len().max(1) as f64;
         self.cpu = now;
-        let peak = if self.running.is_empty() { 0 } else { peak_bytes() };
+        // The system's own maximum is not reset, which would take it from whoever watches this process.
+        let (held, most) = memory();
+        let peak = if most > self.most { most } else { held };
+        self.most = most;
         self.running.values_mut().for_each(|usage| usage.add(share, peak));
-        forget_peak();
     }
 }
 
@@ -71,19 +78,14 @@ fn cpu_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// The most memory that this process held since [`forget_peak`]; 0 where the system does not say.
-fn peak_bytes() -> u64 {
+/// The bytes that this process holds, and the most that it ever held; 0 where the system does not say.
+fn memory() -> (u64, u64) {
     let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    number.unwrap_or(0) * 1024
-}
-
-/// Lets the system measure the peak anew; where it does not, the peak is that of the whole run.
-fn forget_peak() {
-    if cfg!(target_os = "linux") {
-        let _ = fs_err::write("/proc/self/clear_refs", "5");
-    }
+    let number = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    (number("VmRSS:").unwrap_or(0) * 1024, number("VmHWM:").unwrap_or(0) * 1024)
 }
 
 #[cfg(test)]
@@ -99,12 +101,15 @@ mod tests {
         let mut meter = Meter::new();
         meter.start(1);
         burn();
+        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+        drop(block);
         meter.start(2);
         burn();
         let second = meter.end(2, Usage::default());
         let first =
             meter.end(1, Usage { cpu_seconds: 5.0, peak_bytes: 1 << 60, read_bytes: 3, written_bytes: 4 });
         assert!(second.cpu_seconds > 0.0 && second.peak_bytes > 1 << 20, "{second:?}");
+        assert!(second.peak_bytes < 64 << 20, "what was held before it ran is not its own: {second:?}");
         assert!(first.cpu_seconds > 5.0 + second.cpu_seconds, "{first:?} {second:?}");
         assert_eq!((first.peak_bytes, first.read_bytes, first.written_bytes), (1 << 60, 3, 4));
     }

@@ -2,16 +2,7 @@
 
 use serde_json::Value;
 
-use crate::sandbox::{Sandbox, check};
-
-/// Compares with a snapshot in which sizes and the widths of columns do not count.
-fn check_costs(name: &str, text: impl std::fmt::Display) {
-    let mut settings = insta::Settings::clone_current();
-    settings.add_filter(r"started .* on .*", "started [TIME] on [HOST]");
-    settings.add_filter(r"\b\d+(\.\d+)? [kMG]?B\b", "[SIZE]");
-    settings.add_filter(r"(\S) {2,}", "$1  ");
-    settings.bind(|| check(name, text));
-}
+use crate::sandbox::{Sandbox, check, check_costs};
 
 #[test]
 fn a_run_is_shown_with_what_its_stages_took() {

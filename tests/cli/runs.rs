@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::sandbox::{Sandbox, check};
+use crate::sandbox::{Sandbox, check, check_costs};
 
 #[test]
 fn a_second_run_computes_nothing() {
@@ -130,7 +130,7 @@ fn past_runs_are_listed() {
     let runs = sandbox.ok("runs --format json").json();
     assert_eq!(runs.len(), 2);
     assert!(runs[0]["id"].as_str() > runs[1]["id"].as_str(), "the latest comes first");
-    check("runs_list", sandbox.ok("runs --limit 1"));
+    check_costs("runs_list", sandbox.ok("runs --limit 1"));
     let oldest = runs[1]["id"].as_str().unwrap();
     let shown = sandbox.ok(&format!("runs show {oldest}"));
     assert!(

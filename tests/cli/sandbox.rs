@@ -155,6 +155,15 @@ pub fn check(name: &str, text: impl fmt::Display) {
     settings.bind(|| insta::assert_snapshot!(name, text.to_string()));
 }
 
+/// Compares with a snapshot in which sizes and the widths of columns do not count.
+pub fn check_costs(name: &str, text: impl fmt::Display) {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"started .* on .*", "started [TIME] on [HOST]");
+    settings.add_filter(r"\b\d+(\.\d+)? [kMG]?B\b", "[SIZE]");
+    settings.add_filter(r"(\S) {2,}", "$1  ");
+    settings.bind(|| check(name, text));
+}
+
 /// Mono wav files of a second or less: a tone each.
 pub fn tone(path: &Path, hertz: f32, seconds: f32) {
     const RATE: u32 = 8000;

@@ -76,7 +76,9 @@ impl Stage for CommandStage {
         for left in fs_err::read_dir(&work)?.flatten() {
             if left.file_name().to_string_lossy().starts_with(PRIVATE) {
                 strays::kill(&left.path());
-                fs_err::remove_dir_all(left.path())?;
+                if let Err(error) = fs_err::remove_dir_all(left.path()) {
+                    tracing::warn!("{error}");
+                }
             }
         }
         // Under a name that nothing else ever had: what an orphan of a killed run writes is never taken for a result.
