@@ -150,6 +150,8 @@ pub fn check(name: &str, text: impl fmt::Display) {
     settings.add_filter(r" +\d+(\.\d+)? m?s\b", " [TOOK]");
     settings.add_filter(r#""seconds":\d+(\.\d+)?"#, r#""seconds":[TOOK]"#);
     settings.add_filter(r"\d+ threads?", "[THREADS]");
+    // Records hold times.
+    settings.add_filter(r"(free|of|result|results +\d+|artefacts +\d+) +\d+(\.\d+)? k?B\b", "$1 [SIZE]");
     settings.add_filter(r"\bon [\w.-]+ \(cpu", "on [HOST] (cpu");
     settings.add_filter(r"started   \[TIME\] on .*", "started   [TIME] on [HOST]");
     settings.bind(|| insta::assert_snapshot!(name, text.to_string()));
