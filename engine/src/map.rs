@@ -219,6 +219,9 @@ struct Queue {
     moved: bool,
 }
 
+/// Clips to compute, and what keeps others away from them.
+type Slice = (Vec<u32>, Option<Claim>);
+
 impl Queue {
     fn new(missing: Vec<u32>) -> Self {
         Self { next: missing.into(), elsewhere: (Vec::new(), None), moved: false }
@@ -230,7 +233,7 @@ impl Queue {
         count: usize,
         wanted: &Wanted,
         map: &RowMap,
-    ) -> Result<Option<(Vec<u32>, Option<Claim>)>, StageError> {
+    ) -> Result<Option<Slice>, StageError> {
         if self.next.is_empty() {
             if self.elsewhere.0.is_empty() || !self.moved {
                 return Ok(None);
