@@ -18,6 +18,7 @@ mod row_map;
 mod rows;
 mod shard;
 mod source;
+mod stamp;
 mod stats;
 mod store;
 mod table;

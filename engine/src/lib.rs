@@ -4,6 +4,7 @@
 mod device;
 mod event;
 mod graph;
+mod history;
 mod io;
 mod job;
 mod key;
@@ -17,21 +18,23 @@ mod run;
 mod scan;
 mod spec;
 mod stage;
+mod survey;
 mod utc;
 
 pub use device::Device;
 pub use event::{Event, Observer, Outcome, Progress, RowCounts, Silent};
 pub use graph::{Axes, Graph, Input, Instance, InstanceId, Item};
+pub use history::History;
 pub use io::{IoItem, IoPort, StageIo, Surroundings, Written};
-pub use key::{Change, Face, InputPart, KeyParts, PortPart, SourcesPart, canonical, meta_digest};
+pub use key::{Change, Face, InputPart, KeyHead, KeyParts, PortPart, SourcesPart, canonical, meta_digest};
 pub use kind::{FormKind, Kind};
 pub use plan::{Plan, PlanItem, PlanStatus};
-pub use record::{History, Provenance, Record, RunRecord, RunStage, read_sources};
+pub use record::{Provenance, Record, RunRecord, RunStage, read_sources};
 pub use registry::{BoundStage, Registry, StageKind};
 pub use resolve::{ScanError, Sources};
 pub use run::{RunOptions, RunReport, run};
 pub use scan::{SourceFile, SourceScan};
-pub use spec::{Source, Span, SpecError, SpecErrors, did_you_mean, load, schema};
+pub use spec::{Source, Span, SpecError, SpecErrors, did_you_mean, load, load_remembered, schema};
 pub use stage::{
     MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, Stage, StageError, Upstream,
 };

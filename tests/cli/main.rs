@@ -5,6 +5,7 @@ mod artefacts;
 mod broken;
 mod help;
 mod interrupt;
+mod large;
 mod listing;
 mod mistakes;
 mod runs;
