@@ -45,20 +45,15 @@ impl<'a> Results<'a> {
     /// The key that an instance has now, or had in the last run.
     pub fn keys(&self, id: InstanceId) -> Vec<Digest> {
         let name = self.session.graph.instances[id].to_string();
-        let now = self
-            .plan
-            .iter()
-            .flat_map(|plan| &plan.items)
-            .find(|item| item.id == id)
-            .and_then(|item| item.key);
+        let now = self.plan.as_ref().and_then(|plan| plan.item(id)?.key);
         let mut keys: Vec<Digest> = now.into_iter().collect();
-        keys.extend(self.history.keys.get(&name).filter(|last| Some(**last) != now));
+        keys.extend(self.history.key(&name).filter(|last| Some(**last) != now));
         keys
     }
 
     /// The result of an instance: the current one, else that of the last run.
     pub fn find(&self, id: InstanceId) -> Option<Found> {
-        let item = self.plan.iter().flat_map(|plan| &plan.items).find(|item| item.id == id);
+        let item = self.plan.as_ref().and_then(|plan| plan.item(id));
         let current = item.is_some_and(|item| item.status == PlanStatus::Cached);
         self.keys(id).into_iter().find_map(|key| {
             let record = Record::read(&self.session.store, &key)?;

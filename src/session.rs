@@ -47,9 +47,16 @@ pub struct Session {
 impl Session {
     /// Checks the pipeline and opens the cache.
     pub fn open(pipeline: &Pipeline, cache: &Path) -> Result<Self, Failure> {
+        // A mistake in the file is told before one about the cache, and makes no cache.
+        if cache.is_dir()
+            && let Ok(store) = open(cache)
+        {
+            let Pipeline { file, set } = pipeline;
+            let graph = sndpipe_engine::load_remembered(file, set, &registry(), &store)?;
+            return Ok(Self { graph: ManuallyDrop::new(graph), store });
+        }
         let graph = ManuallyDrop::new(load(pipeline)?);
-        let store = open(cache)?;
-        Ok(Self { graph, store })
+        Ok(Self { graph, store: open(cache)? })
     }
 
     /// Looks at the files outside the cache.

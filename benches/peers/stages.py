@@ -3,6 +3,7 @@ parameter of their own to the file of the step before.
 
   python benches/peers/stages.py N DIR            writes DIR/{sndpipe,dvc,snakemake}
   python benches/peers/stages.py --bump DIR       gives step 5 of branch 0 a value that it never had, in all three
+  python benches/peers/stages.py --outputs DIR    writes the files that Snakemake would write
 """
 import pathlib
 import sys
@@ -85,8 +86,21 @@ def bump(root):
             path.write_text("\n".join(lines) + "\n")
 
 
+def outputs(root):
+    folder = root / "snakemake" / "out"
+    folder.mkdir(exist_ok=True)
+    branches = sum(line.startswith("b") for line in (root / "snakemake" / "params.yaml").read_text().splitlines())
+    for b in range(branches):
+        text = "root\n"
+        for s in range(STEPS):
+            text += f"p{first(b, s)}\n"
+            (folder / f"b{b}_s{s}.txt").write_text(text)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "--bump":
         bump(pathlib.Path(sys.argv[2]))
+    elif sys.argv[1] == "--outputs":
+        outputs(pathlib.Path(sys.argv[2]))
     else:
         generate(int(sys.argv[1]), pathlib.Path(sys.argv[2]))

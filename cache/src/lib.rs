@@ -24,6 +24,7 @@ mod row_run;
 mod rows;
 mod shard;
 mod source;
+mod stamp;
 mod stats;
 mod store;
 mod table;

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{CacheError, Digest, Store};
 
@@ -16,7 +17,7 @@ const YOUNG: Duration = Duration::from_millis(100);
 const CHUNK: usize = 256 << 10;
 
 /// What identifies a version of a file without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStat {
     /// Length in bytes.
     pub size: u64,
@@ -42,7 +43,15 @@ pub struct FileDigest {
 }
 
 impl FileStat {
-    fn of(meta: &Metadata) -> FileStat {
+    /// Returns the present version of a file.
+    ///
+    /// # Errors
+    /// Whatever the system says; the path is in the message.
+    pub fn of_file(path: &Path) -> std::io::Result<FileStat> {
+        Ok(FileStat::of(&fs_err::metadata(path)?))
+    }
+
+    pub(crate) fn of(meta: &Metadata) -> FileStat {
         use std::os::unix::fs::MetadataExt;
         let ns = |seconds: i64, ns: i64| seconds.saturating_mul(1_000_000_000).saturating_add(ns);
         FileStat {

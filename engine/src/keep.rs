@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use sndpipe_cache::{Bucket, CacheError, Digest, Policy, Store};
 
 use crate::graph::{Graph, InstanceId};
+use crate::history::History;
 use crate::job::now_ms;
 use crate::plan::{Plan, PlanStatus};
-use crate::record::History;
 use crate::resolve::Sources;
 
 /// What a collection keeps beside named pipelines and pins.
@@ -40,7 +40,7 @@ pub fn keys_needed(
     for item in &plan.items {
         keys.extend(item.key);
         if item.status != PlanStatus::Cached {
-            keys.extend(history.keys.get(&graph.instances[item.id].to_string()));
+            keys.extend(history.key(&graph.instances[item.id].to_string()));
         }
     }
     Ok(keys)

@@ -15,8 +15,9 @@
 //! | the stage's name, comments, order of keys in the file | no | |
 //!
 //! The same [`KeyParts`] that are hashed are stored with the result; [`KeyParts::difference`] compares two of them, so an
-//! explanation cannot disagree with the key.
+//! explanation cannot disagree with the key. Most keys are computed without making their parts, by the same [`KeyWriter`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
@@ -69,7 +70,7 @@ pub struct InputPart {
 }
 
 /// The declared files of a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcesPart {
     /// How many there are.
     pub files: u64,
@@ -110,26 +111,31 @@ impl Face {
     }
 }
 
+/// The columns of an artefact that a port reads.
+///
+/// # Errors
+/// The name of a column that the artefact lacks.
+fn columns_of<'f>(port: &Port, face: &'f Face) -> Result<Cow<'f, [(String, Digest)]>, String> {
+    let Some(reads) = reads(port, &face.kind) else { return Ok(Cow::Borrowed(&face.columns)) };
+    let mut columns = Vec::with_capacity(reads.len());
+    for name in reads {
+        let (name, optional) = column_name(name);
+        match face.columns.iter().find(|(column, _)| column == name) {
+            Some(column) => columns.push(column.clone()),
+            None if optional => {}
+            None => return Err(name.to_owned()),
+        }
+    }
+    Ok(Cow::Owned(columns))
+}
+
 impl InputPart {
     /// The part of an artefact that a port reads.
     ///
     /// # Errors
     /// The name of a column that the artefact lacks.
     pub fn of_face(port: &Port, axes: Axes, face: &Face) -> Result<Self, String> {
-        let mut columns = Vec::new();
-        match reads(port, &face.kind) {
-            None => columns.clone_from(&face.columns),
-            Some(reads) => {
-                for name in reads {
-                    let (name, optional) = column_name(name);
-                    match face.columns.iter().find(|(column, _)| column == name) {
-                        Some(column) => columns.push(column.clone()),
-                        None if optional => {}
-                        None => return Err(name.to_owned()),
-                    }
-                }
-            }
-        }
+        let columns = columns_of(port, face)?.into_owned();
         Ok(Self { axes, kind: face.kind.clone(), meta: face.meta, columns })
     }
 
@@ -154,37 +160,119 @@ impl InputPart {
     }
 }
 
+/// What a key says of a stage itself: kind, version and parameters, laid out once for all instances that have them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyHead(Box<[u8]>);
+
+impl KeyHead {
+    /// The head of a stage kind with these parameters.
+    #[must_use]
+    pub fn new(kind: &str, version: u32, params: &Value) -> Self {
+        Self::of(kind, version, &flat(params))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    fn of(kind: &str, version: u32, params: &BTreeMap<String, String>) -> Self {
+        let mut writer = KeyWriter(Vec::with_capacity(32 * (params.len() + 2)));
+        writer.str("key").str(kind).u64(u64::from(version)).u64(params.len() as u64);
+        for (name, value) in params {
+            writer.str(name).str(value);
+        }
+        Self(writer.0.into())
+    }
+}
+
+/// Lays the parts of a key out one after the other, as [`Hasher`] does; their hash is the key.
+pub(crate) struct KeyWriter(Vec<u8>);
+
+impl KeyWriter {
+    /// Begins with the stage itself and the number of its ports that are connected.
+    pub fn new(head: &KeyHead, ports: usize) -> Self {
+        let mut bytes = Vec::with_capacity(head.0.len() + 256);
+        bytes.extend_from_slice(&head.0);
+        let mut writer = Self(bytes);
+        writer.u64(ports as u64);
+        writer
+    }
+
+    /// A connected port; so many items follow.
+    pub fn port(&mut self, name: &str, items: usize) {
+        self.str(name).u64(items as u64);
+    }
+
+    /// The part of an artefact that the port reads.
+    ///
+    /// # Errors
+    /// The name of a column that the artefact lacks.
+    pub fn face(&mut self, port: &Port, axes: &Axes, face: &Face) -> Result<(), String> {
+        self.item(axes, &face.kind, &face.meta, &columns_of(port, face)?);
+        Ok(())
+    }
+
+    fn item(&mut self, axes: &Axes, kind: &str, meta: &Digest, columns: &[(String, Digest)]) {
+        self.u64(axes.len() as u64);
+        for (axis, label) in axes {
+            self.str(axis).str(label);
+        }
+        self.str(kind).digest(meta).u64(columns.len() as u64);
+        for (name, id) in columns {
+            self.str(name).digest(id);
+        }
+    }
+
+    /// Ends with the declared files.
+    pub fn finish(mut self, sources: Option<&SourcesPart>) -> Digest {
+        match sources {
+            None => self.u64(0),
+            Some(sources) => self.u64(1).u64(sources.files).digest(&sources.digest),
+        };
+        Digest::of(&self.0)
+    }
+
+    fn str(&mut self, text: &str) -> &mut Self {
+        self.u64(text.len() as u64);
+        self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    fn u64(&mut self, number: u64) -> &mut Self {
+        self.0.extend_from_slice(&number.to_le_bytes());
+        self
+    }
+
+    fn digest(&mut self, digest: &Digest) -> &mut Self {
+        self.0.extend_from_slice(digest.as_bytes());
+        self
+    }
+}
+
 impl KeyParts {
     /// The parts of an instance whose inputs are known.
     #[must_use]
-    pub fn new(bound: &dyn BoundStage, inputs: Vec<PortPart>, sources: Option<&[SourceFile]>) -> Self {
-        let mut params = BTreeMap::new();
-        flatten("", bound.params(), &mut params);
-        let sources =
-            sources.map(|files| SourcesPart { files: files.len() as u64, digest: sources_digest(files) });
+    pub fn new(bound: &dyn BoundStage, inputs: Vec<PortPart>, sources: Option<SourcesPart>) -> Self {
+        let params = flat(bound.params());
         Self { kind: bound.name().to_owned(), version: bound.version(), params, inputs, sources }
     }
 
     /// The key.
     #[must_use]
     pub fn key(&self) -> Digest {
-        let mut hasher = Hasher::new("key");
-        hasher.str(&self.kind).u64(u64::from(self.version)).u64(self.params.len() as u64);
-        for (name, value) in &self.params {
-            hasher.str(name).str(value);
-        }
-        hasher.u64(self.inputs.len() as u64);
+        let head = KeyHead::of(&self.kind, self.version, &self.params);
+        let mut writer = KeyWriter::new(&head, self.inputs.len());
         for port in &self.inputs {
-            hasher.str(&port.port).u64(port.items.len() as u64);
+            writer.port(&port.port, port.items.len());
             for item in &port.items {
-                item.hash(&mut hasher);
+                writer.item(&item.axes, &item.kind, &item.meta, &item.columns);
             }
         }
-        match &self.sources {
-            None => hasher.u64(0),
-            Some(sources) => hasher.u64(1).u64(sources.files).digest(&sources.digest),
-        };
-        hasher.finish()
+        writer.finish(self.sources.as_ref())
     }
 
     /// Everything in which `self` (now) differs from `old` (then). Empty if and only if the keys are equal.
@@ -407,6 +495,12 @@ fn write_text(text: &str, out: &mut String) {
     }
 }
 
+fn flat(params: &Value) -> BTreeMap<String, String> {
+    let mut flat = BTreeMap::new();
+    flatten("", params, &mut flat);
+    flat
+}
+
 fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(map) if !map.is_empty() => {
@@ -430,10 +524,14 @@ pub fn meta_digest(meta: &Meta) -> Digest {
     hasher.finish()
 }
 
-fn sources_digest(files: &[SourceFile]) -> Digest {
-    let mut hasher = Hasher::new("sources");
-    for source in files {
-        hasher.str(&source.label).digest(&source.file.digest);
+impl SourcesPart {
+    /// The part of these files, which are sorted by label.
+    #[must_use]
+    pub fn of(files: &[SourceFile]) -> Self {
+        let mut hasher = Hasher::new("sources");
+        for source in files {
+            hasher.str(&source.label).digest(&source.file.digest);
+        }
+        Self { files: files.len() as u64, digest: hasher.finish() }
     }
-    hasher.finish()
 }

@@ -228,12 +228,7 @@ impl Queue {
     }
 
     /// Claims about `count` clips. `None`: there is nothing left to claim, done or being computed elsewhere.
-    fn claim(
-        &mut self,
-        count: usize,
-        wanted: &Wanted,
-        map: &RowMap,
-    ) -> Result<Option<Slice>, StageError> {
+    fn claim(&mut self, count: usize, wanted: &Wanted, map: &RowMap) -> Result<Option<Slice>, StageError> {
         if self.next.is_empty() {
             if self.elsewhere.0.is_empty() || !self.moved {
                 return Ok(None);

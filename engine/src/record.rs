@@ -1,13 +1,12 @@
-//! What is stored under a key, and the history of a pipeline and its runs.
+//! What is stored under a key, and what is stored of a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::{Bucket, CacheError, Digest, Store};
 
 use crate::event::RowCounts;
-use crate::graph::{Axes, Graph};
+use crate::graph::Axes;
 use crate::key::{Face, KeyParts};
 use crate::scan::SourceFile;
 use crate::usage::Usage;
@@ -24,7 +23,7 @@ pub struct Record {
 }
 
 /// Holds keys before their records are read. On a disk that is full reading goes on without: what is gone by then is made again.
-fn hold(store: &Store, keys: &[Digest]) {
+pub(crate) fn hold(store: &Store, keys: &[Digest]) {
     if let Err(error) = store.hold(keys) {
         tracing::debug!("{error}");
     }
@@ -68,10 +67,6 @@ impl Record {
     #[must_use]
     pub fn read_outputs(store: &Store, key: &Digest) -> Option<Vec<Face>> {
         hold(store, &[*key]);
-        Self::outputs_of_held(store, key)
-    }
-
-    fn outputs_of_held(store: &Store, key: &Digest) -> Option<Vec<Face>> {
         #[derive(Deserialize)]
         struct Outputs {
             outputs: Vec<Face>,
@@ -142,56 +137,6 @@ pub fn read_sources(store: &Store, digest: &Digest) -> Option<BTreeMap<String, D
     Some(list.into_iter().collect())
 }
 
-/// The key that each instance of a pipeline last had: what `explain` compares with.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
-pub struct History {
-    /// Instance (`model[fold=1]`) -> key.
-    pub keys: BTreeMap<String, Digest>,
-}
-
-impl History {
-    fn name(graph: &Graph) -> String {
-        Digest::of(format!("{}\n{}", graph.name, graph.source.name()).as_bytes()).to_string()
-    }
-
-    /// The history of a pipeline; empty if it never ran.
-    #[must_use]
-    pub fn read(store: &Store, graph: &Graph) -> Self {
-        let bytes = store.document(Bucket::Pipelines, &Self::name(graph)).ok().flatten();
-        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-    }
-
-    /// Reads the outputs that the last keys of these instances led to, on all processors: most likely they are still the keys.
-    #[must_use]
-    pub(crate) fn recall(
-        &self,
-        store: &Store,
-        graph: &Graph,
-        needed: &[bool],
-    ) -> BTreeMap<Digest, Vec<Face>> {
-        /// A small pipeline is read before the threads of a large machine have started.
-        const SMALL: usize = 100;
-        let read = |key: &Digest| Some((*key, Record::outputs_of_held(store, key)?));
-        let names = graph.instances.iter().zip(needed).filter(|(_, needed)| **needed);
-        let keys: BTreeSet<Digest> =
-            names.filter_map(|(instance, _)| self.keys.get(&instance.to_string())).copied().collect();
-        hold(store, &keys.iter().copied().collect::<Vec<_>>());
-        if keys.len() <= SMALL {
-            return keys.iter().filter_map(read).collect();
-        }
-        keys.into_par_iter().filter_map(|key| read(&key)).collect()
-    }
-
-    /// Stores it.
-    ///
-    /// # Errors
-    /// [`CacheError`] if the cache cannot be written.
-    pub fn write(&self, store: &Store, graph: &Graph) -> Result<(), CacheError> {
-        let bytes = serde_json::to_vec(self).map_err(|error| invalid("a history", &error))?;
-        store.put_document(Bucket::Pipelines, &Self::name(graph), &bytes)
-    }
-}
-
 /// One run of a pipeline.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -218,7 +163,7 @@ pub struct RunRecord {
 }
 
 /// One instance in a run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RunStage {
     /// The stage.
     pub stage: String,
@@ -251,8 +196,12 @@ impl RunRecord {
     ///
     /// # Errors
     /// [`CacheError`] if the cache cannot be written.
-    pub fn write(&self, store: &Store) -> Result<(), CacheError> {
-        let bytes = serde_json::to_vec(self).map_err(|error| invalid("a run", &error))?;
+    pub fn write(mut self, store: &Store) -> Result<(), CacheError> {
+        let (cached, stages) =
+            std::mem::take(&mut self.stages).into_iter().partition(|stage| stage.status == CACHED);
+        self.stages = stages;
+        let bytes = serde_json::to_vec(&(&self, CachedCells::gather(cached)))
+            .map_err(|error| invalid("a run", &error))?;
         store.put_document(Bucket::Runs, &self.id, &bytes)
     }
 
@@ -270,6 +219,48 @@ impl RunRecord {
     #[must_use]
     pub fn read(store: &Store, id: &str) -> Option<Self> {
         let bytes = store.document(Bucket::Runs, id).ok().flatten()?;
-        serde_json::from_slice(&bytes).ok()
+        let Ok((mut run, cached)) = serde_json::from_slice::<(Self, Vec<CachedCells>)>(&bytes) else {
+            // As runs were recorded before.
+            return serde_json::from_slice(&bytes).ok();
+        };
+        run.stages.extend(cached.into_iter().flat_map(CachedCells::stages));
+        Some(run)
+    }
+}
+
+/// The status of a stage whose result was there.
+const CACHED: &str = "cached";
+
+/// Cells of one stage that were cached, as a run record holds them: next to nothing is to be said of each, and there may be many.
+#[derive(Serialize, Deserialize)]
+struct CachedCells {
+    stage: String,
+    axes: Vec<String>,
+    /// Labels and key of each.
+    cells: Vec<(Vec<String>, Option<Digest>)>,
+}
+
+impl CachedCells {
+    fn gather(stages: Vec<RunStage>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for RunStage { stage, axes, key, .. } in stages {
+            let (axes, labels): (Vec<String>, Vec<String>) = axes.into_iter().unzip();
+            match all.last_mut().filter(|last| last.stage == stage && last.axes == axes) {
+                Some(last) => last.cells.push((labels, key)),
+                None => all.push(Self { stage, axes, cells: vec![(labels, key)] }),
+            }
+        }
+        all
+    }
+
+    fn stages(self) -> impl Iterator<Item = RunStage> {
+        let Self { stage, axes, cells } = self;
+        cells.into_iter().map(move |(labels, key)| RunStage {
+            stage: stage.clone(),
+            axes: axes.iter().cloned().zip(labels).collect(),
+            status: CACHED.to_owned(),
+            key,
+            ..RunStage::default()
+        })
     }
 }

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::io::StageIo;
+use crate::key::KeyHead;
 use crate::map;
 use crate::scan::SourceScan;
 use crate::stage::{MapStage, Output, ParamError, Port, Stage, StageError, Upstream};
@@ -68,6 +69,9 @@ pub trait StageKind: Send + Sync {
     /// # Errors
     /// Every mistake, each with the path of its parameter.
     fn bind(&self, with: &Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>>;
+    /// Binds parameters that this very program has bound before, from [`BoundStage::with`] and [`BoundStage::head`]; they are
+    /// not checked again. `None` if they cannot be parsed.
+    fn bind_again(&self, with: &str, head: KeyHead) -> Option<Arc<dyn BoundStage>>;
 }
 
 /// A stage kind with checked parameters: everything the planner and the scheduler need.
@@ -78,6 +82,10 @@ pub trait BoundStage: Send + Sync {
     fn version(&self) -> u32;
     /// The parameters with their defaults, without paths: what is hashed.
     fn params(&self) -> &Value;
+    /// What the file says, references replaced, as JSON: what it was bound from.
+    fn with(&self) -> &str;
+    /// Kind, version and parameters as the keys of all instances begin.
+    fn head(&self) -> &KeyHead;
     /// The inputs.
     fn inputs(&self) -> &[Port];
     /// The outputs; the first is the default.
@@ -103,15 +111,42 @@ pub trait BoundStage: Send + Sync {
 
 struct Bound<P> {
     typed: P,
-    params: Value,
+    with: Box<str>,
+    /// Made when somebody asks: few do, and there may be a hundred thousand sets of parameters.
+    params: OnceLock<Value>,
+    head: KeyHead,
     inputs: Vec<Port>,
     outputs: Vec<Output>,
+}
+
+impl<P: Serialize> Bound<P> {
+    fn params(&self) -> &Value {
+        // They were made once already, for the head.
+        self.params.get_or_init(|| serde_json::to_value(&self.typed).unwrap_or_default())
+    }
 }
 
 struct PlainKind<S>(PhantomData<fn() -> S>);
 struct PlainStage<S: Stage>(Bound<S::Params>);
 struct MapKind<M>(PhantomData<fn() -> M>);
 struct MappedStage<M: MapStage>(Bound<M::Params>);
+
+impl<S: Stage> PlainStage<S> {
+    fn new(typed: S::Params, with: &str, head: KeyHead) -> Self {
+        let (inputs, outputs) = (S::inputs(&typed), S::outputs(&typed));
+        Self(Bound { typed, with: with.into(), params: OnceLock::new(), head, inputs, outputs })
+    }
+}
+
+impl<M: MapStage> MappedStage<M> {
+    fn new(typed: M::Params, with: &str, head: KeyHead) -> Self {
+        let mut inputs = vec![M::input(&typed)];
+        inputs.extend(M::others(&typed));
+        inputs.extend(M::selector(&typed).map(|selector| selector.port));
+        let outputs = vec![M::output(&typed)];
+        Self(Bound { typed, with: with.into(), params: OnceLock::new(), head, inputs, outputs })
+    }
+}
 
 impl<S: Stage> StageKind for PlainKind<S> {
     fn name(&self) -> &'static str {
@@ -128,8 +163,11 @@ impl<S: Stage> StageKind for PlainKind<S> {
     }
     fn bind(&self, with: &Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>> {
         let (typed, params) = parse::<S::Params>(with, S::check)?;
-        let (inputs, outputs) = (S::inputs(&typed), S::outputs(&typed));
-        Ok(Arc::new(PlainStage::<S>(Bound { typed, params, inputs, outputs })))
+        let head = KeyHead::new(S::NAME, S::VERSION, &params);
+        Ok(Arc::new(PlainStage::<S>::new(typed, &with.to_string(), head)))
+    }
+    fn bind_again(&self, with: &str, head: KeyHead) -> Option<Arc<dyn BoundStage>> {
+        Some(Arc::new(PlainStage::<S>::new(serde_json::from_str(with).ok()?, with, head)))
     }
 }
 
@@ -148,11 +186,11 @@ impl<M: MapStage> StageKind for MapKind<M> {
     }
     fn bind(&self, with: &Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>> {
         let (typed, params) = parse::<M::Params>(with, M::check)?;
-        let mut inputs = vec![M::input(&typed)];
-        inputs.extend(M::others(&typed));
-        inputs.extend(M::selector(&typed).map(|selector| selector.port));
-        let outputs = vec![M::output(&typed)];
-        Ok(Arc::new(MappedStage::<M>(Bound { typed, params, inputs, outputs })))
+        let head = KeyHead::new(M::NAME, M::VERSION, &params);
+        Ok(Arc::new(MappedStage::<M>::new(typed, &with.to_string(), head)))
+    }
+    fn bind_again(&self, with: &str, head: KeyHead) -> Option<Arc<dyn BoundStage>> {
+        Some(Arc::new(MappedStage::<M>::new(serde_json::from_str(with).ok()?, with, head)))
     }
 }
 
@@ -164,7 +202,13 @@ impl<S: Stage> BoundStage for PlainStage<S> {
         S::VERSION
     }
     fn params(&self) -> &Value {
-        &self.0.params
+        self.0.params()
+    }
+    fn with(&self) -> &str {
+        &self.0.with
+    }
+    fn head(&self) -> &KeyHead {
+        &self.0.head
     }
     fn inputs(&self) -> &[Port] {
         &self.0.inputs
@@ -194,7 +238,13 @@ impl<M: MapStage> BoundStage for MappedStage<M> {
         M::VERSION
     }
     fn params(&self) -> &Value {
-        &self.0.params
+        self.0.params()
+    }
+    fn with(&self) -> &str {
+        &self.0.with
+    }
+    fn head(&self) -> &KeyHead {
+        &self.0.head
     }
     fn inputs(&self) -> &[Port] {
         &self.0.inputs
@@ -212,28 +262,29 @@ impl<M: MapStage> BoundStage for MappedStage<M> {
         Ok(())
     }
     fn run(&self, io: &mut StageIo<'_>) -> Result<(), StageError> {
-        map::run::<M>(&self.0.typed, &self.0.params, io)
+        map::run::<M>(&self.0.typed, self.0.params(), io)
     }
 }
 
-/// Parses parameters and gathers every mistake: after one was found its parameter is set aside and the rest is tried again.
+/// Parses parameters. Gathers every mistake: after one was found its parameter is set aside and the rest is tried again.
 fn parse<P>(with: &Value, check: fn(&P) -> Vec<ParamError>) -> Result<(P, Value), Vec<ParamError>>
 where
     P: Serialize + DeserializeOwned + JsonSchema,
 {
+    // Keeping track of where one is takes longer than all the rest: only for those who made a mistake.
+    if let Ok(typed) = P::deserialize(with) {
+        let errors = check(&typed);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let params =
+            serde_json::to_value(&typed).map_err(|error| vec![ParamError::new("", error.to_string())])?;
+        return Ok((typed, params));
+    }
     let mut errors: Vec<ParamError> = Vec::new();
     let mut with = Cow::Borrowed(with);
     loop {
         match serde_path_to_error::deserialize::<_, P>(&*with) {
-            Ok(typed) if errors.is_empty() => {
-                errors = check(&typed);
-                if !errors.is_empty() {
-                    return Err(errors);
-                }
-                let params = serde_json::to_value(&typed)
-                    .map_err(|error| vec![ParamError::new("", error.to_string())])?;
-                return Ok((typed, params));
-            }
             Ok(typed) => {
                 errors.extend(check(&typed));
                 return Err(errors);

@@ -6,20 +6,28 @@ use std::sync::Arc;
 
 use sndpipe_cache::{Digest, Store};
 
-use crate::graph::{Graph, InstanceId};
-use crate::key::{Face, InputPart, KeyParts, PortPart};
-use crate::record::{History, Record, read_sources};
+use crate::graph::{Graph, Instance, InstanceId, Item};
+use crate::history::History;
+use crate::key::{Face, InputPart, KeyParts, KeyWriter, PortPart, SourcesPart};
+use crate::record::{Record, read_sources};
 use crate::registry::BoundStage;
 use crate::scan::{SourceFile, SourceScan};
 use crate::spec::{SpecError, SpecErrors};
-use crate::stage::StageError;
+use crate::stage::{Port, StageError};
 
 /// The files outside the cache that a pipeline reads.
 #[derive(Default)]
 pub struct Sources {
-    by_instance: BTreeMap<InstanceId, Arc<Vec<SourceFile>>>,
+    by_instance: BTreeMap<InstanceId, Declared>,
     /// Where each content lies.
     pub files: BTreeMap<Digest, PathBuf>,
+}
+
+/// The files of a stage, and what its key says of them.
+#[derive(Clone)]
+struct Declared {
+    files: Arc<Vec<SourceFile>>,
+    part: SourcesPart,
 }
 
 /// Why the declared files could not be looked at.
@@ -39,13 +47,13 @@ impl Sources {
     /// # Errors
     /// [`ScanError::Spec`] with every data set that is wrong, at its place in the pipeline file.
     pub fn scan(graph: &Graph, store: &Store) -> Result<Self, ScanError> {
-        let mut seen: BTreeMap<usize, Arc<Vec<SourceFile>>> = BTreeMap::new();
+        let mut seen: BTreeMap<usize, Declared> = BTreeMap::new();
         let mut sources = Self::default();
         let mut errors: Vec<SpecError> = Vec::new();
         for (id, instance) in graph.instances.iter().enumerate() {
             let address = Arc::as_ptr(&instance.bound).cast::<()>() as usize;
-            let files = match seen.get(&address) {
-                Some(files) => Arc::clone(files),
+            let declared = match seen.get(&address) {
+                Some(declared) => declared.clone(),
                 None => {
                     let mut scan = SourceScan::new(store);
                     let files = match instance.bound.sources(&mut scan) {
@@ -63,12 +71,13 @@ impl Sources {
                     for source in files.iter() {
                         sources.files.entry(source.file.digest).or_insert_with(|| source.file.path.clone());
                     }
-                    seen.insert(address, Arc::clone(&files));
-                    files
+                    let declared = Declared { part: SourcesPart::of(&files), files };
+                    seen.insert(address, declared.clone());
+                    declared
                 }
             };
-            if !files.is_empty() {
-                sources.by_instance.insert(id, files);
+            if !declared.files.is_empty() {
+                sources.by_instance.insert(id, declared);
             }
         }
         if errors.is_empty() { Ok(sources) } else { Err(SpecErrors(errors).into()) }
@@ -77,8 +86,50 @@ impl Sources {
     /// The declared files of an instance.
     #[must_use]
     pub fn of(&self, id: InstanceId) -> Option<&Arc<Vec<SourceFile>>> {
-        self.by_instance.get(&id)
+        self.by_instance.get(&id).map(|declared| &declared.files)
     }
+
+    fn part(&self, id: InstanceId) -> Option<&SourcesPart> {
+        self.by_instance.get(&id).map(|declared| &declared.part)
+    }
+}
+
+/// The key of an instance, once every input is known: that of its [`key_parts`], without making them.
+///
+/// # Errors
+/// As [`key_parts`].
+pub fn key(
+    graph: &Graph,
+    id: InstanceId,
+    faces: &[Option<Vec<Face>>],
+    sources: &Sources,
+) -> Result<Option<Digest>, String> {
+    let instance = &graph.instances[id];
+    let bound: &dyn BoundStage = &*instance.bound;
+    let connected = instance.inputs.iter().filter(|input| !input.items.is_empty()).count();
+    let mut writer = KeyWriter::new(bound.head(), connected);
+    for (port, input) in bound.inputs().iter().zip(&instance.inputs).filter(|(_, i)| !i.items.is_empty()) {
+        writer.port(&port.name, input.items.len());
+        for item in &input.items {
+            let Some(face) = face(faces, item) else { return Ok(None) };
+            writer
+                .face(port, &item.axes, face)
+                .map_err(|column| lacking(graph, instance, port, item, &column))?;
+        }
+    }
+    Ok(Some(writer.finish(sources.part(id))))
+}
+
+fn face<'f>(faces: &'f [Option<Vec<Face>>], item: &Item) -> Option<&'f Face> {
+    faces[item.from].as_ref()?.get(item.output)
+}
+
+fn lacking(graph: &Graph, instance: &Instance, port: &Port, item: &Item, column: &str) -> String {
+    let producer = &graph.instances[item.from].stage;
+    format!(
+        "`{producer}` has no column `{column}`, which the input `{}` of `{}` reads",
+        port.name, instance.stage
+    )
 }
 
 /// The parts of an instance's key, once every input is known.
@@ -97,24 +148,16 @@ pub fn key_parts(
     for (port, input) in bound.inputs().iter().zip(&instance.inputs) {
         let mut items = Vec::with_capacity(input.items.len());
         for item in &input.items {
-            let Some(face) = faces[item.from].as_ref().and_then(|faces| faces.get(item.output)) else {
-                return Ok(None);
-            };
-            let part = InputPart::of_face(port, item.axes.clone(), face).map_err(|column| {
-                let producer = &graph.instances[item.from];
-                format!(
-                    "`{}` has no column `{column}`, which the input `{}` of `{}` reads",
-                    producer.stage, port.name, instance.stage
-                )
-            })?;
-            items.push(part);
+            let Some(face) = face(faces, item) else { return Ok(None) };
+            let part = InputPart::of_face(port, item.axes.clone(), face);
+            items.push(part.map_err(|column| lacking(graph, instance, port, item, &column))?);
         }
         // An input that is left out is no part of the key, so that a kind may get another one later.
         if !items.is_empty() {
             inputs.push(PortPart { port: port.name.clone(), items });
         }
     }
-    Ok(Some(KeyParts::new(bound, inputs, sources.of(id).map(|files| &files[..]))))
+    Ok(Some(KeyParts::new(bound, inputs, sources.part(id).copied())))
 }
 
 /// What changed since the last run of an instance: lines for people, the most telling first.
@@ -127,7 +170,7 @@ pub fn changes(
     now: &KeyParts,
     sources: Option<&[SourceFile]>,
 ) -> Vec<String> {
-    let Some(last) = history.keys.get(name) else { return vec!["never ran".to_owned()] };
+    let Some(last) = history.key(name) else { return vec!["never ran".to_owned()] };
     if last == key {
         return vec!["its result is no longer in the cache".to_owned()];
     }

@@ -13,13 +13,15 @@ use crate::device::Device;
 use crate::event::{Event, Observer, Outcome, RowCounts};
 use crate::gate::Gate;
 use crate::graph::{Graph, InstanceId};
+use crate::history::{History, Known};
 use crate::io::Surroundings;
 use crate::job::{Done, Finished, Job, host, now_ms};
 use crate::key::{Face, KeyParts};
 use crate::plan::{is_present, needed};
-use crate::record::{History, Record, RunRecord, RunStage};
+use crate::record::{Record, RunRecord, RunStage};
 use crate::resolve::{Sources, changes, key_parts};
 use crate::stage::StageError;
+use crate::survey::{Finding, Lookout, Survey, asked};
 use crate::usage::{Meter, Usage};
 use crate::utc::Utc;
 
@@ -110,12 +112,18 @@ struct Run<'a> {
     options: &'a RunOptions<'a>,
     observer: &'a dyn Observer,
     history: History,
-    /// What the keys of the last run led to; each is taken once, later looks go to the cache.
-    recalled: BTreeMap<Digest, Vec<Face>>,
-    /// When the history was last written, and whether it has changed since.
-    history_written: (Instant, bool),
+    /// When the history may be written again, and whether it has changed since it was.
+    history_due: (Instant, bool),
+    /// What was known before anything ran; each finding is taken once, later looks go to the cache.
+    survey: Survey,
+    /// Instances whose outputs are those of the survey, so that it is right about their readers.
+    as_surveyed: Vec<bool>,
     needed: Vec<bool>,
+    /// What must be there in the end, not only recorded.
+    asked: Vec<bool>,
     readers: Vec<Vec<InstanceId>>,
+    /// Instances with all inputs known, to be considered.
+    due: BTreeSet<InstanceId>,
     /// Inputs that are not settled yet.
     unsettled: Vec<usize>,
     faces: Vec<Option<Vec<Face>>>,
@@ -167,18 +175,33 @@ impl<'a> Run<'a> {
             })
             .collect();
         let needed = needed(graph, &options.targets);
-        let history = History::read(store, graph);
+        let readers = graph.readers();
+        let asked = asked(&readers, &options.targets, &needed);
+        let forced: BTreeSet<InstanceId> = options.force.iter().copied().collect();
+        let mut history = History::read(store, graph);
+        let lookout = Lookout { graph, store, sources, history: &history, asked: &asked };
+        let mut survey = Survey::new(&lookout, &needed, |id| forced.contains(&id));
+        let learnt = std::mem::take(&mut survey.learnt);
+        let history_due = (Instant::now(), !learnt.is_empty());
+        for (id, known) in learnt {
+            if let Some(key) = survey.keys[id] {
+                history.learn(graph.instances[id].to_string(), key, Some(known));
+            }
+        }
         Self {
             graph,
             store,
             sources,
             options,
             observer,
-            recalled: history.recall(store, graph, &needed),
             history,
-            history_written: (Instant::now(), false),
+            history_due,
+            survey,
+            as_surveyed: vec![false; count],
             needed,
-            readers: graph.readers(),
+            asked,
+            readers,
+            due: BTreeSet::new(),
             unsettled,
             faces: vec![None; count],
             keys: vec![None; count],
@@ -192,7 +215,7 @@ impl<'a> Run<'a> {
             rebuilding: BTreeMap::new(),
             waiting_for_rebuild: BTreeMap::new(),
             repairs: BTreeMap::new(),
-            forced: options.force.iter().copied().collect(),
+            forced,
             running: 0,
             meter: Meter::new(),
             accelerator_busy: false,
@@ -209,17 +232,14 @@ impl<'a> Run<'a> {
         'a: 'scope,
     {
         let (send, receive) = mpsc::channel::<(Done, KeyLock)>();
-        for id in 0..self.graph.instances.len() {
-            if self.needed[id]
-                && self.unsettled[id] == 0
-                && !self.outcomes.contains_key(&id)
-                && !self.pending.contains_key(&id)
-            {
-                self.consider(id);
-            }
-        }
+        self.due = (0..self.graph.instances.len())
+            .filter(|&id| self.needed[id] && self.unsettled[id] == 0)
+            .collect();
         let mut broken = None;
         loop {
+            while let Some(id) = self.due.pop_first() {
+                self.consider(id);
+            }
             if broken.is_none()
                 && !self.stop
                 && !self.is_cancelled()
@@ -227,6 +247,9 @@ impl<'a> Run<'a> {
             {
                 self.options.cancel.store(true, Ordering::Relaxed);
                 broken = Some(error);
+            }
+            if !self.due.is_empty() {
+                continue;
             }
             let idle = self.ready.is_empty() && self.locked.is_empty();
             let stopping = broken.is_some() || self.stop || self.is_cancelled();
@@ -269,25 +292,24 @@ impl<'a> Run<'a> {
 
     /// All inputs of the instance are known: is its result there?
     fn consider(&mut self, id: InstanceId) {
-        let parts = match key_parts(self.graph, id, &self.faces, self.sources) {
-            Ok(Some(parts)) => parts,
+        let finding = match self.find(id) {
+            Ok(Some(finding)) => finding,
             Ok(None) => return,
             Err(message) => return self.fail(id, Outcome::failed(message, None)),
         };
-        let key = parts.key();
+        let Finding { key, outputs, gone, learnt } = finding;
         self.keys[id] = Some(key);
-        if !self.forced.contains(&id)
-            && let Some(outputs) =
-                self.recalled.remove(&key).or_else(|| Record::read_outputs(self.store, &key))
-        {
-            let asked = self.options.targets.contains(&id)
-                || self.readers[id].iter().all(|&reader| !self.needed[reader]);
-            if !asked || outputs.iter().all(|face| is_present(self.store, face)) {
-                return self.cached(id, outputs);
-            }
+        if let Some(known) = learnt {
+            self.learn(id, key, Some(known));
         }
+        let forced = self.forced.contains(&id);
+        if let Some(outputs) = outputs.filter(|_| !forced && !gone) {
+            return self.cached(id, outputs);
+        }
+        self.as_surveyed[id] = false;
+        let Ok(Some(parts)) = key_parts(self.graph, id, &self.faces, self.sources) else { return };
         let files = self.sources.of(id).map(|files| &files[..]);
-        let reason = if self.forced.contains(&id) {
+        let reason = if forced {
             "forced".to_owned()
         } else {
             changes(self.store, &self.history, &self.graph.instances[id].to_string(), &key, &parts, files)
@@ -296,30 +318,51 @@ impl<'a> Run<'a> {
         self.must_run(id, parts, reason);
     }
 
+    /// What the survey found about an instance, where its inputs are those that the survey saw; else what is found now.
+    fn find(&mut self, id: InstanceId) -> Result<Option<Finding>, String> {
+        let mut inputs = self.graph.instances[id].inputs.iter().flat_map(|input| &input.items);
+        if let Some(key) = self.survey.keys[id].take()
+            && inputs.all(|item| self.as_surveyed[item.from])
+        {
+            self.as_surveyed[id] = true;
+            let (outputs, gone) = (self.survey.faces[id].take(), self.survey.gone[id]);
+            return Ok(Some(Finding { key, outputs, gone, learnt: None }));
+        }
+        self.lookout().look(id, &self.faces)
+    }
+
+    fn lookout(&self) -> Lookout<'_> {
+        let Self { graph, store, sources, history, asked, .. } = self;
+        Lookout { graph, store, sources, history, asked }
+    }
+
     /// Queues an instance, after those of its inputs that are recorded but gone.
     fn must_run(&mut self, id: InstanceId, parts: KeyParts, reason: String) {
-        let mut gone = BTreeSet::new();
-        for item in self.graph.instances[id].inputs.iter().flat_map(|input| &input.items) {
-            let face = self.faces[item.from].as_ref().and_then(|faces| faces.get(item.output));
-            if face.is_none_or(|face| !is_present(self.store, face)) {
-                gone.insert(item.from);
+        let mut next = vec![(id, parts, reason)];
+        while let Some((id, parts, reason)) = next.pop() {
+            let mut gone = BTreeSet::new();
+            for item in self.graph.instances[id].inputs.iter().flat_map(|input| &input.items) {
+                let face = self.faces[item.from].as_ref().and_then(|faces| faces.get(item.output));
+                if face.is_none_or(|face| !is_present(self.store, face)) {
+                    gone.insert(item.from);
+                }
             }
-        }
-        if gone.is_empty() {
-            self.pending.insert(id, (parts, reason));
-            self.ready.insert(id);
-            return;
-        }
-        self.waiting_for_rebuild.insert(id, gone.len());
-        for producer in gone {
-            let first = !self.rebuilding.contains_key(&producer);
-            self.rebuilding.entry(producer).or_default().push(id);
-            if first && let Ok(Some(parts)) = key_parts(self.graph, producer, &self.faces, self.sources) {
-                let reason = format!(
-                    "its output is gone from the cache and `{}` needs it",
-                    self.graph.instances[id].stage
-                );
-                self.must_run(producer, parts, reason);
+            if gone.is_empty() {
+                self.pending.insert(id, (parts, reason));
+                self.ready.insert(id);
+                continue;
+            }
+            self.waiting_for_rebuild.insert(id, gone.len());
+            for producer in gone {
+                let first = !self.rebuilding.contains_key(&producer);
+                self.rebuilding.entry(producer).or_default().push(id);
+                if first && let Ok(Some(parts)) = key_parts(self.graph, producer, &self.faces, self.sources) {
+                    let reason = format!(
+                        "its output is gone from the cache and `{}` needs it",
+                        self.graph.instances[id].stage
+                    );
+                    next.push((producer, parts, reason));
+                }
             }
         }
     }
@@ -333,11 +376,13 @@ impl<'a> Run<'a> {
     where
         'a: 'scope,
     {
-        for id in std::mem::take(&mut self.ready) {
+        let mut later = BTreeSet::new();
+        while self.running.saturating_sub(around.gate.waiting()) < self.options.jobs.max(1)
+            && let Some(id) = self.ready.pop_first()
+        {
             let accelerated = self.uses_accelerator(id);
-            let busy = self.running.saturating_sub(around.gate.waiting());
-            if busy >= self.options.jobs.max(1) || (accelerated && self.accelerator_busy) {
-                self.ready.insert(id);
+            if accelerated && self.accelerator_busy {
+                later.insert(id);
                 continue;
             }
             let Some(key) = self.keys[id] else { continue };
@@ -384,6 +429,7 @@ impl<'a> Run<'a> {
                 let _ = send.send((done, lock));
             });
         }
+        self.ready.append(&mut later);
         Ok(())
     }
 
@@ -414,7 +460,7 @@ impl<'a> Run<'a> {
             Ok(Finished { faces, rows, remarks }) => {
                 self.forced.remove(&id);
                 self.warn_if_different(id, &faces);
-                self.remember(id);
+                self.remember(id, &faces);
                 self.settle(id, faces.clone(), Outcome::Ran { wall, rows, reason, remarks, usage });
                 for waiter in waiters {
                     self.pending.remove(&waiter);
@@ -465,15 +511,28 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Keeps the key of an instance that ran, so that a run which is killed later can still be explained. Written once a second at
-    /// most; an error shows at the next write that matters.
-    fn remember(&mut self, id: InstanceId) {
+    /// Keeps what an instance that ran gave, so that a run which is killed later can still be explained. Written once a second, and
+    /// less often where writing takes long; an error shows at the next write that matters.
+    fn remember(&mut self, id: InstanceId, faces: &[Face]) {
         const EVERY: Duration = Duration::from_secs(1);
+        /// The share of the time that may go into it: one in so many.
+        const SHARE: u32 = 20;
         let Some(key) = self.keys[id] else { return };
-        self.history.keys.insert(self.graph.instances[id].to_string(), key);
-        let due = self.history_written.0.elapsed() >= EVERY;
-        let written = due && self.history.write(self.store, self.graph).is_ok();
-        self.history_written = if written { (Instant::now(), false) } else { (self.history_written.0, true) };
+        let mut known = Known::written(self.store, &key, faces.to_vec());
+        if let Some(known) = known.as_mut().filter(|_| self.asked[id]) {
+            known.locate(self.store);
+        }
+        self.learn(id, key, known);
+        let started = Instant::now();
+        if started >= self.history_due.0 {
+            let written = self.history.write(self.store, self.graph).is_ok();
+            self.history_due = (Instant::now() + EVERY.max(started.elapsed() * SHARE), !written);
+        }
+    }
+
+    fn learn(&mut self, id: InstanceId, key: Digest, known: Option<Known>) {
+        self.history.learn(self.graph.instances[id].to_string(), key, known);
+        self.history_due.1 = true;
     }
 
     fn warn_if_different(&self, id: InstanceId, faces: &[Face]) {
@@ -504,17 +563,17 @@ impl<'a> Run<'a> {
                     *left -= 1;
                     if *left == 0 {
                         self.waiting_for_rebuild.remove(&reader);
-                        self.consider(reader);
+                        self.due.insert(reader);
                     }
                 }
             }
         }
         if !again {
-            for reader in self.readers[id].clone() {
+            for &reader in &self.readers[id] {
                 self.unsettled[reader] -= 1;
                 if self.needed[reader] && self.unsettled[reader] == 0 && !self.outcomes.contains_key(&reader)
                 {
-                    self.consider(reader);
+                    self.due.insert(reader);
                 }
             }
         }
@@ -525,10 +584,8 @@ impl<'a> Run<'a> {
     fn drop_unkept(&self, id: InstanceId) {
         let inputs =
             self.graph.instances[id].inputs.iter().flat_map(|input| &input.items).map(|item| item.from);
-        for producer in inputs.collect::<BTreeSet<_>>() {
-            if self.graph.instances[producer].keep || self.options.targets.contains(&producer) {
-                continue;
-            }
+        let unkept = |producer: &InstanceId| !self.graph.instances[*producer].keep && !self.asked[*producer];
+        for producer in inputs.filter(unkept).collect::<BTreeSet<_>>() {
             let waiting = self.readers[producer]
                 .iter()
                 .any(|reader| self.needed[*reader] && !self.outcomes.contains_key(reader));
@@ -580,13 +637,13 @@ impl<'a> Run<'a> {
         let run_id = self.record_run(started.1, wall);
         result?;
         let run_id = run_id?;
-        Ok(RunReport { id: run_id, outcomes: self.outcomes, faces: self.faces, keys: self.keys, wall })
+        let Self { history, survey, outcomes, faces, keys, .. } = self;
+        // A million small pieces for a large pipeline: nobody waits for them to be freed.
+        std::thread::spawn(move || drop((history, survey)));
+        Ok(RunReport { id: run_id, outcomes, faces, keys, wall })
     }
 
     fn record_run(&mut self, started_ms: u64, wall: Duration) -> Result<String, CacheError> {
-        let mut history = self.history.clone();
-        let names: BTreeSet<String> = self.graph.instances.iter().map(ToString::to_string).collect();
-        history.keys.retain(|name, _| names.contains(name));
         let mut stages = Vec::with_capacity(self.outcomes.len());
         for (&id, outcome) in &self.outcomes {
             let instance = &self.graph.instances[id];
@@ -616,13 +673,23 @@ impl<'a> Run<'a> {
                 Outcome::Skipped { because } => stage.error = Some(format!("needs `{because}`")),
                 Outcome::Cached { .. } | Outcome::Interrupted => {}
             }
-            if let (Outcome::Ran { .. } | Outcome::Cached { .. }, Some(key)) = (outcome, self.keys[id]) {
-                history.keys.insert(instance.to_string(), key);
+            if let (Outcome::Ran { .. } | Outcome::Cached { .. }, Some(key)) = (outcome, self.keys[id])
+                && !self.as_surveyed[id]
+            {
+                let name = instance.to_string();
+                if self.history.key(&name) != Some(&key) {
+                    self.history.learn(name, key, None);
+                    self.history_due.1 = true;
+                }
             }
             stages.push(stage);
         }
-        if self.history_written.1 || history != self.history {
-            history.write(self.store, self.graph)?;
+        if self.history.len() > self.graph.instances.len() {
+            let names: BTreeSet<String> = self.graph.instances.iter().map(ToString::to_string).collect();
+            self.history_due.1 |= self.history.keep(|name| names.contains(name));
+        }
+        if self.history_due.1 {
+            self.history.write(self.store, self.graph)?;
         }
         let failed = self.outcomes.values().any(|outcome| matches!(outcome, Outcome::Failed { .. }));
         let interrupted = self.outcomes.values().any(|outcome| matches!(outcome, Outcome::Interrupted));
@@ -645,8 +712,9 @@ impl<'a> Run<'a> {
             .to_owned(),
             stages,
         };
+        let id = record.id.clone();
         record.write(self.store)?;
-        Ok(record.id)
+        Ok(id)
     }
 }
 

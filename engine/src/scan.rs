@@ -42,6 +42,9 @@ impl<'a> SourceScan<'a> {
     /// # Errors
     /// [`StageError::Failed`] naming the files that cannot be read (the first few of many).
     pub fn files(&mut self, labelled: Vec<(String, PathBuf)>) -> Result<(), StageError> {
+        if labelled.is_empty() {
+            return Ok(());
+        }
         let (labels, paths): (Vec<String>, Vec<PathBuf>) = labelled.into_iter().unzip();
         let mut unreadable = Vec::new();
         for (label, digest) in labels.into_iter().zip(self.digests(&paths)) {

@@ -14,6 +14,9 @@ use crate::out::Out;
 use crate::paint::Paint;
 use crate::session::Session;
 
+/// So many cells of a repeated stage are explained.
+const SHOWN: usize = 20;
+
 /// Says why a stage would run.
 pub fn explain(args: &args::Explain, cache: &Path) -> Result<Exit, Failure> {
     let session = Session::open(&args.pipeline, cache)?;
@@ -22,11 +25,11 @@ pub fn explain(args: &args::Explain, cache: &Path) -> Result<Exit, Failure> {
     let plan = session.plan(&sources, &targets, &[])?;
     let history = History::read(&session.store, &session.graph);
     let mut out = Out::new();
-    let mut first = true;
-    for item in plan.items.iter().filter(|item| targets.contains(&item.id)) {
+    let mut pages = 0;
+    for item in targets.iter().filter_map(|&id| plan.item(id)) {
         let name = session.graph.instances[item.id].to_string();
         let record = item.key.and_then(|key| Record::read(&session.store, &key));
-        let last = history.keys.get(&name).copied().filter(|last| Some(*last) != item.key);
+        let last = history.key(&name).copied().filter(|last| Some(*last) != item.key);
         if args.format == Format::Json {
             let instance = &session.graph.instances[item.id];
             out.json(&json!({
@@ -43,10 +46,16 @@ pub fn explain(args: &args::Explain, cache: &Path) -> Result<Exit, Failure> {
             }))?;
             continue;
         }
-        if !first {
+        if pages == SHOWN {
+            let rest = (targets.len() - pages) as u64;
+            let help = "name one, as in `model[fold=1]`, or ask for `--format json`";
+            out.line(format!("\nand {}; {help}", plural(rest, "more cell")))?;
+            break;
+        }
+        if pages > 0 {
             out.line("")?;
         }
-        first = false;
+        pages += 1;
         let page = Page { out: &mut out, paint: Paint::stdout(), graph: &session.graph };
         page.write(item, &name, record.as_ref(), last.map(short))?;
     }

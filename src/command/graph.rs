@@ -7,7 +7,7 @@ use sndpipe_engine::{Graph, Instance};
 use crate::args::{self, GraphFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::human::plural;
+use crate::human::{count, plural};
 use crate::out::Out;
 use crate::paint::Paint;
 use crate::render::{Grid, Side};
@@ -83,7 +83,7 @@ fn repeated(graph: &Graph, ids: &[usize]) -> String {
         return String::new();
     }
     let names: Vec<&str> = axes.iter().map(|(axis, _)| axis.as_str()).collect();
-    format!("×{} [{}]", ids.len(), names.join(", "))
+    format!("×{} [{}]", count(ids.len() as u64), names.join(", "))
 }
 
 /// The output's name where it is not the first.
@@ -139,7 +139,8 @@ fn inputs(graph: &Graph, instance: &Instance, by_cell: bool) -> String {
         }
         if input.items.len() > 1 {
             let axes: Vec<&str> = item.axes.iter().map(|(axis, _)| axis.as_str()).collect();
-            name = format!("{name} collected over {} (×{})", axes.join(", "), input.items.len());
+            name =
+                format!("{name} collected over {} (×{})", axes.join(", "), count(input.items.len() as u64));
         }
         parts.push((input.port.as_str(), name));
     }

@@ -1,15 +1,18 @@
 //! `sndpipe plan`, and `run --dry-run`.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::json;
+use sndpipe_cache::Digest;
 use sndpipe_engine::{Graph, Plan, PlanItem, PlanStatus};
 
 use crate::args::{self, Format};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::human::plural;
+use crate::human::{self, plural};
 use crate::out::Out;
 use crate::paint::Paint;
 use crate::render::{Grid, Side};
@@ -44,20 +47,31 @@ pub fn word(status: PlanStatus) -> &'static str {
     }
 }
 
+/// The object of one instance; the fields are sorted.
+#[derive(Serialize)]
+struct Line<'a> {
+    axes: BTreeMap<&'a str, &'a str>,
+    event: &'static str,
+    key: Option<Digest>,
+    outputs: BTreeMap<&'a str, Digest>,
+    reason: String,
+    stage: &'a str,
+    status: &'static str,
+}
+
 fn json(out: &mut Out, graph: &Graph, plan: &Plan) -> Result<(), Failure> {
     for item in &plan.items {
         let instance = &graph.instances[item.id];
         let names = instance.bound.outputs().iter().map(|output| output.name.as_str());
-        let outputs: BTreeMap<_, _> = names.zip(item.faces.iter().flatten().map(|face| face.id)).collect();
-        out.json(&json!({
-            "event": "stage",
-            "stage": instance.stage,
-            "axes": instance.axes_map(),
-            "status": item.status.name(),
-            "key": item.key,
-            "outputs": outputs,
-            "reason": item.reasons.join("; "),
-        }))?;
+        out.json(&Line {
+            axes: instance.axes_map(),
+            event: "stage",
+            key: item.key,
+            outputs: names.zip(item.faces.iter().flatten().map(|face| face.id)).collect(),
+            reason: item.reasons.join("; "),
+            stage: &instance.stage,
+            status: item.status.name(),
+        })?;
     }
     let count = |status| plan.items.iter().filter(|item| item.status == status).count();
     out.json(&json!({
@@ -108,35 +122,63 @@ struct Group {
 }
 
 fn groups(graph: &Graph, plan: &Plan, all: bool) -> Vec<Group> {
-    let mut by_stage: BTreeMap<&str, Vec<&PlanItem>> = BTreeMap::new();
-    for item in &plan.items {
-        by_stage.entry(&graph.instances[item.id].stage).or_default().push(item);
-    }
     let mut groups: Vec<Group> = Vec::new();
     for (stage, cells) in &graph.stages {
-        let mut left = by_stage.remove(stage.as_str()).unwrap_or_default();
-        if !all {
-            left.retain(|item| item.status != PlanStatus::Cached);
+        let items = cells.iter().filter_map(|&id| plan.item(id));
+        if all {
+            groups.extend(items.map(|item| group(graph, stage, cells.len(), &[item])));
+            continue;
         }
-        while let Some(&first) = left.first() {
-            let same = |item: &&PlanItem| item.status == first.status && item.reasons == first.reasons;
-            let (alike, rest): (Vec<&PlanItem>, Vec<&PlanItem>) = if all {
-                (vec![first], left[1..].to_vec())
-            } else {
-                left.iter().partition(|item| same(item))
-            };
-            let instance = &graph.instances[first.id];
-            let name = if alike.len() == 1 {
-                instance.to_string()
-            } else if alike.len() == cells.len() {
-                let axes: Vec<&str> = instance.axes.iter().map(|(axis, _)| axis.as_str()).collect();
-                format!("{stage} ×{} [{}]", alike.len(), axes.join(", "))
-            } else {
-                format!("{stage} ×{} of {}", alike.len(), cells.len())
-            };
-            groups.push(Group { name, status: first.status, reasons: first.reasons.clone() });
-            left = rest;
-        }
+        let items = items.filter(|item| item.status != PlanStatus::Cached);
+        groups.extend(alike(graph, stage, cells.len(), items));
     }
     groups
+}
+
+/// Cells with the same reasons together; where there are many reasons, the most frequent ones.
+fn alike<'p>(
+    graph: &Graph,
+    stage: &str,
+    cells: usize,
+    items: impl Iterator<Item = &'p PlanItem>,
+) -> Vec<Group> {
+    /// So many reasons of one stage are told.
+    const SHOWN: usize = 8;
+    let mut places: BTreeMap<(&str, &[String]), usize> = BTreeMap::new();
+    let mut found: Vec<Vec<&PlanItem>> = Vec::new();
+    for item in items {
+        let place = *places.entry((item.status.name(), &item.reasons)).or_insert(found.len());
+        match found.get_mut(place) {
+            Some(group) => group.push(item),
+            None => found.push(vec![item]),
+        }
+    }
+    let rest = if found.len() > SHOWN {
+        found.sort_by_key(|group| Reverse(group.len()));
+        found.split_off(SHOWN - 1)
+    } else {
+        Vec::new()
+    };
+    let mut groups: Vec<Group> = found.iter().map(|items| group(graph, stage, cells, items)).collect();
+    if let Some(status) = rest.iter().flatten().map(|item| item.status).min() {
+        let count = rest.iter().map(Vec::len).sum::<usize>() as u64;
+        let name = format!("{stage} ×{} of {}", human::count(count), human::count(cells as u64));
+        let reason = format!("{} other reasons; `--all` shows every cell", human::count(rest.len() as u64));
+        groups.push(Group { name, status, reasons: vec![reason] });
+    }
+    groups
+}
+
+fn group(graph: &Graph, stage: &str, cells: usize, items: &[&PlanItem]) -> Group {
+    let instance = &graph.instances[items[0].id];
+    let count = |number: usize| human::count(number as u64);
+    let name = if items.len() == 1 {
+        instance.to_string()
+    } else if items.len() == cells {
+        let axes: Vec<&str> = instance.axes.iter().map(|(axis, _)| axis.as_str()).collect();
+        format!("{stage} ×{} [{}]", count(items.len()), axes.join(", "))
+    } else {
+        format!("{stage} ×{} of {}", count(items.len()), count(cells))
+    };
+    Group { name, status: items[0].status, reasons: items[0].reasons.clone() }
 }

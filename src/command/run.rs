@@ -10,6 +10,7 @@ use crate::command::{plan, table};
 use crate::console;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::human::plural;
 use crate::interrupt;
 use crate::machine;
 use crate::out::Out;
@@ -18,6 +19,9 @@ use crate::progress::{Bars, Json, Lines, Wording, failure, summary};
 use crate::results::warn;
 use crate::session::Session;
 use crate::trace::Trace;
+
+/// So many tables are printed after a run.
+const TABLES: usize = 10;
 
 /// Executes what is missing.
 pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
@@ -103,12 +107,16 @@ fn print_tables(session: &Session, report: &RunReport) -> Result<(), Failure> {
         |id: &InstanceId| readers[*id].is_empty() && session.graph.instances[*id].bound.name() == table::KIND;
     let ids: Vec<InstanceId> = report.outcomes.keys().copied().filter(wanted).collect();
     let mut out = Out::new();
-    for id in &ids {
+    for id in ids.iter().take(TABLES) {
         let face = report.faces[*id].as_ref().and_then(|faces| faces.first());
         let Some(manifest) = face.and_then(|face| session.store.manifest(&face.id)) else { continue };
         let batch = session.store.read_table(&manifest, None)?;
         let title = session.graph.instances[*id].to_string();
         table::print_text(&mut out, (ids.len() > 1).then_some(title.as_str()), &batch, &manifest.meta)?;
+    }
+    if ids.len() > TABLES {
+        let more = plural((ids.len() - TABLES) as u64, "more table");
+        out.line(format!("\nand {more}; `sndpipe table FILE STAGE` prints each"))?;
     }
     out.finish()
 }

@@ -1,7 +1,7 @@
 //! One JSON object a line, as design.md section 3 fixes them.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Stdout, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use crate::console;
 /// Writes what happens as JSON on standard output.
 pub struct Json<'a> {
     graph: &'a Graph,
-    out: Mutex<io::Stdout>,
+    out: Mutex<BufWriter<Stdout>>,
     seen: Mutex<BTreeSet<InstanceId>>,
     closed: AtomicBool,
 }
@@ -22,16 +22,25 @@ pub struct Json<'a> {
 impl<'a> Json<'a> {
     /// For one pipeline.
     pub fn new(graph: &'a Graph) -> Self {
-        Self { graph, out: Mutex::new(io::stdout()), seen: Mutex::default(), closed: AtomicBool::new(false) }
+        let out = Mutex::new(BufWriter::with_capacity(64 << 10, io::stdout()));
+        Self { graph, out, seen: Mutex::default(), closed: AtomicBool::new(false) }
     }
 
     /// Writes one object; once nobody reads them the rest is dropped and the run goes on.
     fn write(&self, value: &Value) {
+        self.writing(|out| writeln!(out, "{value}"));
+    }
+
+    /// Hands over what was written: before the next object may be long in coming.
+    fn flush(&self) {
+        self.writing(BufWriter::flush);
+    }
+
+    fn writing(&self, write: impl FnOnce(&mut BufWriter<Stdout>) -> io::Result<()>) {
         if self.closed.load(Ordering::Relaxed) {
             return;
         }
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        if writeln!(out, "{value}").and_then(|()| out.flush()).is_err() {
+        if write(&mut self.out.lock().unwrap_or_else(PoisonError::into_inner)).is_err() {
             self.closed.store(true, Ordering::Relaxed);
         }
     }
@@ -48,14 +57,23 @@ impl<'a> Json<'a> {
             self.stage(id, outcome, report.keys[id]);
         }
         self.write(&done_line(report));
+        self.flush();
     }
 }
 
 impl Observer for Json<'_> {
     fn event(&self, event: &Event<'_>) {
         match event {
-            Event::Finished { id, outcome, key } => self.stage(*id, outcome, *key),
+            Event::Finished { id, outcome, key } => {
+                self.stage(*id, outcome, *key);
+                // Many cached stages come at once.
+                if !matches!(outcome, Outcome::Cached { .. }) {
+                    self.flush();
+                }
+            }
+            Event::Started { .. } => self.flush(),
             Event::Waiting { id, rows } => {
+                self.flush();
                 let what = if *rows {
                     "rows that are being computed elsewhere"
                 } else {

@@ -1,9 +1,16 @@
 //! How outcomes are worded, the same on a terminal and in a log.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use sndpipe_engine::{Graph, InstanceId, Outcome, RowCounts, RunReport};
 
 use crate::human::{count, duration, plural};
 use crate::paint::Paint;
+
+/// So many skipped stages, and in the end so many failures, are told; a matrix may have a hundred thousand.
+const MOST: usize = 20;
+/// How many skipped stages were told.
+static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// Words for one pipeline.
 #[derive(Clone, Copy)]
@@ -19,8 +26,14 @@ impl<'a> Wording<'a> {
     /// For the instances `ids` of a pipeline.
     pub fn new(graph: &'a Graph, file: &'a str, paint: Paint) -> Self {
         const WIDEST: usize = 32;
-        let widths = graph.instances.iter().map(|instance| instance.to_string().chars().count());
-        Self { graph, file, paint, width: widths.max().unwrap_or(0).min(WIDEST) }
+        let mut width = 0;
+        for instance in &graph.instances {
+            width = width.max(instance.to_string().chars().count()).min(WIDEST);
+            if width == WIDEST {
+                break;
+            }
+        }
+        Self { graph, file, paint, width }
     }
 
     /// The name, filled up so that what follows lines up.
@@ -40,6 +53,9 @@ impl<'a> Wording<'a> {
 
     /// The line of an instance that is done, or nothing where it is only counted.
     pub fn finished(&self, id: InstanceId, outcome: &Outcome) -> Option<String> {
+        if matches!(outcome, Outcome::Cached { .. }) {
+            return None;
+        }
         let (name, paint) = (self.name(id), self.paint);
         match outcome {
             Outcome::Ran { wall, rows, reason, remarks, .. } => {
@@ -60,11 +76,15 @@ impl<'a> Wording<'a> {
             Outcome::Failed { message, help, log, .. } => {
                 Some(self.failed(id, message, log, help.as_deref()))
             }
-            Outcome::Skipped { because } => Some(format!(
-                "{} {name}  {}",
-                paint.yellow("-"),
-                paint.dim(format!("skipped: needs `{because}`, which failed"))
-            )),
+            Outcome::Skipped { because } => match SKIPPED.fetch_add(1, Ordering::Relaxed) {
+                ..MOST => Some(format!(
+                    "{} {name}  {}",
+                    paint.yellow("-"),
+                    paint.dim(format!("skipped: needs `{because}`, which failed"))
+                )),
+                MOST => Some(format!("{} {}", paint.yellow("-"), paint.dim("further ones are only counted"))),
+                _ => None,
+            },
             Outcome::Interrupted => Some(format!("{} {name}  {}", paint.yellow("-"), paint.dim("stopped"))),
         }
     }
@@ -112,7 +132,12 @@ pub fn failure(wording: &Wording<'_>, report: &RunReport) -> Option<String> {
         Outcome::Failed { message, help, log, .. } => Some(wording.failed(id, message, log, help.as_deref())),
         _ => None,
     });
-    let failed: Vec<String> = failed.collect();
+    let mut failed: Vec<String> = failed.collect();
+    if failed.len() > MOST {
+        let more = plural((failed.len() - MOST) as u64, "more failure");
+        failed.truncate(MOST);
+        failed.push(format!("and {more}, in the record of run {}", report.id));
+    }
     (!failed.is_empty()).then(|| failed.join("\n"))
 }
 

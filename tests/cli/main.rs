@@ -9,6 +9,7 @@ mod faults;
 mod gc;
 mod help;
 mod interrupt;
+mod large;
 mod listing;
 mod mistakes;
 mod observe;

@@ -31,7 +31,13 @@ pub(super) fn read(path: &Path, source: &mut Source, problems: &mut Vec<Problem>
         };
         let base = path.parent().unwrap_or(Path::new("")).join(text);
         let known = fs_err::canonicalize(&base).unwrap_or_else(|_| base.clone());
-        if seen.contains(&known) || seen.len() >= CHAIN {
+        if seen.len() >= CHAIN {
+            let message = format!("more than {CHAIN} files extend each other");
+            let problem = Problem::new("too_many", span, message).label("one too many");
+            problems.push(problem.help("merge some of them"));
+            return None;
+        }
+        if seen.contains(&known) {
             let names: Vec<&str> = source.files().map(|(name, _)| name).collect();
             let circle = format!("{} -> {}", names.join(" -> "), source::shown(&base));
             problems.push(
@@ -118,7 +124,7 @@ fn read_one(
             return None;
         }
     };
-    let file = source.add(name, text.clone());
+    let file = source.add_file(path, name, text.clone());
     let before = problems.len();
     let tree = yaml::parse(&text, file, 0, problems);
     match tree {

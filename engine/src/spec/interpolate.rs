@@ -28,6 +28,9 @@ pub(super) enum TextPart {
     Axis(usize, Vec<String>),
 }
 
+/// How many values, or 64 bytes of text, references may stand for in all.
+const EXPANSION: usize = 2_000_000;
+
 /// The names that a value may refer to.
 #[derive(Clone, Copy)]
 pub(super) struct Env<'e> {
@@ -193,6 +196,7 @@ fn string(node: &Node, text: &str, env: Env<'_>, problems: &mut Vec<Problem>) ->
             }
             Piece::Ref(reference) => reference,
         };
+        let found = lookup(&reference, env, problems);
         let mut text_of = |value: &Json| {
             let text = scalar_text(value);
             if text.is_none() {
@@ -208,17 +212,14 @@ fn string(node: &Node, text: &str, env: Env<'_>, problems: &mut Vec<Problem>) ->
             }
             text
         };
-        parts.push(match lookup_silent(&reference, env) {
+        parts.push(match found {
             Some(Found::Value(value)) => text_of(&value).map(TextPart::Plain),
             Some(Found::Axis(axis, values)) => values
                 .iter()
                 .map(text_of)
                 .collect::<Option<Vec<_>>>()
                 .map(|texts| TextPart::Axis(axis, texts)),
-            None => {
-                lookup(&reference, env, problems);
-                None
-            }
+            None => None,
         });
     }
     let parts: Vec<TextPart> = parts.into_iter().collect::<Option<_>>()?;
@@ -228,8 +229,35 @@ fn string(node: &Node, text: &str, env: Env<'_>, problems: &mut Vec<Problem>) ->
     Some(if axes.is_empty() { Template::Const(template.eval(&|_| 0)) } else { template })
 }
 
-fn lookup_silent(reference: &Ref, env: Env<'_>) -> Option<Found> {
-    lookup(reference, env, &mut Vec::new())
+/// Counts a value that a reference stands for: parameters that refer to parameters twice each would double at every step.
+fn count(reference: &Ref, values: &[Json], env: Env<'_>, problems: &mut Vec<Problem>) -> Option<()> {
+    let expanded = &env.params.expanded;
+    let before = expanded.get();
+    let now = before.saturating_add(values.iter().map(weight).sum());
+    expanded.set(now);
+    if now <= EXPANSION {
+        return Some(());
+    }
+    if before <= EXPANSION {
+        let message =
+            format!("references stand for more than {EXPANSION} values (64 bytes of a text count as one)");
+        problems.push(
+            Problem::new("too_large", reference.span, message)
+                .label("too much by here")
+                .help("refer to large values less often, or to a part of them: `${name.field}`"),
+        );
+    }
+    None
+}
+
+/// The size of a value: one for each scalar, list and map in it, and one more for every 64 bytes of text.
+pub(super) fn weight(value: &Json) -> usize {
+    1 + match value {
+        Json::String(text) => text.len() / 64,
+        Json::Array(items) => items.iter().map(weight).sum(),
+        Json::Object(map) => map.iter().map(|(key, value)| key.len() / 64 + weight(value)).sum(),
+        _ => 0,
+    }
 }
 
 fn lookup(reference: &Ref, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<Found> {
@@ -238,7 +266,10 @@ fn lookup(reference: &Ref, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<
         param.used.set(true);
         let value = param.value.as_ref()?;
         return match walk(value, path) {
-            Ok(value) => Some(Found::Value(value.clone())),
+            Ok(value) => {
+                count(reference, std::slice::from_ref(value), env, problems)?;
+                Some(Found::Value(value.clone()))
+            }
             Err((step, fields)) => {
                 problems.push(no_field(*span, &format!("parameter `{name}`"), step, &fields));
                 None
@@ -248,7 +279,7 @@ fn lookup(reference: &Ref, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<
     let axis_names: Vec<&str> = match env.matrix {
         Ok(matrix) => {
             if let Some(axis) = matrix.find(name) {
-                return axis_values(reference, axis, matrix, problems);
+                return axis_values(reference, axis, matrix, env, problems);
             }
             matrix.axes.iter().map(|axis| axis.name.as_str()).collect()
         }
@@ -291,6 +322,7 @@ fn axis_values(
     reference: &Ref,
     axis: usize,
     matrix: &Matrix<'_>,
+    env: Env<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Found> {
     let Ref { name, path, span } = reference;
@@ -299,7 +331,7 @@ fn axis_values(
     if def.broken {
         return None;
     }
-    let mut values = Vec::with_capacity(def.values.len());
+    let mut values: Vec<Json> = Vec::with_capacity(def.values.len());
     for value in &def.values {
         match walk(&value.value, path) {
             Ok(found) => values.push(found.clone()),
@@ -309,6 +341,7 @@ fn axis_values(
             }
         }
     }
+    count(reference, &values, env, problems)?;
     Some(Found::Axis(axis, values))
 }
 
@@ -373,6 +406,23 @@ impl Template {
             })),
             Self::Seq(items) => items.iter().for_each(|item| item.axes(all)),
             Self::Map(entries) => entries.iter().for_each(|(_, item)| item.axes(all)),
+        }
+    }
+
+    /// The size of the value in the cell where it is largest, as [`weight`] counts.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Const(value) => weight(value),
+            Self::Axis(_, values) => values.iter().map(weight).max().unwrap_or(1),
+            Self::Text(parts) => {
+                let longest = |part: &TextPart| match part {
+                    TextPart::Plain(text) => text.len(),
+                    TextPart::Axis(_, texts) => texts.iter().map(String::len).max().unwrap_or(0),
+                };
+                1 + parts.iter().map(longest).sum::<usize>() / 64
+            }
+            Self::Seq(items) => 1 + items.iter().map(Self::weight).sum::<usize>(),
+            Self::Map(entries) => 1 + entries.iter().map(|(_, item)| item.weight()).sum::<usize>(),
         }
     }
 

@@ -16,6 +16,8 @@ use crate::registry::BoundStage;
 
 /// How many instances a pipeline may have.
 const LARGEST: usize = 1_000_000;
+/// How many values, or 64 bytes of text, the parameters of all cells may have.
+const VALUES: usize = 20_000_000;
 /// After how many mistakes in the parameters of one stage its other cells are left alone.
 const ENOUGH: usize = 20;
 /// Marks a cell that does not exist.
@@ -40,6 +42,16 @@ pub(super) struct Layout {
     pub routes: Vec<Vec<Route>>,
     /// Something is wrong with it, which was reported.
     pub broken: bool,
+}
+
+/// What all stages so far amount to.
+#[derive(Default)]
+pub(super) struct Totals {
+    pub instances: usize,
+    /// Sizes of parameters, each distinct set once.
+    pub values: usize,
+    /// What inputs read: one for each artefact.
+    pub items: usize,
 }
 
 /// Where a source's position on one of its dimensions comes from.
@@ -99,7 +111,7 @@ pub(super) fn lay_out(
     at: usize,
     params: &Params<'_>,
     matrix: &Matrix<'_>,
-    total: &mut usize,
+    total: &mut Totals,
     problems: &mut Vec<Problem>,
 ) {
     let before = problems.len();
@@ -109,7 +121,7 @@ pub(super) fn lay_out(
     layout.broken = plan.circular || problems.len() > before;
     let product = layout.lens.iter().try_fold(1usize, |product, &len| product.checked_mul(len));
     let size = product.filter(|&size| size <= LARGEST);
-    let Some(size) = size.filter(|size| *total + size <= LARGEST) else {
+    let Some(size) = size.filter(|size| total.instances + size <= LARGEST) else {
         let factors: Vec<String> = layout
             .dims
             .iter()
@@ -130,7 +142,7 @@ pub(super) fn lay_out(
         plans[at].layout = layout;
         return;
     };
-    *total += size;
+    total.instances += size;
     let rules: Vec<Vec<(usize, usize)>> = matrix
         .exclude
         .iter()
@@ -141,6 +153,20 @@ pub(super) fn lay_out(
         })
         .collect();
     let mut binder = Binder::new(plan, &layout, matrix, params);
+    total.values = total.values.saturating_add(binder.values());
+    if total.values > VALUES {
+        let key = &plan.spec.key;
+        let message = format!(
+            "the parameters of all cells have more than {VALUES} values (64 bytes of a text count as one)"
+        );
+        let label = format!("those of this stage have {}", binder.values());
+        let help = "shorten an axis, or move what is the same in all cells to a stage of its own";
+        problems.push(Problem::new("too_many", key.span, message).label(label).help(help));
+        layout.broken = true;
+        layout.lens = vec![0; layout.dims.len()];
+        plans[at].layout = layout;
+        return;
+    }
     let mut coords = Vec::new();
     layout.table = vec![NONE; size];
     let mut cells = Vec::with_capacity(size);
@@ -281,6 +307,12 @@ impl<'p> Binder<'p> {
             .collect();
         let (known, by_value) = (BTreeMap::new(), BTreeMap::new());
         Self { plan, matrix, params, slots, known, by_value, bound: Vec::new(), mistakes: 0 }
+    }
+
+    /// The size of all distinct sets of parameters, at most.
+    fn values(&self) -> usize {
+        let sets = self.slots.iter().fold(1usize, |sets, &(_, len)| sets.saturating_mul(len));
+        sets.saturating_mul(self.plan.with.as_ref().map_or(0, Template::weight))
     }
 
     fn bind(&mut self, layout: &Layout, coords: &[usize], problems: &mut Vec<Problem>) -> Option<u32> {

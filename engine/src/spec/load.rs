@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::error::{Problem, SpecErrors};
 use super::file::{self, File};
 use super::interpolate::{Ref, references};
-use super::layout::lay_out;
+use super::layout::{Totals, lay_out};
 use super::matrix::Matrix;
 use super::node::Node;
 use super::params::Params;
@@ -55,17 +55,17 @@ fn build(tree: &Node, registry: &Registry, problems: &mut Vec<Problem>) -> Built
     let mut plans = plan(&file, &params, &matrix, registry, problems);
     report_unused(tree, &file, &params, &matrix, problems);
     let order = order(&mut plans, problems);
-    let mut total = 0;
+    let mut total = Totals::default();
     for &at in &order {
         lay_out(&mut plans, at, &params, &matrix, &mut total, problems);
     }
-    let mut instances = Vec::with_capacity(total);
+    let mut instances = Vec::with_capacity(total.instances);
     let mut first = vec![0; plans.len()];
     let mut stages: Vec<(String, Vec<usize>)> =
         plans.iter().map(|plan| (plan.spec.key.text.clone(), Vec::new())).collect();
     for &at in &order {
         first[at] = instances.len();
-        wire::instances(&plans, at, &first, &matrix, problems, &mut instances);
+        wire::instances(&plans, at, &first, &matrix, &mut total, problems, &mut instances);
         stages[at].1 = (first[at]..instances.len()).collect();
         if problems.is_empty() {
             wiring::check(&plans[at], first[at], &params, &matrix, &instances, problems);

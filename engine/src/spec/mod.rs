@@ -13,6 +13,7 @@ mod overrides;
 mod params;
 mod plan;
 mod reference;
+mod remembered;
 mod scalar;
 mod schema;
 mod source;
@@ -24,6 +25,7 @@ mod yaml;
 
 pub use error::{SpecError, SpecErrors};
 pub use load::load;
+pub use remembered::load_remembered;
 pub use schema::schema;
 pub use source::{Source, Span};
 pub use suggest::did_you_mean;

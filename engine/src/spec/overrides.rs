@@ -13,20 +13,7 @@ pub(super) fn apply(
     source: &mut Source,
     problems: &mut Vec<Problem>,
 ) {
-    if overrides.is_empty() {
-        return;
-    }
-    let mut text = String::new();
-    let mut places = Vec::new();
-    for (key, value) in overrides {
-        let start = text.len();
-        text.push_str(key);
-        text.push('=');
-        places.push((start, text.len()));
-        text.push_str(value);
-        text.push('\n');
-    }
-    let file = source.add("--set", text);
+    let (file, places) = add(overrides, source);
     for ((key, value), (start, at)) in overrides.iter().zip(places) {
         let span = Span::new(file, start, start + key.len());
         let before = problems.len();
@@ -39,6 +26,24 @@ pub(super) fn apply(
             problems.push(*problem);
         }
     }
+}
+
+/// Adds the file that the overrides stand in; says which it is, and where in it each begins and where its value does.
+pub(super) fn add(overrides: &[(String, String)], source: &mut Source) -> (u16, Vec<(usize, usize)>) {
+    if overrides.is_empty() {
+        return (0, Vec::new());
+    }
+    let mut text = String::new();
+    let mut places = Vec::new();
+    for (key, value) in overrides {
+        let start = text.len();
+        text.push_str(key);
+        text.push('=');
+        places.push((start, text.len()));
+        text.push_str(value);
+        text.push('\n');
+    }
+    (source.add("--set", text), places)
 }
 
 fn set(tree: &mut Node, key: &str, span: Span, value: Node) -> Result<(), Box<Problem>> {

@@ -14,6 +14,8 @@ use super::source::Span;
 pub(super) struct Params<'a> {
     entries: Vec<Param<'a>>,
     index: BTreeMap<&'a str, usize>,
+    /// The size of what all references so far stand for.
+    pub expanded: Cell<usize>,
 }
 
 pub(super) struct Param<'a> {
@@ -32,7 +34,7 @@ impl<'a> Params<'a> {
             .map(|&(key, node)| Param { key, node, value: None, used: Cell::new(false) })
             .collect();
         let index = entries.iter().enumerate().map(|(at, param)| (param.key.text.as_str(), at)).collect();
-        let mut params = Self { entries, index };
+        let mut params = Self { entries, index, expanded: Cell::new(0) };
         for at in params.order(problems) {
             let env = Env { params: &params, matrix: Err(("a parameter", axes)) };
             let value = match compile(params.entries[at].node, env, problems) {

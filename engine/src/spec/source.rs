@@ -1,14 +1,15 @@
 //! The text that a pipeline came from, and places in it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use miette::NamedSource;
+use serde::{Deserialize, Serialize};
 
 use super::error::{Problem, SpecError};
 
 /// A place in one of the files of a [`Source`]: byte offsets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Span {
     file: u16,
     start: u32,
@@ -52,10 +53,23 @@ impl Span {
 #[derive(Debug, Default)]
 pub struct Source {
     files: Vec<NamedSource<String>>,
+    /// Where the first of them lie.
+    paths: Vec<PathBuf>,
 }
 
 impl Source {
-    /// Adds a file and gives its position.
+    /// Adds a file that was read from a path and gives its position.
+    pub(super) fn add_file(&mut self, path: &Path, name: &str, text: String) -> u16 {
+        self.paths.push(path.to_owned());
+        self.add(name, text)
+    }
+
+    /// The files that were read: path, name and text.
+    pub(super) fn on_disk(&self) -> impl Iterator<Item = (&Path, &str, &str)> {
+        self.paths.iter().zip(self.files()).map(|(path, (name, text))| (path.as_path(), name, text))
+    }
+
+    /// Adds a text that is no file and gives its position.
     pub(super) fn add(&mut self, name: &str, text: String) -> u16 {
         self.files.push(NamedSource::new(name, text));
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Problem;
 use super::interpolate::scalar_text;
-use super::layout::Route;
+use super::layout::{Route, Totals};
 use super::matrix::Matrix;
 use super::plan::{InputPlan, Plan};
 use super::suggest::{closest, hint};
 use crate::graph::{Input, Instance, InstanceId, Item};
 use crate::stage::Port;
+
+/// How many artefacts the inputs of all instances may read.
+const ITEMS: usize = 5_000_000;
 
 /// Makes the instances of one stage; `first` is the first instance of each earlier stage.
 pub(super) fn instances(
@@ -17,6 +20,7 @@ pub(super) fn instances(
     at: usize,
     first: &[InstanceId],
     matrix: &Matrix<'_>,
+    total: &mut Totals,
     problems: &mut Vec<Problem>,
     instances: &mut Vec<Instance>,
 ) {
@@ -26,6 +30,20 @@ pub(super) fn instances(
     }
     let mut wires: Vec<Wire<'_>> =
         (0..plan.inputs.len()).map(|input| Wire::new(plans, at, input, first, matrix)).collect();
+    for wire in &wires {
+        let (each, cells) = (wire.gathers(), plan.layout.cells.len());
+        total.items = total.items.saturating_add(each.saturating_mul(cells));
+        if total.items > ITEMS {
+            let message = format!("the inputs of all stages read more than {ITEMS} artefacts");
+            let label = format!("gathers {each} cells, in each of {cells} cells of `{}`", plan.spec.key.text);
+            problems.push(
+                Problem::new("too_many", wire.input.span, message)
+                    .label(label)
+                    .help("gather in a stage that is not repeated, or choose cells: `stage[axis=label]`"),
+            );
+            return;
+        }
+    }
     let mut ports: Vec<(Vec<Port>, Vec<Option<usize>>)> = Vec::new();
     let mut port_set: Vec<usize> = Vec::with_capacity(plan.layout.bound.len());
     for bound in &plan.layout.bound {
@@ -194,6 +212,12 @@ impl<'w> Wire<'w> {
             last: ((u32::MAX, u32::MAX), None),
             reported: BTreeSet::new(),
         }
+    }
+
+    /// How many artefacts the input reads in each cell, at most.
+    fn gathers(&self) -> usize {
+        let lens = &self.plans[self.input.stage].layout.lens;
+        self.gathered.iter().filter_map(|&slot| lens.get(slot)).product()
     }
 
     /// What the input reads in a cell of the reader.

@@ -16,6 +16,8 @@ use super::source::Span;
 const DEPTH: usize = 64;
 /// How many nodes aliases may add to a file.
 const EXPANSION: usize = 200_000;
+/// How many nodes a file may have.
+const NODES: usize = 2_000_000;
 
 /// Parses the text of one document; `base` is where it begins in its file. Mistakes go to `problems`; without a tree there is one.
 pub(super) fn parse(text: &str, file: u16, base: usize, problems: &mut Vec<Problem>) -> Option<Node> {
@@ -38,6 +40,7 @@ pub(super) fn parse(text: &str, file: u16, base: usize, problems: &mut Vec<Probl
         root: None,
         anchors: BTreeMap::new(),
         expanded: 0,
+        nodes: 0,
         documents: 0,
     };
     for next in Parser::new_from_str_with_options(text, options) {
@@ -69,6 +72,8 @@ struct Builder<'a> {
     /// Each anchored node with its number of nodes and its depth.
     anchors: BTreeMap<usize, (Node, usize, usize)>,
     expanded: usize,
+    /// Nodes of the file, those behind an anchor once more.
+    nodes: usize,
     documents: usize,
 }
 
@@ -168,6 +173,14 @@ impl Builder<'_> {
 
     /// Puts a finished node into the list or map that is open. `scalar` is the text of a scalar and whether it is unquoted.
     fn add(&mut self, node: Node, scalar: Option<(&str, bool)>) -> Step {
+        self.nodes += 1;
+        if self.nodes > NODES {
+            let problem =
+                Problem::new("too_many", node.span, format!("the file has more than {NODES} values"));
+            return Err(Box::new(
+                problem.label("too much by here").help("write a `matrix` instead of its cells"),
+            ));
+        }
         let Some(frame) = self.stack.last_mut() else {
             self.root = Some(node);
             return Ok(());
@@ -228,6 +241,7 @@ impl Builder<'_> {
     fn remember(&mut self, anchor: usize, node: &Node) {
         if anchor != 0 {
             let (size, depth) = measure(node);
+            self.nodes += size;
             self.anchors.insert(anchor, (node.clone(), size, depth));
         }
     }

@@ -1,6 +1,7 @@
 //! The engine as a whole, driven through pipeline files with stages that count how often they run.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+mod known;
 mod toys;
 
 use std::collections::BTreeMap;

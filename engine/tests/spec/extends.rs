@@ -75,3 +75,17 @@ fn circles_and_missing_bases_are_refused() {
     let text = load(&[("x.yaml", "extends: nowhere.yaml\n")]).unwrap_err();
     assert!(text.starts_with("x.yaml:1:10 unreadable: cannot read the pipeline"), "{text}");
 }
+
+#[test]
+fn a_chain_of_files_has_an_end() {
+    let text = |next: usize| format!("extends: x{next}.yaml\nversion: 1\nstages: {{}}\n");
+    let names: Vec<String> = (0..40).map(|at| format!("x{at}.yaml")).collect();
+    let texts: Vec<String> = (1..=40).map(text).collect();
+    let files: Vec<(&str, &[u8])> =
+        names.iter().zip(&texts).map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    insta::assert_snapshot!(render(&load_files(&files, &[]).0.err().unwrap()), @r"
+    x31.yaml:1:10 too_many: more than 32 files extend each other
+      `x32.yaml` one too many
+      help: merge some of them
+    ");
+}

@@ -6,6 +6,7 @@ mod extends;
 mod graphs;
 mod kinds;
 mod orders;
+mod remembered;
 mod schemas;
 mod speed;
 

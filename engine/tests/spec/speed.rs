@@ -82,3 +82,73 @@ fn alias_bombs_are_refused() {
       help: repeat less with `*`, or write a `matrix`
     ");
 }
+
+/// Each of forty parameters is twice the one before: 2^40 words.
+#[test]
+fn parameters_that_double_are_refused() {
+    let doubling = |first: &str, twice: fn(usize) -> String| {
+        let mut text = format!("version: 1\nparams:\n  p0: {first}\n");
+        for step in 1..40 {
+            writeln!(text, "  p{step}: {}", twice(step - 1)).unwrap();
+        }
+        text + "stages:\n  clips: { uses: data, with: { root: \"${p39}\" } }\n"
+    };
+    let words = doubling("many words", |before| format!("\"${{p{before}}}${{p{before}}}\""));
+    insta::assert_snapshot!(render(&load_text(&words).err().unwrap()), @r"
+    x.yaml:26:15 too_large: references stand for more than 2000000 values (64 bytes of a text count as one)
+      `${p22}` too much by here
+      help: refer to large values less often, or to a part of them: `${name.field}`
+    ");
+    let lists = doubling("[1, 2]", |before| format!("[\"${{p{before}}}\", \"${{p{before}}}\"]"));
+    let refused = load_text(&lists).err().unwrap().0;
+    assert_eq!(refused.iter().map(|error| error.code).collect::<Vec<_>>(), ["too_large"]);
+}
+
+/// A thousand cells that gather a hundred thousand each.
+#[test]
+fn too_many_connections_are_refused_quickly() {
+    let list = |count: usize| (1..=count).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "version: 1\nmatrix: {{ a: [{}], b: [{}] }}\nstages:\n  clips: {{ uses: data, with: {{ root: r }} }}\n  labels: {{ uses: evaluate, in: {{ scores: scores, labels: clips.labels }} }}\n  scores: {{ uses: score, in: {{ model: model, features: mel }}, with: {{ subset: \"s${{a}}\" }} }}\n  mel: {{ uses: spectrogram, in: audio, with: {{ bands: 5 }} }}\n  audio: {{ uses: decode, in: clips }}\n  split: {{ uses: split.folds, in: clips, with: {{ test: 1 }} }}\n  model: {{ uses: train, in: {{ features: mel, labels: clips.labels, split: split }}, with: {{ loss: {{ name: x }}, epochs: 1 }} }}\n  table: {{ uses: table, in: {{ metrics: {{ from: labels, collect: [a] }} }}, with: {{ rows: \"r${{b}}\" }} }}\n",
+        list(10_000),
+        list(1000)
+    );
+    insta::assert_snapshot!(render(&load_text(&text).err().unwrap()), @r"
+    x.yaml:11:48 too_many: the inputs of all stages read more than 5000000 artefacts
+      `labels` gathers 10000 cells, in each of 1000 cells of `table`
+      help: gather in a stage that is not repeated, or choose cells: `stage[axis=label]`
+    ");
+}
+
+/// A long list, once for each of a hundred thousand cells.
+#[test]
+fn too_many_parameters_are_refused_quickly() {
+    let list = |count: usize| (1..=count).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "version: 1\nparams: {{ long: [{}] }}\nmatrix: {{ a: [{}] }}\nstages:\n  clips: {{ uses: data, with: {{ root: [\"${{a}}\", \"${{long}}\"] }} }}\n",
+        list(300),
+        list(100_000)
+    );
+    insta::assert_snapshot!(render(&load_text(&text).err().unwrap()), @r"
+    x.yaml:5:3 too_many: the parameters of all cells have more than 20000000 values (64 bytes of a text count as one)
+      `clips` those of this stage have 30400000
+      help: shorten an axis, or move what is the same in all cells to a stage of its own
+    ");
+}
+
+#[test]
+fn files_are_read_up_to_a_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.yaml");
+    fs_err::File::create(&path).unwrap().set_len((16 << 20) + 1).unwrap();
+    let large = sndpipe_engine::load(&path, &[], &super::kinds::registry()).err().unwrap();
+    let folder = format!("{}/", folder.path().display());
+    insta::assert_snapshot!(render(&large).replace(&folder, ""), @r"
+    - unreadable: x.yaml has 16777217 bytes, more than a pipeline file may have (16777216)
+      help: is it a data file?
+    ");
+    let text = format!("version: 1\nparams: {{ long: [{}1] }}\nstages: {{}}\n", "1,".repeat(2_000_000));
+    let refused = load_text(&text).err().unwrap().0;
+    let messages: Vec<&str> = refused.iter().map(|error| error.message.as_str()).collect();
+    assert_eq!(messages, ["the file has more than 2000000 values"]);
+}
