@@ -52,10 +52,10 @@ impl Keep {
     /// # Errors
     /// [`CacheError`] if the cache cannot be listed.
     pub fn policy(&self, store: &Store, named: Option<BTreeSet<Digest>>) -> Result<Policy, CacheError> {
-        let (runs, unreadable) = RunUse::all(store)?;
+        let Runs { known: runs, unreadable } = Runs::read(store)?;
         let by_runs = self.runs.map(|count| {
             let oldest = count.checked_sub(1).and_then(|last| runs.get(last));
-            oldest.map_or(0, |(_, run)| run.started_ms)
+            oldest.map_or(0, |run| run.started_ms)
         });
         let by_age =
             self.age.map(|age| now_ms().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)));
@@ -68,11 +68,11 @@ impl Keep {
             ..Policy::default()
         };
         // A run that was killed has no record, so that what it left is younger than the last run.
-        let last = runs.first().map_or(0, |(_, run)| run.started_ms);
+        let last = runs.first().map_or(0, |run| run.started_ms);
         policy.unrecorded_since = policy.since.min(last);
-        let old = runs.iter().filter(|(_, run)| since.is_some_and(|since| run.started_ms < since));
-        policy.runs = old.map(|(name, _)| name.clone()).chain(unreadable).collect();
-        for (_, run) in &runs {
+        let old = runs.iter().filter(|run| since.is_some_and(|since| run.started_ms < since));
+        policy.runs = old.map(|run| run.name.clone()).chain(unreadable).collect();
+        for run in &runs {
             for key in run.stages.iter().filter_map(|stage| stage.key) {
                 let used = policy.used.entry(key).or_default();
                 *used = run.started_ms.max(*used);
@@ -88,6 +88,8 @@ impl Keep {
 /// What a run record says of its use of the cache.
 #[derive(Deserialize)]
 struct RunUse {
+    #[serde(skip)]
+    name: String,
     started_ms: u64,
     stages: Vec<StageUse>,
 }
@@ -97,19 +99,27 @@ struct StageUse {
     key: Option<Digest>,
 }
 
-impl RunUse {
-    /// All runs, the latest first, and the names of those that cannot be read.
-    fn all(store: &Store) -> Result<(Vec<(String, Self)>, Vec<String>), CacheError> {
-        let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
+/// Every run record.
+#[derive(Default)]
+struct Runs {
+    /// The latest first.
+    known: Vec<RunUse>,
+    /// Names of those that cannot be read.
+    unreadable: Vec<String>,
+}
+
+impl Runs {
+    fn read(store: &Store) -> Result<Self, CacheError> {
+        let mut runs = Self::default();
         for name in store.documents(Bucket::Runs)? {
             let bytes = store.document(Bucket::Runs, &name).ok().flatten();
-            match bytes.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok()) {
-                Some(run) => runs.push((name, run)),
-                None => unreadable.push(name),
+            match bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+                Some(run) => runs.known.push(RunUse { name, ..run }),
+                None => runs.unreadable.push(name),
             }
         }
-        runs.sort_by(|(a, one), (b, other)| (other.started_ms, b).cmp(&(one.started_ms, a)));
-        Ok((runs, unreadable))
+        runs.known.sort_by(|a, b| (b.started_ms, &b.name).cmp(&(a.started_ms, &a.name)));
+        Ok(runs)
     }
 }
 

@@ -50,7 +50,7 @@ fn stats(format: Format, dir: &Path) -> Result<Exit, Failure> {
         Format::Text => {
             stats_text(&mut out, &stats, dir)?;
             for (name, pin) in &pins {
-                let what = [&[pin.file.clone()], &pin.stages[..]].concat().join(" ");
+                let what = [std::slice::from_ref(&pin.file), &pin.stages].concat().join(" ");
                 out.line(format!("pin {name}: {} of {what}", plural(pin.keys.len() as u64, "result")))?;
             }
         }
