@@ -126,7 +126,7 @@ fn locks(sandbox: &Sandbox) -> (usize, usize) {
     let Ok(entries) = fs_err::read_dir(sandbox.path(".sndpipe/locks-v1")) else { return (0, 0) };
     let names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    let claims = names.iter().filter(|name| name.contains('-')).count();
+    let claims = names.iter().filter(|name| name.contains('.')).count();
     (names.len() - claims, claims)
 }
 
