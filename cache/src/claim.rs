@@ -125,7 +125,7 @@ impl RowMap {
     }
 
     fn claim_prefix(&self) -> String {
-        format!("{}-", self.key)
+        format!("{}.", self.key)
     }
 
     fn write_claim(&self, inputs: &[u8]) -> Result<Claim, CacheError> {

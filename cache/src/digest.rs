@@ -1,13 +1,27 @@
 //! The 256-bit identifiers of everything in the cache.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Names a content: a BLAKE3 hash, written as 64 lowercase hexadecimal digits (in binary formats as its 32 bytes).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);
+
+impl Ord for Digest {
+    /// The order of the bytes. Digests nearly always differ in the first eight, which are compared as one number.
+    fn cmp(&self, other: &Digest) -> Ordering {
+        self.leading().cmp(&other.leading()).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for Digest {
+    fn partial_cmp(&self, other: &Digest) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// Says that a text is no digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +37,12 @@ impl Digest {
     /// Returns the 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Returns the first eight bytes as a number, in the order of the bytes.
+    pub(crate) fn leading(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 
     /// Returns the 64 hexadecimal digits.
@@ -110,6 +130,19 @@ mod tests {
         let json = serde_json::to_string(&digest).unwrap();
         assert_eq!(json, format!("\"{digest}\""));
         assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_bytes() {
+        let digest = |changes: &[(usize, u8)]| {
+            let mut bytes = [7; 32];
+            changes.iter().for_each(|&(at, value)| bytes[at] = value);
+            Digest(bytes)
+        };
+        let all = [&[][..], &[(0, 0)], &[(0, 255)], &[(7, 8)], &[(8, 6)], &[(31, 8)], &[(0, 255), (31, 0)]];
+        for (a, b) in all.into_iter().flat_map(|a| all.map(|b| (digest(a), digest(b)))) {
+            assert_eq!(a.cmp(&b), a.0.cmp(&b.0), "{a} {b}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod lock;
 mod manifest;
 mod memo;
 mod row;
+mod row_batch;
 mod row_file;
 mod row_map;
 mod row_run;

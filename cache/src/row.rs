@@ -135,12 +135,12 @@ impl<'a> ValuesRef<'a> {
 impl<'a> RowRef<'a> {
     /// Returns the same hash as [`Row::hash`].
     pub fn hash(&self) -> Digest {
-        let mut hasher = Hasher::new("row");
-        hasher.u64(u64::from(self.frames));
-        match self.values {
-            ValuesRef::F32(values) => hasher.str("f32").bytes(values.to_byte_slice()),
-            ValuesRef::F16(values) => hasher.str("f16").bytes(values.to_byte_slice()),
+        let (precision, bytes) = match self.values {
+            ValuesRef::F32(values) => ("f32", values.to_byte_slice()),
+            ValuesRef::F16(values) => ("f16", values.to_byte_slice()),
         };
+        let mut hasher = Hasher::new("row");
+        hasher.u64(u64::from(self.frames)).str(precision).bytes(bytes);
         hasher.finish()
     }
 

@@ -8,15 +8,10 @@ use std::sync::{PoisonError, RwLock};
 use rayon::prelude::*;
 
 use crate::document::list;
-use crate::row::Precision;
 use crate::row_file::{Entry, RowFile, SKIPPED};
 use crate::row_run::Run;
-use crate::shard::{self, EXTENSION};
 use crate::store::ROWS;
 use crate::{CacheError, Digest, Durability, FileRef, Row, RowAt, Store};
-
-/// At most this many bytes of values go into one shard.
-const SHARD_BYTES: usize = 256 << 20;
 
 /// From this number of commits on they are put into one file at the next opening.
 const PACK: usize = 64;
@@ -206,54 +201,15 @@ impl RowMap {
         if rows.is_empty() && skipped.is_empty() {
             return Ok(Vec::new());
         }
-        let hashes: Vec<Digest> = rows.par_iter().map(|(_, row)| row.hash()).collect();
-        let inputs: Vec<Digest> = rows.iter().map(|(input, _)| *input).collect();
-
-        // Distinct rows go into shards, each of one precision and a bounded size.
-        let first = first_of_equal(&hashes);
-        let mut places: Vec<(u32, u32)> = Vec::with_capacity(rows.len());
-        let mut groups: Vec<Group> = Vec::new();
-        let mut open: BTreeMap<Precision, usize> = BTreeMap::new();
-        for (at, (_, row)) in rows.into_iter().enumerate() {
-            if first[at] != at {
-                places.push(places[first[at]]);
-                continue;
-            }
-            if i32::try_from(row.values.len()).is_err() {
-                return Err(CacheError::invalid(format!(
-                    "a row of {} values cannot be stored; at most {} can",
-                    row.values.len(),
-                    i32::MAX
-                )));
-            }
-            let precision = row.values.as_ref().precision();
-            let bytes = row.values.len() * precision.bytes();
-            let mut number =
-                open.get(&precision).copied().filter(|&n| groups[n].bytes + bytes <= SHARD_BYTES);
-            let number = *number.get_or_insert_with(|| {
-                groups.push(Group { precision, bytes: 0, rows: Vec::new() });
-                groups.len() - 1
-            });
-            open.insert(precision, number);
-            let group = &mut groups[number];
-            places.push((number as u32, group.rows.len() as u32));
-            group.bytes += bytes;
-            group.rows.push(row);
-        }
-
-        let mut shards = Vec::with_capacity(groups.len());
-        for group in groups {
-            let bytes = shard::encode(group.rows, group.precision).map_err(|error| {
-                CacheError::invalid(format!("rows cannot be written as Arrow IPC: {error}"))
-            })?;
-            shards.push(self.store.put_file(&bytes, EXTENSION)?);
-        }
+        let (inputs, rows): (Vec<Digest>, Vec<Row>) = rows.into_iter().unzip();
+        let (places, shards) = self.store.put_shards(rows)?;
+        let numbers: BTreeMap<Digest, u32> = shards.iter().map(|shard| shard.id).zip(0..).collect();
         let mut file =
             RowFile { shards, entries: Vec::with_capacity(inputs.len() + skipped.len()), reasons: vec![] };
         let mut result = Vec::with_capacity(inputs.len());
-        for ((input, hash), (shard, row)) in inputs.into_iter().zip(hashes).zip(places) {
-            result.push((input, RowAt { hash, shard: file.shards[shard as usize].id, row }));
-            file.entries.push(Entry { input, hash, shard, row });
+        for (input, at) in inputs.into_iter().zip(places) {
+            file.entries.push(Entry { input, hash: at.hash, shard: numbers[&at.shard], row: at.row });
+            result.push((input, at));
         }
         for (number, (input, reason)) in (0..).zip(skipped) {
             file.entries.push(Entry { input, hash: Digest([0; 32]), shard: SKIPPED, row: number });
@@ -269,25 +225,6 @@ impl RowMap {
         state.load(file, |_| true);
         Ok(result)
     }
-}
-
-/// For each hash, where it first occurs.
-fn first_of_equal(hashes: &[Digest]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..hashes.len()).collect();
-    order.par_sort_unstable_by_key(|&at| (hashes[at], at));
-    let mut first: Vec<usize> = (0..hashes.len()).collect();
-    for pair in order.windows(2) {
-        if hashes[pair[0]] == hashes[pair[1]] {
-            first[pair[1]] = first[pair[0]];
-        }
-    }
-    first
-}
-
-struct Group {
-    precision: Precision,
-    bytes: usize,
-    rows: Vec<Row>,
 }
 
 impl State {

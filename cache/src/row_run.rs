@@ -55,8 +55,7 @@ impl Run {
 
 /// The leading bits of an input.
 fn bucket(input: &Digest, shift: u32) -> usize {
-    let [a, b, c, d, e, f, g, h, ..] = input.0;
-    (u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> shift) as usize
+    (input.leading() >> shift) as usize
 }
 
 #[cfg(test)]

@@ -289,12 +289,12 @@ impl<'a> StageIo<'a> {
         rows: impl IntoIterator<Item = Result<(String, Row), StageError>>,
     ) -> Result<(), StageError> {
         const SHARD_BYTES: usize = 32 << 20;
-        let map = self.around.store.row_map(&self.key)?;
+        let store = self.around.store;
         let mut index = IndexBuilder::default();
         let (mut ids, mut pending, mut bytes) = (Texts::default(), Vec::new(), 0);
-        let mut commit = |ids: &mut Texts, pending: &mut Vec<(Digest, Row)>| -> Result<(), StageError> {
-            let at = map.commit(std::mem::take(pending), Vec::new())?;
-            ids.iter().zip(&at).for_each(|(id, (_, row))| index.push(id, row));
+        let mut commit = |ids: &mut Texts, pending: &mut Vec<Row>| -> Result<(), StageError> {
+            let (at, _) = store.put_shards(std::mem::take(pending))?;
+            ids.iter().zip(&at).for_each(|(id, row)| index.push(id, row));
             *ids = Texts::default();
             Ok(())
         };
@@ -302,7 +302,7 @@ impl<'a> StageIo<'a> {
             self.tick()?;
             let (id, row) = row?;
             bytes += held_bytes(&row);
-            pending.push((Digest::of(id.as_bytes()), row));
+            pending.push(row);
             ids.push(&id);
             if bytes >= SHARD_BYTES {
                 commit(&mut ids, &mut pending)?;

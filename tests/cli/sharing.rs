@@ -127,7 +127,7 @@ fn locks(sandbox: &Sandbox) -> (usize, usize) {
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     // These two are of the whole cache and always there.
     let names: Vec<String> = names.filter(|name| name != "gate" && name != "collection").collect();
-    let claims = names.iter().filter(|name| name.contains('-')).count();
+    let claims = names.iter().filter(|name| name.contains('.')).count();
     (names.len() - claims, claims)
 }
 

@@ -134,7 +134,7 @@ impl Inventory {
             }
         }
         // Locks whose names begin with no key are never removed.
-        let keys = list(&dir.join(LOCKS))?.into_iter().filter(|path| digest_before(path, '-').is_some());
+        let keys = list(&dir.join(LOCKS))?.into_iter().filter(|path| digest_before(path, '.').is_some());
         all.locks = keys.filter(|path| lock_if_free(path).is_some()).filter_map(|path| stat(&path)).collect();
         let temps = store.temps().into_iter().filter(|path| !store.has_owner(path));
         all.strays = temps.filter_map(|path| stat(&path)).collect();

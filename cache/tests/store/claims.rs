@@ -46,7 +46,7 @@ fn the_claim_of_a_dead_process_counts_for_nothing() {
     let map = kit.store.row_map(&key(1)).unwrap();
     drop(map.claim(&[key(1)]).unwrap());
     // What a killed process leaves: the file, and no lock on it.
-    let left = kit.store.dir().join("locks-v1").join(format!("{}-1-0", key(1)));
+    let left = kit.store.dir().join("locks-v1").join(format!("{}.1-0", key(1)));
     fs_err::write(&left, key(1).as_bytes()).unwrap();
     assert_eq!(map.claim(&[key(1)]).unwrap().states, [Mine]);
     assert!(!left.exists());
