@@ -20,7 +20,7 @@ name: cells
 params: {{ classes: 2 }}
 matrix:
   seed: [{", ".join(map(str, range(seeds)))}]
-  share: [{", ".join(f"{(i + 1) / (shares + 2):.6f}" for i in range(shares))}]
+  share: [{", ".join(f"{0.2 + 0.6 * i / shares:.6f}" for i in range(shares))}]
 stages:
   clips: {{ uses: dataset.synth, with: {{ classes: "${{classes}}", clips_per_class: 10, seconds: 0.5, sample_rate: 8000, folds: 2, uploaders: 4 }} }}
   split: {{ uses: split.random, in: {{ clips: clips, labels: clips.labels }}, with: {{ seed: "${{seed}}", test: "${{share}}" }} }}

@@ -10,6 +10,7 @@ use crate::graph::{Graph, InstanceId};
 use crate::history::History;
 use crate::job::now_ms;
 use crate::plan::{Plan, PlanStatus};
+use crate::record::RunRecord;
 use crate::resolve::Sources;
 
 /// What a collection keeps beside named pipelines and pins.
@@ -71,7 +72,7 @@ impl Keep {
         let last = runs.first().map_or(0, |run| run.started_ms);
         policy.unrecorded_since = policy.since.min(last);
         let old = runs.iter().filter(|run| since.is_some_and(|since| run.started_ms < since));
-        policy.runs = old.map(|run| run.name.clone()).chain(unreadable).collect();
+        policy.runs = old.map(|run| run.id.clone()).chain(unreadable).collect();
         for run in &runs {
             for key in run.stages.iter().filter_map(|stage| stage.key) {
                 let used = policy.used.entry(key).or_default();
@@ -85,25 +86,11 @@ impl Keep {
     }
 }
 
-/// What a run record says of its use of the cache.
-#[derive(Deserialize)]
-struct RunUse {
-    #[serde(skip)]
-    name: String,
-    started_ms: u64,
-    stages: Vec<StageUse>,
-}
-
-#[derive(Deserialize)]
-struct StageUse {
-    key: Option<Digest>,
-}
-
 /// Every run record.
 #[derive(Default)]
 struct Runs {
     /// The latest first.
-    known: Vec<RunUse>,
+    known: Vec<RunRecord>,
     /// Names of those that cannot be read.
     unreadable: Vec<String>,
 }
@@ -112,13 +99,12 @@ impl Runs {
     fn read(store: &Store) -> Result<Self, CacheError> {
         let mut runs = Self::default();
         for name in store.documents(Bucket::Runs)? {
-            let bytes = store.document(Bucket::Runs, &name).ok().flatten();
-            match bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-                Some(run) => runs.known.push(RunUse { name, ..run }),
+            match RunRecord::read(store, &name) {
+                Some(run) => runs.known.push(run),
                 None => runs.unreadable.push(name),
             }
         }
-        runs.known.sort_by(|a, b| (b.started_ms, &b.name).cmp(&(a.started_ms, &a.name)));
+        runs.known.sort_by(|a, b| (b.started_ms, &b.id).cmp(&(a.started_ms, &a.id)));
         Ok(runs)
     }
 }

@@ -109,8 +109,11 @@ fn text(out: &mut Out, graph: &Graph, plan: &Plan, all: bool) -> Result<(), Fail
         return out.line(format!("{total}: everything is up to date"));
     }
     let parts = [(run, "would run"), (maybe, "may run"), (cached, "cached")];
-    let parts: Vec<String> =
-        parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{} {what}", human::count(*n)))
+        .collect();
     out.line(format!("{total}: {}", parts.join(", ")))
 }
 
