@@ -208,6 +208,12 @@ struct Batch {
     claims: Vec<Claim>,
 }
 
+/// Clips to compute now, and what keeps others from them.
+struct Slice {
+    clips: Vec<u32>,
+    claim: Option<Claim>,
+}
+
 /// What is left to do.
 struct Queue {
     /// Clips to claim next, in order.
@@ -224,12 +230,7 @@ impl Queue {
     }
 
     /// Claims about `count` clips. `None`: there is nothing left to claim, done or being computed elsewhere.
-    fn claim(
-        &mut self,
-        count: usize,
-        wanted: &Wanted,
-        map: &RowMap,
-    ) -> Result<Option<(Vec<u32>, Option<Claim>)>, StageError> {
+    fn claim(&mut self, count: usize, wanted: &Wanted, map: &RowMap) -> Result<Option<Slice>, StageError> {
         if self.next.is_empty() {
             if self.elsewhere.0.is_empty() || !self.moved {
                 return Ok(None);
@@ -250,7 +251,7 @@ impl Queue {
             }
         }
         self.moved |= !mine.is_empty();
-        Ok(Some((mine, claim)))
+        Ok(Some(Slice { clips: mine, claim }))
     }
 }
 
@@ -303,7 +304,7 @@ fn compute<M: MapStage>(
         let (mut computed, mut step) = (0, 4 * threads);
         io.progress(0, total, M::UNIT, "");
         while failure.is_none() {
-            let (slice, claim) = match queue.claim(step, wanted, map) {
+            let Slice { clips: slice, claim } = match queue.claim(step, wanted, map) {
                 Ok(Some(claimed)) => claimed,
                 Ok(None) => break,
                 Err(error) => {
