@@ -209,6 +209,12 @@ struct Batch {
     claims: Vec<Claim>,
 }
 
+/// Clips to compute now, and what keeps others from them.
+struct Slice {
+    clips: Vec<u32>,
+    claim: Option<Claim>,
+}
+
 /// What is left to do.
 struct Queue {
     /// Clips to claim next, in order.
@@ -249,7 +255,7 @@ impl Queue {
             }
         }
         self.moved |= !mine.is_empty();
-        Ok(Some((mine, claim)))
+        Ok(Some(Slice { clips: mine, claim }))
     }
 }
 
@@ -300,7 +306,7 @@ fn compute<M: MapStage>(
         let (mut computed, mut step) = (0, 4 * threads);
         io.progress(0, total, M::UNIT, "");
         while failure.is_none() {
-            let (slice, claim) = match queue.claim(step, wanted, map) {
+            let Slice { clips: slice, claim } = match queue.claim(step, wanted, map) {
                 Ok(Some(claimed)) => claimed,
                 Ok(None) => break,
                 Err(error) => {
