@@ -225,9 +225,6 @@ struct Queue {
     moved: bool,
 }
 
-/// Clips to compute, and what keeps others away from them.
-type Slice = (Vec<u32>, Option<Claim>);
-
 impl Queue {
     fn new(missing: Vec<u32>) -> Self {
         Self { next: missing.into(), elsewhere: (Vec::new(), None), moved: false }
