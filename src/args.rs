@@ -454,9 +454,9 @@ Examples:
     Verify(Verify),
     /// Free what nothing needs, also while pipelines run
     #[command(after_help = "\
-What a FILE, a recent run or a pin needs stays, and what a running process uses. Without options
-only what nothing refers to goes: parts of results that were never finished, and temporary files
-and locks of processes that are gone.
+What a FILE, a recent run or a pin needs stays, and what a running process uses. Without
+options only what nothing refers to goes: parts of results that were never finished, and
+temporary files and locks of processes that are gone.
 
 Examples:
   sndpipe cache gc esc50.yaml esc10.yaml --dry-run     keep what these two need, nothing else
