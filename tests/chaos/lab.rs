@@ -157,7 +157,7 @@ impl Lab {
     pub fn exports(&self, file: &str, cache: &str) -> BTreeMap<String, Vec<u8>> {
         let lines = self.lines(cache, &["plan", file, "--all", "--format", "json"]);
         let stages = lines.iter().filter(|line| line["event"] == "stage");
-        let names: BTreeSet<String> = stages.map(|line| instance(line)).collect();
+        let names: BTreeSet<String> = stages.map(instance).collect();
         let asked: Vec<&str> = names.iter().map(String::as_str).collect();
         self.run(file, cache, &asked);
         names.iter().map(|name| (name.clone(), self.exported(file, cache, name))).collect()
