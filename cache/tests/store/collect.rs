@@ -143,7 +143,7 @@ fn sparse_shards_are_written_anew() {
         Some(RowOutcome::Row(row)) => (format!("clip-{seed}"), row),
         other => panic!("{other:?}"),
     });
-    let again = put(&store, "features", meta(3), index.to_vec(), vec![]).unwrap();
+    let again = put(store, "features", meta(3), index.to_vec(), vec![]).unwrap();
     let rows = store.open_rows(&again).unwrap();
     assert_eq!((rows.row(0).unwrap().to_row(), rows.row(1).unwrap().to_row()), (row(200), row(3)));
 }
