@@ -23,6 +23,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+#[global_allocator]
+static HEAP: sndpipe_nn::Heap = sndpipe_nn::Heap;
+
 fn main() -> ExitCode {
     sndpipe_nn::keep_large_buffers();
     let cli = args::Cli::parse();

@@ -64,7 +64,7 @@ impl Store {
     }
 
     pub(crate) fn manifest_path(&self, id: &Digest) -> PathBuf {
-        sharded(&self.inner.dir.join(ARTEFACTS), &format!("{id}.json"))
+        sharded(&self.inner.dir, ARTEFACTS, &format!("{id}.json"))
     }
 
     /// Holds an artefact and returns it if it is known and its files exist: then nothing needs to be written.

@@ -95,7 +95,7 @@ impl Store {
     }
 
     pub(crate) fn document_path(&self, bucket: Bucket, name: &str) -> PathBuf {
-        sharded(&self.inner.dir.join(bucket.folder()), name)
+        sharded(&self.inner.dir, bucket.folder(), name)
     }
 
     pub(crate) fn write_document(
@@ -141,6 +141,8 @@ fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     let count = file.read(&mut first)?;
     let mut bytes = first[..count].to_vec();
     if count == first.len() {
+        let length = file.metadata()?.len();
+        bytes.reserve_exact(usize::try_from(length).unwrap_or(0).saturating_sub(count));
         file.read_to_end(&mut bytes)?;
     }
     Ok(bytes)

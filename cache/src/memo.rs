@@ -81,7 +81,7 @@ impl Store {
     }
 
     pub(crate) fn memo_path(&self, folder: &Path) -> PathBuf {
-        sharded(&self.inner.dir.join(DIGESTS), &format!("{}.bin", memo_name(folder)))
+        sharded(&self.inner.dir, DIGESTS, &format!("{}.bin", memo_name(folder)))
     }
 }
 

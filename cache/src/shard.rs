@@ -129,7 +129,7 @@ impl Store {
     }
 
     pub(crate) fn shard_path(&self, id: &Digest) -> PathBuf {
-        crate::store::sharded(&self.inner.dir.join(crate::store::FILES), &format!("{id}.{EXTENSION}"))
+        crate::store::sharded(&self.inner.dir, crate::store::FILES, &format!("{id}.{EXTENSION}"))
     }
 
     /// Returns the bits of a shard, fresh ones if the file is not the one they speak of.

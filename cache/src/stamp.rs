@@ -8,7 +8,7 @@ use crate::{Bucket, Digest, FileRef, FileStat, Store};
 impl Store {
     /// Returns the version of a document's file; `None` if there is none.
     pub fn document_stat(&self, bucket: Bucket, name: &str) -> Option<FileStat> {
-        stat(&sharded(&self.inner.dir.join(bucket.folder()), name))
+        stat(&sharded(&self.inner.dir, bucket.folder(), name))
     }
 
     /// Returns the version of a manifest's file; `None` if the artefact is unknown.

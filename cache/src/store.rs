@@ -84,7 +84,7 @@ impl Store {
 
     /// Returns where the log of a key is written; the parent folder exists on return.
     pub fn log_path(&self, key: &Digest) -> PathBuf {
-        let path = sharded(&self.inner.dir.join(LOGS), &format!("{key}.log"));
+        let path = sharded(&self.inner.dir, LOGS, &format!("{key}.log"));
         if let Some(parent) = path.parent()
             && let Err(error) = fs_err::create_dir_all(parent)
         {
@@ -120,7 +120,7 @@ impl Store {
 
     /// Returns where a file of an artefact lies.
     pub fn file_path(&self, file: &FileRef) -> PathBuf {
-        sharded(&self.inner.dir.join(FILES), &format!("{}.{}", file.id, file.extension))
+        sharded(&self.inner.dir, FILES, &format!("{}.{}", file.id, file.extension))
     }
 
     /// Says whether a file is there with its length; one with another length is warned about.
@@ -176,11 +176,18 @@ fn version_text(version: u32) -> String {
     format!("{number} {}\n", &Digest::of(number.as_bytes()).to_hex()[..16])
 }
 
-/// Returns `bucket/xx/name`, where `xx` spreads the names over 256 folders.
-pub(crate) fn sharded(bucket: &Path, name: &str) -> PathBuf {
+/// Returns `cache/folder/xx/name`, where `xx` spreads the names over 256 folders.
+pub(crate) fn sharded(cache: &Path, folder: &str, name: &str) -> PathBuf {
     let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    // One allocation: a plan asks for hundreds of thousands of these.
+    let mut path =
+        PathBuf::with_capacity(cache.as_os_str().len() + folder.len() + name.len() + "//00/".len());
+    path.push(cache);
+    path.push(folder);
     match name.get(..2) {
-        Some(prefix) if prefix.bytes().all(hex) => bucket.join(prefix).join(name),
-        _ => bucket.join(&Digest::of(name.as_bytes()).to_hex()[..2]).join(name),
+        Some(prefix) if prefix.bytes().all(hex) => path.push(prefix),
+        _ => path.push(&Digest::of(name.as_bytes()).to_hex()[..2]),
     }
+    path.push(name);
+    path
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sndpipe_cache::{Bucket, CacheError, Digest, FileRef, FileStat, Store};
 
 use crate::graph::Graph;
-use crate::key::Face;
+use crate::key::{Face, Faces};
 use crate::record::{Record, hold};
 
 /// The key that each instance of a pipeline last had, and what it led to.
@@ -29,7 +29,7 @@ struct Last {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Known {
     record: FileStat,
-    pub outputs: Vec<Face>,
+    pub outputs: Faces,
     /// The files of the outputs, where somebody asked for them.
     pub places: Option<Vec<Place>>,
 }
@@ -109,7 +109,7 @@ impl Known {
     }
 
     /// The outputs that were just recorded under a key whose lock is held.
-    pub fn written(store: &Store, key: &Digest, outputs: Vec<Face>) -> Option<Self> {
+    pub fn written(store: &Store, key: &Digest, outputs: Faces) -> Option<Self> {
         Some(Self { record: version(store, key)?, outputs, places: None })
     }
 

@@ -8,7 +8,7 @@ use sndpipe_cache::{CacheError, Digest, Manifest, Traffic};
 use crate::event::{Event, RowCounts};
 use crate::graph::{Graph, InstanceId, Item};
 use crate::io::{IoItem, IoPort, StageIo, Surroundings, Written};
-use crate::key::{Face, KeyParts};
+use crate::key::{Face, Faces, KeyParts};
 use crate::log::StageLog;
 use crate::panic::catch;
 use crate::record::{Provenance, Record, write_sources};
@@ -43,14 +43,14 @@ pub(crate) struct Done {
 
 /// What a stage gave.
 pub(crate) struct Finished {
-    pub faces: Vec<Face>,
+    pub faces: Faces,
     pub rows: RowCounts,
     pub remarks: Vec<String>,
 }
 
 impl Job {
     /// The artefacts behind each port of an instance.
-    pub fn inputs(graph: &Graph, id: InstanceId, faces: &[Option<Vec<Face>>]) -> Vec<Vec<Digest>> {
+    pub fn inputs(graph: &Graph, id: InstanceId, faces: &[Option<Faces>]) -> Vec<Vec<Digest>> {
         let face = |item: &Item| Some(faces[item.from].as_ref()?.get(item.output)?.id);
         let inputs = graph.instances[id].inputs.iter();
         inputs.map(|input| input.items.iter().filter_map(face).collect()).collect()
@@ -157,7 +157,7 @@ impl Job {
         if let (Some(part), Some(files)) = (&self.parts.sources, &self.sources) {
             write_sources(store, &part.digest, files)?;
         }
-        let faces: Vec<Face> = written.outputs.iter().map(|manifest: &Manifest| Face::of(manifest)).collect();
+        let faces: Faces = written.outputs.iter().map(|manifest: &Manifest| Face::of(manifest)).collect();
         let provenance = Provenance {
             finished_ms: now_ms(),
             seconds: wall.as_secs_f64(),

@@ -20,6 +20,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -77,6 +78,9 @@ pub struct SourcesPart {
     /// Hash of their labels and digests; the list itself is a document of this name.
     pub digest: Digest,
 }
+
+/// The faces of a stage's outputs, in their order; many hold them.
+pub type Faces = Arc<[Face]>;
 
 /// What an artefact shows of itself to the keys of its readers: enough to compute them without opening it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

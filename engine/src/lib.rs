@@ -36,7 +36,9 @@ pub use graph::{Axes, Graph, Input, Instance, InstanceId, Item};
 pub use history::History;
 pub use io::{IoItem, IoPort, StageIo, Surroundings, Written};
 pub use keep::{Keep, Pin, keys_needed};
-pub use key::{Change, Face, InputPart, KeyHead, KeyParts, PortPart, SourcesPart, canonical, meta_digest};
+pub use key::{
+    Change, Face, Faces, InputPart, KeyHead, KeyParts, PortPart, SourcesPart, canonical, meta_digest,
+};
 pub use kind::{FormKind, Kind};
 pub use log::StageLog;
 pub use plan::{Plan, PlanItem, PlanStatus};

@@ -6,7 +6,7 @@ use sndpipe_cache::{Digest, Store};
 
 use crate::graph::{Graph, InstanceId};
 use crate::history::History;
-use crate::key::{Face, KeyParts};
+use crate::key::{Face, Faces, KeyParts};
 use crate::resolve::{Sources, changes, key_parts};
 use crate::survey::{Lookout, Survey, asked, each};
 
@@ -47,7 +47,7 @@ pub struct PlanItem {
     /// What the key of a target is made of, where the inputs are known.
     pub parts: Option<KeyParts>,
     /// The outputs, where they are known.
-    pub faces: Option<Vec<Face>>,
+    pub faces: Option<Faces>,
 }
 
 /// The plan of a pipeline, in topological order.
@@ -215,7 +215,8 @@ fn rebuild_missing(
                 (PlanStatus::WouldRun, "its output is gone from the cache".to_owned())
             }
             Some(reader)
-                if !asked[id] && item.faces.iter().flatten().any(|face| !is_present(store, face)) =>
+                if !asked[id]
+                    && item.faces.as_deref().into_iter().flatten().any(|face| !is_present(store, face)) =>
             {
                 let needs = &graph.instances[reader.id].stage;
                 (reader.status, format!("its output is gone from the cache and `{needs}` needs it"))

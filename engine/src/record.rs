@@ -7,7 +7,7 @@ use sndpipe_cache::{Bucket, CacheError, Digest, Store};
 
 use crate::event::RowCounts;
 use crate::graph::Axes;
-use crate::key::{Face, KeyParts};
+use crate::key::{Faces, KeyParts};
 use crate::scan::SourceFile;
 use crate::usage::Usage;
 
@@ -17,7 +17,7 @@ pub struct Record {
     /// What the key is made of.
     pub parts: KeyParts,
     /// The outputs in the order of the stage.
-    pub outputs: Vec<Face>,
+    pub outputs: Faces,
     /// Facts about the run that change no content.
     pub provenance: Provenance,
 }
@@ -65,11 +65,11 @@ impl Record {
 
     /// Reads only the outputs of a key's record: what a plan needs of most of them.
     #[must_use]
-    pub fn read_outputs(store: &Store, key: &Digest) -> Option<Vec<Face>> {
+    pub fn read_outputs(store: &Store, key: &Digest) -> Option<Faces> {
         hold(store, &[*key]);
         #[derive(Deserialize)]
         struct Outputs {
-            outputs: Vec<Face>,
+            outputs: Faces,
         }
         let bytes = store.document(Bucket::Records, &key.to_hex()).ok().flatten()?;
         serde_json::from_slice(&bytes).ok().map(|Outputs { outputs }| outputs)

@@ -11,7 +11,7 @@ use crate::gate::Gate;
 use crate::graph::{Graph, InstanceId};
 use crate::io::Surroundings;
 use crate::job::Job;
-use crate::key::{Face, KeyParts};
+use crate::key::{Faces, KeyParts};
 use crate::log::StageLog;
 use crate::resolve::Sources;
 use crate::stage::StageError;
@@ -45,7 +45,7 @@ pub fn rerun(
     sources: &Sources,
     id: InstanceId,
     parts: &KeyParts,
-    faces: &[Option<Vec<Face>>],
+    faces: &[Option<Faces>],
     options: &RerunOptions<'_>,
 ) -> Result<Vec<Manifest>, StageError> {
     let gate = Gate::new(options.memory);

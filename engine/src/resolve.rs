@@ -8,7 +8,7 @@ use sndpipe_cache::{Digest, Store};
 
 use crate::graph::{Graph, Instance, InstanceId, Item};
 use crate::history::History;
-use crate::key::{Face, InputPart, KeyParts, KeyWriter, PortPart, SourcesPart};
+use crate::key::{Face, Faces, InputPart, KeyParts, KeyWriter, PortPart, SourcesPart};
 use crate::record::{Record, read_sources};
 use crate::registry::BoundStage;
 use crate::scan::{SourceFile, SourceScan};
@@ -101,7 +101,7 @@ impl Sources {
 pub fn key(
     graph: &Graph,
     id: InstanceId,
-    faces: &[Option<Vec<Face>>],
+    faces: &[Option<Faces>],
     sources: &Sources,
 ) -> Result<Option<Digest>, String> {
     let instance = &graph.instances[id];
@@ -120,7 +120,7 @@ pub fn key(
     Ok(Some(writer.finish(sources.part(id))))
 }
 
-fn face<'f>(faces: &'f [Option<Vec<Face>>], item: &Item) -> Option<&'f Face> {
+fn face<'f>(faces: &'f [Option<Faces>], item: &Item) -> Option<&'f Face> {
     faces[item.from].as_ref()?.get(item.output)
 }
 
@@ -139,7 +139,7 @@ fn lacking(graph: &Graph, instance: &Instance, port: &Port, item: &Item, column:
 pub fn key_parts(
     graph: &Graph,
     id: InstanceId,
-    faces: &[Option<Vec<Face>>],
+    faces: &[Option<Faces>],
     sources: &Sources,
 ) -> Result<Option<KeyParts>, String> {
     let instance = &graph.instances[id];

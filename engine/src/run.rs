@@ -16,7 +16,7 @@ use crate::graph::{Graph, InstanceId};
 use crate::history::{History, Known};
 use crate::io::Surroundings;
 use crate::job::{Done, Finished, Job, host, now_ms};
-use crate::key::{Face, KeyParts};
+use crate::key::{Face, Faces, KeyParts};
 use crate::plan::{is_present, needed};
 use crate::record::{Record, RunRecord, RunStage};
 use crate::resolve::{Sources, changes, key_parts};
@@ -55,7 +55,7 @@ pub struct RunReport {
     /// One outcome for each instance that was looked at.
     pub outcomes: BTreeMap<InstanceId, Outcome>,
     /// The outputs of each instance that is up to date now.
-    pub faces: Vec<Option<Vec<Face>>>,
+    pub faces: Vec<Option<Faces>>,
     /// Keys, where inputs were known.
     pub keys: Vec<Option<Digest>>,
     /// Wall time.
@@ -126,7 +126,7 @@ struct Run<'a> {
     due: BTreeSet<InstanceId>,
     /// Inputs that are not settled yet.
     unsettled: Vec<usize>,
-    faces: Vec<Option<Vec<Face>>>,
+    faces: Vec<Option<Faces>>,
     keys: Vec<Option<Digest>>,
     outcomes: BTreeMap<InstanceId, Outcome>,
     /// Must run, inputs present, waiting for a slot.
@@ -513,12 +513,12 @@ impl<'a> Run<'a> {
 
     /// Keeps what an instance that ran gave, so that a run which is killed later can still be explained. Written once a second, and
     /// less often where writing takes long; an error shows at the next write that matters.
-    fn remember(&mut self, id: InstanceId, faces: &[Face]) {
+    fn remember(&mut self, id: InstanceId, faces: &Faces) {
         const EVERY: Duration = Duration::from_secs(1);
         /// The share of the time that may go into it: one in so many.
         const SHARE: u32 = 20;
         let Some(key) = self.keys[id] else { return };
-        let mut known = Known::written(self.store, &key, faces.to_vec());
+        let mut known = Known::written(self.store, &key, Arc::clone(faces));
         if let Some(known) = known.as_mut().filter(|_| self.asked[id]) {
             known.locate(self.store);
         }
@@ -546,14 +546,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn cached(&mut self, id: InstanceId, faces: Vec<Face>) {
+    fn cached(&mut self, id: InstanceId, faces: Faces) {
         tracing::debug!("`{}` is cached", self.graph.instances[id]);
         let skipped = faces.first().map_or(0, |face| face.skipped);
         self.settle(id, faces, Outcome::Cached { skipped });
     }
 
     /// The outputs of the instance are known; its readers may follow.
-    fn settle(&mut self, id: InstanceId, faces: Vec<Face>, outcome: Outcome) {
+    fn settle(&mut self, id: InstanceId, faces: Faces, outcome: Outcome) {
         let again = self.faces[id].is_some();
         self.faces[id] = Some(faces);
         self.end(id, outcome);
@@ -590,7 +590,7 @@ impl<'a> Run<'a> {
                 .iter()
                 .any(|reader| self.needed[*reader] && !self.outcomes.contains_key(reader));
             if !waiting {
-                for face in self.faces[producer].iter().flatten() {
+                for face in self.faces[producer].as_deref().into_iter().flatten() {
                     if let Some(manifest) = self.store.manifest(&face.id) {
                         self.store.drop_artefact(&manifest);
                     }

@@ -8,7 +8,7 @@ use sndpipe_cache::{Digest, Store};
 
 use crate::graph::{Graph, InstanceId};
 use crate::history::{History, Known};
-use crate::key::Face;
+use crate::key::Faces;
 use crate::resolve::{Sources, key};
 
 /// Maps items in order: on all processors, but few of them before the threads of a large machine have started.
@@ -34,7 +34,7 @@ pub(crate) struct Lookout<'a> {
 pub(crate) struct Finding {
     pub key: Digest,
     /// The outputs that are recorded under the key.
-    pub outputs: Option<Vec<Face>>,
+    pub outputs: Option<Faces>,
     /// They were asked for, and their files are gone.
     pub gone: bool,
     /// What the history does not know yet.
@@ -46,7 +46,7 @@ impl Lookout<'_> {
     ///
     /// # Errors
     /// A message if an input lacks a column that the stage reads.
-    pub fn look(&self, id: InstanceId, faces: &[Option<Vec<Face>>]) -> Result<Option<Finding>, String> {
+    pub fn look(&self, id: InstanceId, faces: &[Option<Faces>]) -> Result<Option<Finding>, String> {
         let Some(key) = key(self.graph, id, faces, self.sources)? else { return Ok(None) };
         let name = self.graph.instances[id].to_string();
         let (mut known, mut is_new) = match self.history.recall(self.store, &name, &key) {
@@ -76,7 +76,7 @@ pub(crate) struct Survey {
     /// The key, where every input is known.
     pub keys: Vec<Option<Digest>>,
     /// The recorded outputs.
-    pub faces: Vec<Option<Vec<Face>>>,
+    pub faces: Vec<Option<Faces>>,
     /// Outputs that were asked for and whose files are gone.
     pub gone: Vec<bool>,
     /// Inputs that lack a column.

@@ -20,6 +20,9 @@ const INPUT: (usize, usize, usize) = (1, 101, 96);
 const TIME: Duration = Duration::from_secs(5);
 const STEPS: usize = 5;
 
+#[global_allocator]
+static HEAP: sndpipe_nn::Heap = sndpipe_nn::Heap;
+
 fn main() {
     sndpipe_nn::keep_large_buffers();
     let pool = rayon::ThreadPoolBuilder::new().build().expect("threads");

@@ -144,7 +144,7 @@ fn files(old: &BTreeMap<String, Digest>, new: &BTreeMap<String, Digest>) -> Vec<
 /// The values of every table of metrics that are others.
 fn metrics(store: &Store, old: &Record, new: &Record) -> Result<Vec<MetricChange>, Failure> {
     let mut changes = Vec::new();
-    for (old, new) in old.outputs.iter().zip(&new.outputs) {
+    for (old, new) in old.outputs.iter().zip(new.outputs.iter()) {
         if new.kind != Kind::Metrics.name() || old.id == new.id {
             continue;
         }

@@ -67,7 +67,7 @@ fn json(out: &mut Out, graph: &Graph, plan: &Plan) -> Result<(), Failure> {
             axes: instance.axes_map(),
             event: "stage",
             key: item.key,
-            outputs: names.zip(item.faces.iter().flatten().map(|face| face.id)).collect(),
+            outputs: names.zip(item.faces.as_deref().into_iter().flatten().map(|face| face.id)).collect(),
             reason: item.reasons.join("; "),
             stage: &instance.stage,
             status: item.status.name(),

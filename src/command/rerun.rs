@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sndpipe_cache::{CacheError, Store};
 use sndpipe_engine::{
-    Face, InstanceId, KeyParts, PlanItem, PlanStatus, RerunOptions, Silent, Sources, StageError,
+    Faces, InstanceId, KeyParts, PlanItem, PlanStatus, RerunOptions, Silent, Sources, StageError,
 };
 
 use crate::args::{Format, Pipeline, Verify};
@@ -29,7 +29,7 @@ pub fn rerun(args: &Verify, stage: &[String], cache: &Path) -> Result<Exit, Fail
     let targets = session.select(std::slice::from_ref(stage))?;
     let sources = session.scan()?;
     let plan = session.plan(&sources, &targets, &[])?;
-    let mut faces: Vec<Option<Vec<Face>>> = vec![None; session.graph.instances.len()];
+    let mut faces: Vec<Option<Faces>> = vec![None; session.graph.instances.len()];
     for item in &plan.items {
         faces[item.id].clone_from(&item.faces);
     }
@@ -78,7 +78,7 @@ impl<E: Into<Failure>> From<E> for Stop {
 struct Again<'a> {
     session: &'a Session,
     sources: &'a Sources,
-    faces: &'a [Option<Vec<Face>>],
+    faces: &'a [Option<Faces>],
     args: &'a Verify,
 }
 
@@ -96,7 +96,7 @@ impl Again<'_> {
         let rerun = self.run(item.id, parts, &beside)?;
         let names = graph.instances[item.id].bound.outputs().iter().map(|output| output.name.clone());
         let mut found = Found::new();
-        for ((name, face), rerun) in names.zip(outputs).zip(&rerun) {
+        for ((name, face), rerun) in names.zip(outputs.iter()).zip(&rerun) {
             let cached =
                 store.manifest(&face.id).ok_or_else(|| gone(graph.instances[item.id].to_string()))?;
             let side = |store, manifest| Side { store, manifest };

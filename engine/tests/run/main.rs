@@ -121,8 +121,8 @@ impl Ran {
 
     fn contents(&self) -> BTreeMap<String, Vec<Digest>> {
         let name = |id: usize| self.graph.instances[id].to_string();
-        let ids = |faces: &Option<Vec<_>>| {
-            faces.iter().flatten().map(|face: &sndpipe_engine::Face| face.id).collect()
+        let ids = |faces: &Option<sndpipe_engine::Faces>| {
+            faces.as_deref().into_iter().flatten().map(|face| face.id).collect()
         };
         self.report.faces.iter().enumerate().map(|(id, faces)| (name(id), ids(faces))).collect()
     }

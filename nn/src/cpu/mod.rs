@@ -25,6 +25,6 @@ mod tensor;
 pub(crate) mod window_pool;
 pub(crate) mod zeros;
 
-pub use heap::keep_large_buffers;
+pub use heap::{Heap, keep_large_buffers};
 pub use simd::simd_level;
 pub(crate) use tensor::{buffer, counted, data, data_mut, tensor};
