@@ -33,14 +33,16 @@ pub(crate) fn run<M: MapStage>(
     params: &serde_json::Value,
     io: &mut StageIo<'_>,
 ) -> Result<(), StageError> {
-    let (worker, meta) = M::prepare(typed, io)?;
     let port = M::input(typed);
     let mut wanted = Wanted::read(&port.name, io)?;
     if let Some(selector) = M::selector(typed) {
         wanted.select(&selector, io)?;
     }
     let map = io.store().row_map(&map_key::<M>(typed, params, io)?)?;
-    let computed = compute::<M>(&worker, &wanted, wanted.missing(&map), &map, io)?;
+    let missing = wanted.missing(&map);
+    io.memory(M::memory(typed, io)? + rows_memory(missing.len()))?;
+    let (worker, meta) = M::prepare(typed, io)?;
+    let computed = compute::<M>(&worker, &wanted, missing, &map, io)?;
 
     let mut index = IndexBuilder::default();
     for at in 0..wanted.len() {
@@ -55,6 +57,12 @@ pub(crate) fn run<M: MapStage>(
     io.count_rows(RowCounts { computed, reused, skipped: index.skipped().len() as u64 });
     drop((map, wanted));
     io.write_index(&M::output(typed).name, meta, index)
+}
+
+/// Memory in bytes for computing rows: one batch grows, one waits and one is being written. What a row takes is not known before it is
+/// computed: few rows are taken to be as large as they may be in a slice.
+fn rows_memory(missing: usize) -> u64 {
+    (3 * SHARD_BYTES).min(missing.saturating_mul(SLICE_BYTES)) as u64
 }
 
 /// The clips to map, sorted by id, each with the digest of what it is computed from.

@@ -348,6 +348,15 @@ pub trait MapStage: Send + Sync + 'static {
         false
     }
 
+    /// Memory in bytes that the worker will hold. The engine asks for it before [`prepare`](Self::prepare), together with that of the rows.
+    ///
+    /// # Errors
+    /// As those of [`StageIo`].
+    fn memory(params: &Self::Params, io: &StageIo<'_>) -> Result<u64, StageError> {
+        let _ = (params, io);
+        Ok(0)
+    }
+
     /// Prepares a run and gives the metadata of the output, which may depend on the parameters and the metadata of inputs only.
     ///
     /// # Errors

@@ -313,13 +313,16 @@ fn memory_is_bounded_by_the_run() {
     assert_eq!(ran.stderr.matches(said).count(), 6, "{ran}");
     assert!(ran.stderr.contains("help: raise `--memory`"), "{ran}");
     sandbox.ok("run memory.yaml --memory 5GB --jobs 3");
-    // A training knows what its network and its batch take.
+    // Rows that are computed take as much as may wait to be written, a training what its network and its batch take.
     sandbox.write("measured.yaml", MEASURED);
-    let ran = sandbox.ends("run measured.yaml --memory 3kB", 1);
-    assert!(
-        ran.stderr.contains("× model  it takes about ") && ran.stderr.contains("may take 3.0 kB"),
-        "{ran}"
-    );
+    let refused = |stage: &str| {
+        let ran = sandbox.ends("run measured.yaml --memory 3kB", 1);
+        let said = format!("× {stage}  it takes about ");
+        assert!(ran.stderr.contains(&said) && ran.stderr.contains("may take 3.0 kB"), "{ran}");
+    };
+    refused("audio");
+    sandbox.ok("run measured.yaml mel");
+    refused("model");
     sandbox.ok("run measured.yaml --memory 3GB");
     let ran = sandbox.ends("run memory.yaml --memory much", 2);
     assert!(ran.stderr.contains("`much` is no size"), "{ran}");

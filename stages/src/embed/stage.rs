@@ -46,9 +46,12 @@ impl MapStage for Embed {
         Output::new("embeddings", Kind::Embeddings)
     }
 
-    fn prepare(params: &EmbedParams, io: &StageIo<'_>) -> Result<(Embedder, Meta), StageError> {
+    fn memory(_: &EmbedParams, io: &StageIo<'_>) -> Result<u64, StageError> {
         // The file and the weights.
-        io.memory(2 * io.manifest("model")?.bytes())?;
+        Ok(2 * io.manifest("model")?.bytes())
+    }
+
+    fn prepare(params: &EmbedParams, io: &StageIo<'_>) -> Result<(Embedder, Meta), StageError> {
         let model = TrainedModel::load(&io.blob("model")?)?;
         model.check_features(io.meta("features")?)?;
         io.note("simd", sndpipe_nn::simd_level());

@@ -45,9 +45,12 @@ impl MapStage for Score {
         Output::new("scores", Kind::Scores)
     }
 
-    fn prepare(params: &ScoreParams, io: &StageIo<'_>) -> Result<(Scorer, Meta), StageError> {
+    fn memory(_: &ScoreParams, io: &StageIo<'_>) -> Result<u64, StageError> {
         // The file and the weights.
-        io.memory(2 * io.manifest("model")?.bytes())?;
+        Ok(2 * io.manifest("model")?.bytes())
+    }
+
+    fn prepare(params: &ScoreParams, io: &StageIo<'_>) -> Result<(Scorer, Meta), StageError> {
         let model = TrainedModel::load(&io.blob("model")?)?;
         model.check_features(io.meta("features")?)?;
         io.note("simd", sndpipe_nn::simd_level());
