@@ -83,7 +83,7 @@ impl Model {
             reason: format!("no description of the network in the metadata: {e}"),
         })?;
         let network: Result<_, NnError> =
-            place!(AnyNetwork, device, |device| Network::new(device, &m.network, m.input, m.outputs, 0));
+            place!(AnyNetwork, device, |device| Network::unfilled(device, &m.network, m.input, m.outputs));
         let mut network = network?;
         on_device!(AnyNetwork, &mut network, network => {
             load_parameters(network.parameters_mut(), archive.tensors)

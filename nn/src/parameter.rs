@@ -34,18 +34,40 @@ pub enum Init {
     Normal(f64),
 }
 
+impl Init {
+    fn values(self, rng: &Rng, name: &str, shape: &[usize]) -> Result<Vec<f32>, NnError> {
+        let length = shape.iter().fold(1_usize, |all, &size| all.saturating_mul(size));
+        memory::check(|| format!("`{name}` of the network"), length.saturating_mul(size_of::<f32>()) as u64)?;
+        Ok(match self {
+            Init::Constant(value) => vec![value; length],
+            // A normal number takes four words of the generator, a uniform one two.
+            Init::Normal(deviation) => drawn(rng, length, 4, |rng| deviation * rng.normal()),
+            Init::FanIn(fan_in) => {
+                let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
+                drawn(rng, length, 2, |rng| rng.range(-bound, bound))
+            }
+        })
+    }
+}
+
 /// All parameters and buffers of a network, in the order of its layers.
 #[derive(Debug)]
 pub struct Parameters<D: Storage<f32>> {
     device: D,
-    seed: u64,
+    /// What initial values are drawn from; none where they come from a file.
+    seed: Option<u64>,
     items: Vec<Parameter<D>>,
 }
 
 impl<D: Device> Parameters<D> {
     /// An empty set; initial values are drawn from (`seed`, name), so their order does not matter.
     pub fn new(device: D, seed: u64) -> Self {
-        Parameters { device, seed, items: Vec::new() }
+        Parameters { device, seed: Some(seed), items: Vec::new() }
+    }
+
+    /// An empty set whose parameters hold no values until they are loaded, so that a description takes no memory before the file proves it.
+    pub(crate) fn unfilled(device: D) -> Self {
+        Parameters { device, seed: None, items: Vec::new() }
     }
 
     /// The device that holds the values.
@@ -61,18 +83,11 @@ impl<D: Device> Parameters<D> {
         init: Init,
         trained: bool,
     ) -> Result<ParameterId, NnError> {
-        let length: usize = shape.iter().product();
-        memory::check(|| format!("`{name}` of the network"), (length * size_of::<f32>()) as u64)?;
-        let rng = Rng::new(self.seed, &name);
-        let values = match init {
-            Init::Constant(value) => vec![value; length],
-            // A normal number takes four words of the generator, a uniform one two.
-            Init::Normal(deviation) => drawn(&rng, length, 4, |rng| deviation * rng.normal()),
-            Init::FanIn(fan_in) => {
-                let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
-                drawn(&rng, length, 2, |rng| rng.range(-bound, bound))
-            }
+        let values = match self.seed {
+            Some(seed) => init.values(&Rng::new(seed, &name), &name, shape)?,
+            None => Vec::new(),
         };
+        let length = values.len();
         let value =
             self.device.try_tensor_from_vec(values, (length,)).map_err(NnError::kernel("parameter"))?;
         self.items.push(Parameter { name, shape: shape.to_vec(), value, trained, rate: 1.0 });

@@ -238,6 +238,26 @@ fn a_loss_that_is_not_finite_stops_and_changes_nothing() {
     }
 }
 
+/// A file that promises an enormous network is refused for what it lacks, without the terabytes that the network would take.
+#[test]
+fn a_description_takes_no_memory() {
+    let bytes = Trainer::new(mlp()).unwrap().save_weights(&json!(null)).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
+    let refused = |from: &str, to: &str, expected: &str| {
+        assert!(header.contains(from), "{header}");
+        let header = header.replace(from, to);
+        let mut other = (header.len() as u64).to_le_bytes().to_vec();
+        other.extend(header.as_bytes());
+        other.extend(&bytes[8 + length..]);
+        let error = Model::load(&other, DEVICE).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    refused(r#"\"hidden\":["#, r#"\"hidden\":[1048576,1048576,"#, "[1048576, 1048576]");
+    refused(r#"\"frames\":"#, r#"\"frames\":99999999999"#, "`input` is");
+    refused(r#"\"outputs\":"#, r#"\"outputs\":99999999999"#, "`outputs` is");
+}
+
 #[test]
 fn wrong_shapes_and_ranges_are_errors() {
     let mut trainer = Trainer::new(mlp()).unwrap();
@@ -249,7 +269,7 @@ fn wrong_shapes_and_ranges_are_errors() {
     assert!(trainer.predict(&[]).unwrap().is_empty());
     let error = |spec: TrainerSpec| Trainer::new(spec).unwrap_err().to_string();
     assert_eq!(error(TrainerSpec { clip_norm: Some(-1.0), ..mlp() }), "`clip_norm` is -1, must be positive");
-    assert_eq!(error(TrainerSpec { outputs: 0, ..mlp() }), "`outputs` is 0, must be at least 1");
+    assert_eq!(error(TrainerSpec { outputs: 0, ..mlp() }), "`outputs` is 0, must be in 1 ..= 2^32");
     assert!(error(TrainerSpec { input: (1, 101, 7).into(), ..vgg() }).contains("[1, 101, 7]"));
     let cuda = error(TrainerSpec { device: DeviceKind::Cuda { index: 1, tf32: false }, ..mlp() });
     assert!(cuda.starts_with("device `cuda:1` cannot be used"), "{cuda}");

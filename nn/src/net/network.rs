@@ -100,6 +100,9 @@ impl ImageEncoder {
     }
 }
 
+/// Numbers of a sample, and of what a network says of it, at most.
+const MOST: usize = 1 << 32;
+
 impl<D: Device> Network<D> {
     /// Builds the network with initial values drawn from `seed`.
     ///
@@ -111,9 +114,33 @@ impl<D: Device> Network<D> {
         outputs: usize,
         seed: u64,
     ) -> Result<Self, NnError> {
+        Self::build(Parameters::new(device, seed), spec, input, outputs, seed)
+    }
+
+    /// The network without values: they are to be loaded before anything is computed.
+    pub(crate) fn unfilled(
+        device: D,
+        spec: &NetworkSpec,
+        input: InputShape,
+        outputs: usize,
+    ) -> Result<Self, NnError> {
+        Self::build(Parameters::unfilled(device), spec, input, outputs, 0)
+    }
+
+    fn build(
+        mut parameters: Parameters<D>,
+        spec: &NetworkSpec,
+        input: InputShape,
+        outputs: usize,
+        seed: u64,
+    ) -> Result<Self, NnError> {
         spec.check()?;
-        if outputs == 0 {
-            return Err(NnError::range("outputs", outputs, "at least 1"));
+        if !(1..=MOST).contains(&outputs) {
+            return Err(NnError::range("outputs", outputs, "in 1 ..= 2^32"));
+        }
+        let sizes = [input.channels, input.frames, input.bands];
+        if sizes.iter().try_fold(1_usize, |all, &size| all.checked_mul(size)).is_none_or(|all| all > MOST) {
+            return Err(NnError::range("input", format!("{sizes:?}"), "at most 2^32 numbers"));
         }
         let (frames, bands) = spec.least();
         if input.channels == 0 || input.frames < frames || input.bands < bands {
@@ -123,7 +150,6 @@ impl<D: Device> Network<D> {
                 &[input.channels, input.frames, input.bands],
             ));
         }
-        let mut parameters = Parameters::new(device, seed);
         let p = &mut parameters;
         let image = Encoder::Image;
         let encoder = match spec {
