@@ -10,7 +10,7 @@ use crate::evaluate::Evaluate;
 use crate::import::ModelImport;
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
-use crate::split::{SplitFolds, SplitRandom};
+use crate::split::{SplitFolds, SplitRandom, SplitSubsets, SplitTrainVal, SplitUploader};
 use crate::table::Table;
 use crate::train::Train;
 
@@ -31,6 +31,9 @@ pub fn registry() -> Registry {
         .with_map::<Score>()
         .with::<SplitFolds>()
         .with::<SplitRandom>()
+        .with::<SplitSubsets>()
+        .with::<SplitTrainVal>()
+        .with::<SplitUploader>()
         .with::<Table>()
         .with::<Train>()
 }
