@@ -8,6 +8,7 @@ use crate::dataset::{DatasetCsv, DatasetEsc50, DatasetFolder, DatasetSynth};
 use crate::embed::Embed;
 use crate::evaluate::Evaluate;
 use crate::import::ModelImport;
+use crate::labels::{LabelsMerge, LabelsPropagate, LabelsSubset};
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
 use crate::split::{SplitFolds, SplitRandom, SplitSubsets, SplitTrainVal, SplitUploader};
@@ -27,6 +28,9 @@ pub fn registry() -> Registry {
         .with_map::<SpectrogramStage>()
         .with_map::<Embed>()
         .with::<Evaluate>()
+        .with::<LabelsMerge>()
+        .with::<LabelsPropagate>()
+        .with::<LabelsSubset>()
         .with::<ModelImport>()
         .with_map::<Score>()
         .with::<SplitFolds>()

@@ -5,7 +5,7 @@ mod esc50;
 mod folder;
 mod inside;
 mod listing;
-mod sheet;
+pub(crate) mod sheet;
 mod synth;
 
 pub use self::csv::{CsvParams, DatasetCsv};
