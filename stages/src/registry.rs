@@ -4,7 +4,10 @@ use sndpipe_engine::Registry;
 
 use crate::audio::Decode;
 use crate::command::CommandStage;
-use crate::dataset::{DatasetCsv, DatasetEsc50, DatasetFolder, DatasetSynth};
+use crate::dataset::{
+    ClipsExclude, DatasetAudioset, DatasetCsv, DatasetDcase2013, DatasetEsc50, DatasetFolder, DatasetFsd50k,
+    DatasetFsdkaggle2018, DatasetFsdnoisy18k, DatasetGtzan, DatasetSynth, DatasetUrbansound8k,
+};
 use crate::embed::Embed;
 use crate::evaluate::Evaluate;
 use crate::import::ModelImport;
@@ -20,10 +23,18 @@ use crate::train::Train;
 pub fn registry() -> Registry {
     Registry::new()
         .with::<CommandStage>()
+        .with::<ClipsExclude>()
+        .with::<DatasetAudioset>()
         .with::<DatasetCsv>()
+        .with::<DatasetDcase2013>()
         .with::<DatasetEsc50>()
         .with::<DatasetFolder>()
+        .with::<DatasetFsd50k>()
+        .with::<DatasetFsdkaggle2018>()
+        .with::<DatasetFsdnoisy18k>()
+        .with::<DatasetGtzan>()
         .with::<DatasetSynth>()
+        .with::<DatasetUrbansound8k>()
         .with_map::<Decode>()
         .with_map::<SpectrogramStage>()
         .with_map::<Embed>()
