@@ -15,6 +15,9 @@ mod named;
 pub mod patch;
 pub mod predict;
 mod quantity;
+#[cfg(test)]
+#[path = "../tests/real/mod.rs"]
+mod real;
 mod registry;
 pub mod score;
 pub mod spectrogram;

@@ -4,13 +4,17 @@ use sndpipe_engine::Registry;
 
 use crate::audio::Decode;
 use crate::command::CommandStage;
-use crate::dataset::{DatasetCsv, DatasetEsc50, DatasetFolder, DatasetSynth};
+use crate::dataset::{
+    ClipsExclude, DatasetAudioset, DatasetCsv, DatasetDcase2013, DatasetEsc50, DatasetFolder, DatasetFsd50k,
+    DatasetFsdkaggle2018, DatasetFsdnoisy18k, DatasetGtzan, DatasetSynth, DatasetUrbansound8k,
+};
 use crate::embed::Embed;
 use crate::evaluate::Evaluate;
 use crate::import::ModelImport;
+use crate::labels::{LabelsMerge, LabelsPropagate, LabelsSubset};
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
-use crate::split::{SplitFolds, SplitRandom};
+use crate::split::{SplitFolds, SplitRandom, SplitSubsets, SplitTrainVal, SplitUploader};
 use crate::table::Table;
 use crate::train::Train;
 
@@ -19,18 +23,32 @@ use crate::train::Train;
 pub fn registry() -> Registry {
     Registry::new()
         .with::<CommandStage>()
+        .with::<ClipsExclude>()
+        .with::<DatasetAudioset>()
         .with::<DatasetCsv>()
+        .with::<DatasetDcase2013>()
         .with::<DatasetEsc50>()
         .with::<DatasetFolder>()
+        .with::<DatasetFsd50k>()
+        .with::<DatasetFsdkaggle2018>()
+        .with::<DatasetFsdnoisy18k>()
+        .with::<DatasetGtzan>()
         .with::<DatasetSynth>()
+        .with::<DatasetUrbansound8k>()
         .with_map::<Decode>()
         .with_map::<SpectrogramStage>()
         .with_map::<Embed>()
         .with::<Evaluate>()
+        .with::<LabelsMerge>()
+        .with::<LabelsPropagate>()
+        .with::<LabelsSubset>()
         .with::<ModelImport>()
         .with_map::<Score>()
         .with::<SplitFolds>()
         .with::<SplitRandom>()
+        .with::<SplitSubsets>()
+        .with::<SplitTrainVal>()
+        .with::<SplitUploader>()
         .with::<Table>()
         .with::<Train>()
 }

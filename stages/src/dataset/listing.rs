@@ -9,6 +9,7 @@ use sndpipe_engine::{SourceScan, StageError, StageIo, did_you_mean};
 
 use super::inside;
 use super::sheet::{SHOWN, Sheet, refuse};
+use super::traps;
 use crate::columns::{self, Values};
 use crate::labels::{self, State};
 
@@ -45,6 +46,10 @@ pub(super) struct Listing {
     pub has_folds: bool,
     /// Names of the text columns.
     pub texts: Vec<String>,
+    /// Where missing files are to be had; empty where nobody knows.
+    pub origin: &'static str,
+    /// What to say of it when it is written.
+    pub remarks: Vec<String>,
 }
 
 /// Which column of a [`Sheet`] says what.
@@ -201,7 +206,7 @@ impl Listing {
             let message = format!("a clip cannot be called `{MANIFEST}`{}", clip.place());
             return Err(StageError::failed(message));
         }
-        Ok(Self { clips, classes, has_folds, texts })
+        Ok(Self { clips, classes, has_folds, texts, origin: "", remarks: Vec::new() })
     }
 
     /// Declares the audio files under their ids, after making sure that they lie in the folder of the data set.
@@ -243,25 +248,13 @@ impl Listing {
         lines.extend(missing);
         let refused = refuse(lines, || title);
         let help = if backslash {
-            "write paths with `/`"
+            "write paths with `/`".to_owned()
+        } else if self.origin.is_empty() {
+            "restore the files, or say where paths start with `root:`".to_owned()
         } else {
-            "restore the files, or say where paths start with `root:`"
+            format!("{}; or say with `root:` where it lies", self.origin)
         };
         refused.err().unwrap_or(error).help(help)
-    }
-
-    /// The table of labels.
-    fn labels(&self) -> Result<(Meta, RecordBatch), StageError> {
-        let index: BTreeMap<&str, usize> =
-            self.classes.iter().enumerate().map(|(index, class)| (class.as_str(), index)).collect();
-        let present = self.clips.iter().flat_map(|clip| {
-            let mut present: Vec<usize> =
-                clip.classes.iter().filter_map(|class| index.get(class.as_str()).copied()).collect();
-            present.sort_unstable();
-            present.dedup();
-            present.into_iter().map(|class| (clip.id.as_str(), class, State::Present))
-        });
-        labels::table(&self.classes, present)
     }
 
     /// Writes the outputs `clips` and `labels`; digests are those of the declared files.
@@ -281,6 +274,8 @@ impl Listing {
             })
         };
         let digests: Vec<String> = self.clips.iter().map(digest).collect::<Result<_, _>>()?;
+        let remarks = traps::found(&self, &digests);
+        self.remarks.iter().chain(&remarks).for_each(|remark| io.remark(remark));
         self.write_with(digests, io)
     }
 
@@ -289,7 +284,8 @@ impl Listing {
     /// # Errors
     /// [`StageError::Cache`] if the cache cannot be written.
     pub fn write_with(self, digests: Vec<String>, io: &mut StageIo<'_>) -> Result<(), StageError> {
-        let (meta, labels) = self.labels()?;
+        let clips = self.clips.iter().map(|clip| (clip.id.as_str(), &clip.classes[..]));
+        let (meta, labels) = labels_of(clips, &self.classes)?;
         let mut ids = Vec::with_capacity(self.clips.len());
         let (mut paths, mut folds) = (ids.clone(), Vec::with_capacity(self.clips.len()));
         let mut texts: Vec<Vec<Option<String>>> =
@@ -312,6 +308,24 @@ impl Listing {
         io.write_table("clips", Meta::new(), &columns::table(columns)?)?;
         io.write_table("labels", meta, &labels)
     }
+}
+
+/// The table of labels of clips that are sorted by id.
+///
+/// # Errors
+/// Never in practice; [`StageError::Failed`] if Arrow refuses it.
+pub(super) fn labels_of<'a>(
+    clips: impl Iterator<Item = (&'a str, &'a [String])>,
+    classes: &[String],
+) -> Result<(Meta, RecordBatch), StageError> {
+    let index: BTreeMap<&str, usize> =
+        classes.iter().enumerate().map(|(index, class)| (class.as_str(), index)).collect();
+    let present = clips.flat_map(|(id, names)| {
+        let present: BTreeSet<usize> =
+            names.iter().filter_map(|class| index.get(class.as_str()).copied()).collect();
+        present.into_iter().map(move |class| (id, class, State::Present))
+    });
+    labels::table(classes, present)
 }
 
 /// The vocabulary: as given, in the order of class numbers, or sorted.

@@ -7,11 +7,11 @@ use sndpipe_cache::Texts;
 use sndpipe_engine::{StageError, did_you_mean};
 
 /// How many mistakes of one sort a message lists.
-pub(super) const SHOWN: usize = 5;
+pub(crate) const SHOWN: usize = 5;
 
 /// A table of text cells.
 #[derive(Debug)]
-pub(super) struct Sheet {
+pub(crate) struct Sheet {
     /// Where it was read.
     pub path: PathBuf,
     /// Names of the columns.
@@ -24,18 +24,25 @@ pub(super) struct Sheet {
 
 /// A row of a [`Sheet`].
 #[derive(Clone, Copy)]
-pub(super) struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// Its number in the file, counted from 1.
     pub number: u64,
     cells: &'a Texts,
     first: usize,
 }
 
+impl<'a> Line<'a> {
+    /// The text of a cell.
+    pub fn cell(self, column: usize) -> &'a str {
+        &self.cells[self.first + column]
+    }
+}
+
 impl Index<usize> for Line<'_> {
     type Output = str;
 
     fn index(&self, column: usize) -> &str {
-        &self.cells[self.first + column]
+        self.cell(column)
     }
 }
 
@@ -161,13 +168,26 @@ impl Sheet {
             }
         }
     }
+
+    /// The positions of the columns that a published file has.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if one is missing or there twice.
+    pub fn columns<const N: usize>(&self, names: [&str; N]) -> Result<[usize; N], StageError> {
+        let mut at = [0; N];
+        for (at, name) in at.iter_mut().zip(names) {
+            let help = "this is not the published file; `dataset.csv` reads any other one";
+            *at = self.column(name, name).map_err(|error| error.help(help))?;
+        }
+        Ok(at)
+    }
 }
 
 /// Makes one error of a list of mistakes, if there are any: the first few and how many more.
 ///
 /// # Errors
 /// [`StageError::Failed`] if the list is not empty.
-pub(super) fn refuse(
+pub(crate) fn refuse(
     mistakes: impl IntoIterator<Item = String>,
     title: impl FnOnce() -> String,
 ) -> Result<(), StageError> {
@@ -184,7 +204,7 @@ pub(super) fn refuse(
 }
 
 /// ` (…)` with the current directory, for messages.
-pub(super) fn current_directory() -> String {
+pub(crate) fn current_directory() -> String {
     std::env::current_dir().map_or_else(|_| String::new(), |path| format!(" (`{}`)", path.display()))
 }
 

@@ -71,6 +71,15 @@ pub fn table<'a>(
     Ok((Meta::from([("classes".to_owned(), classes.to_vec().into())]), table))
 }
 
+/// The vocabulary of labels with this metadata, in its order.
+///
+/// # Errors
+/// [`StageError::Failed`] if it names none.
+pub(super) fn vocabulary(meta: &Meta) -> Result<Vec<String>, StageError> {
+    let classes = meta.get("classes").and_then(|value| serde_json::from_value(value.clone()).ok());
+    classes.ok_or_else(|| StageError::failed("the labels have no vocabulary (`classes` in their metadata)"))
+}
+
 /// The labels of a data set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Labels {
@@ -89,10 +98,7 @@ impl Labels {
     /// # Errors
     /// [`StageError::Failed`] if a column is missing or a class is not in the vocabulary.
     pub fn read(table: &RecordBatch, meta: &Meta) -> Result<Self, StageError> {
-        let classes: Vec<String> =
-            meta.get("classes").and_then(|value| serde_json::from_value(value.clone()).ok()).ok_or_else(
-                || StageError::failed("the labels have no vocabulary (`classes` in their metadata)"),
-            )?;
+        let classes = vocabulary(meta)?;
         let index: BTreeMap<&str, usize> =
             classes.iter().enumerate().map(|(index, class)| (class.as_str(), index)).collect();
         let mut clips: BTreeMap<String, BTreeMap<usize, State>> = BTreeMap::new();
@@ -128,5 +134,14 @@ impl Labels {
     pub fn present(&self, clip_id: &str) -> impl Iterator<Item = usize> + '_ {
         let labels = self.clips.get(clip_id);
         labels.into_iter().flatten().filter(|(_, state)| **state == State::Present).map(|(&class, _)| class)
+    }
+    /// How many clips have each class.
+    #[must_use]
+    pub fn counts(&self) -> Vec<i64> {
+        let mut counts = vec![0; self.classes.len()];
+        for clip in self.clips.keys() {
+            self.present(clip).for_each(|class| counts[class] += 1);
+        }
+        counts
     }
 }

@@ -1,7 +1,5 @@
 //! What a split needs to know of each clip.
 
-use std::collections::BTreeMap;
-
 use arrow_array::RecordBatch;
 use sndpipe_engine::{Kind, Output, Port, StageError, StageIo};
 
@@ -17,6 +15,8 @@ pub(super) struct ClipFacts {
     pub uploaders: Option<Vec<Option<String>>>,
     /// Classes of each clip, where labels are connected.
     pub classes: Option<Vec<Vec<usize>>>,
+    /// Names of the classes.
+    pub vocabulary: Vec<String>,
 }
 
 impl ClipFacts {
@@ -32,7 +32,12 @@ impl ClipFacts {
 
     /// The outputs of a split.
     pub fn outputs() -> Vec<Output> {
-        vec![Output::new("split", Kind::Split), Output::new("contamination", Kind::Table)]
+        vec![
+            Output::new("split", Kind::Split),
+            Output::new("contamination", Kind::Table),
+            Output::new("by_class", Kind::Table),
+            Output::new("by_uploader", Kind::Table),
+        ]
     }
 
     /// Reads the connected inputs; gives the table of clips, too.
@@ -43,30 +48,34 @@ impl ClipFacts {
             Some(_) => Some(columns::maybe_text(&table, "uploader")?),
             None => None,
         };
-        let classes = if io.has("labels") {
+        let (classes, vocabulary) = if io.has("labels") {
             let labels = Labels::read(&io.table("labels")?, io.meta("labels")?)?;
-            Some(ids.iter().map(|id| labels.present(id).collect()).collect())
+            (Some(ids.iter().map(|id| labels.present(id).collect()).collect()), labels.classes)
         } else {
-            None
+            (None, Vec::new())
         };
-        Ok((Self { ids, uploaders, classes }, table))
+        Ok((Self { ids, uploaders, classes, vocabulary }, table))
+    }
+
+    /// The classes of a clip; none where labels are not connected.
+    pub fn classes_of(&self, at: usize) -> &[usize] {
+        self.classes.as_ref().map_or(&[], |classes| &classes[at])
+    }
+
+    /// The uploader of a clip, where it is known.
+    pub fn uploader_of(&self, at: usize) -> Option<&str> {
+        self.uploaders.as_ref()?[at].as_deref()
+    }
+
+    /// How many of the clips at some positions have each class, by the index of the class.
+    pub fn class_counts(&self, positions: impl Iterator<Item = usize>) -> Vec<usize> {
+        let mut counts = vec![0; self.vocabulary.len()];
+        positions.for_each(|at| self.classes_of(at).iter().for_each(|&class| counts[class] += 1));
+        counts
     }
 
     /// The clips at some positions with their classes, for [`super::draw::draw`].
     pub fn with_classes(&self, positions: &[usize]) -> Vec<(&str, Vec<usize>)> {
-        let classes =
-            |at: usize| self.classes.as_ref().map(|classes| classes[at].clone()).unwrap_or_default();
-        positions.iter().map(|&at| (self.ids[at].as_str(), classes(at))).collect()
-    }
-
-    /// The known uploader of each clip by position, and its classes.
-    pub fn pairs(&self) -> BTreeMap<usize, (&str, &[usize])> {
-        let Some(uploaders) = &self.uploaders else { return BTreeMap::new() };
-        let classes = |at: usize| self.classes.as_ref().map_or(&[][..], |classes| &classes[at]);
-        uploaders
-            .iter()
-            .enumerate()
-            .filter_map(|(at, uploader)| Some((at, (uploader.as_deref()?, classes(at)))))
-            .collect()
+        positions.iter().map(|&at| (self.ids[at].as_str(), self.classes_of(at).to_vec())).collect()
     }
 }

@@ -112,7 +112,7 @@ impl SplitFolds {
 
 impl Stage for SplitFolds {
     const NAME: &'static str = Self::KIND;
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2; // 2: the outputs `by_class` and `by_uploader`.
     type Params = FoldsParams;
 
     fn check(params: &FoldsParams) -> Vec<ParamError> {
@@ -138,7 +138,7 @@ impl Stage for SplitFolds {
     fn run(params: &FoldsParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         let (facts, table) = ClipFacts::read(io)?;
         let split = split(params, &facts, &columns::maybe_int(&table, "fold")?)?;
-        contamination::write(&facts, &split, io)
+        contamination::write(&facts, &split, None, io)
     }
 }
 
@@ -199,7 +199,10 @@ mod tests {
     fn facts(n: usize) -> (ClipFacts, Vec<Option<i64>>) {
         let ids = (0..n).map(|at| format!("c{at:03}")).collect();
         let classes = Some((0..n).map(|at| vec![at / 5 % 2]).collect());
-        (ClipFacts { ids, uploaders: None, classes }, (0..n).map(|at| Some(at as i64 % 5 + 1)).collect())
+        (
+            ClipFacts { ids, classes, ..ClipFacts::default() },
+            (0..n).map(|at| Some(at as i64 % 5 + 1)).collect(),
+        )
     }
 
     fn counts(params: &FoldsParams) -> [usize; 3] {

@@ -5,11 +5,19 @@ mod contamination;
 mod draw;
 mod folds;
 mod random;
+mod separate;
+mod subsets;
 mod table;
+mod train_val;
+mod uploader;
 
+pub(crate) use draw::place;
 pub use folds::{FoldsParams, SplitFolds, Validation};
 pub use random::{RandomParams, SplitRandom};
+pub use subsets::{Cell, SplitSubsets, SubsetsParams};
 pub use table::{Split, Subset};
+pub use train_val::{Separation, SplitTrainVal, TrainValParams};
+pub use uploader::{SplitUploader, UploaderParams};
 
 use sndpipe_engine::BoundStage;
 
@@ -18,10 +26,14 @@ use sndpipe_engine::BoundStage;
 /// For stages that need validation: their `check_wiring` sees the stage behind the port.
 #[must_use]
 pub fn has_validation(stage: &dyn BoundStage) -> Option<bool> {
-    let val = stage.params().get("val")?;
+    let val = || stage.params().get("val");
     match stage.name() {
-        SplitFolds::KIND => Some(val.as_str() != Some("none")),
-        SplitRandom::KIND => val.as_f64().map(|share| share > 0.0),
+        SplitFolds::KIND => Some(val()?.as_str() != Some("none")),
+        SplitRandom::KIND => val()?.as_f64().map(|share| share > 0.0),
+        SplitTrainVal::KIND => Some(true),
+        SplitUploader::KIND => Some(false),
+        // A name in a list may be that of a subset that the data set lacks.
+        SplitSubsets::KIND => val()?.as_array().filter(|names| names.is_empty()).map(|_| false),
         _ => None,
     }
 }

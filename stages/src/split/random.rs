@@ -34,7 +34,7 @@ impl SplitRandom {
 
 impl Stage for SplitRandom {
     const NAME: &'static str = Self::KIND;
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2; // 2: the outputs `by_class` and `by_uploader`.
     const SOURCE: &'static str =
         "Sechidis, Tsoumakas, Vlahavas, On the Stratification of Multi-Label Data, ECML PKDD 2011";
     type Params = RandomParams;
@@ -68,7 +68,7 @@ impl Stage for SplitRandom {
     fn run(params: &RandomParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         let (facts, _) = ClipFacts::read(io)?;
         let split = split(params, &facts)?;
-        contamination::write(&facts, &split, io)
+        contamination::write(&facts, &split, None, io)
     }
 }
 
@@ -98,8 +98,11 @@ mod tests {
     #[test]
     fn shares_hold_for_every_class() {
         let ids: Vec<String> = (0..90).map(|at| format!("c{at}")).collect();
-        let facts =
-            ClipFacts { classes: Some((0..90).map(|at| vec![at % 3]).collect()), ids, uploaders: None };
+        let facts = ClipFacts {
+            classes: Some((0..90).map(|at| vec![at % 3]).collect()),
+            ids,
+            ..ClipFacts::default()
+        };
         let split = split(&RandomParams { test: 0.2, val: 0.1, seed: 5 }, &facts).unwrap();
         for class in 0..3 {
             let count =

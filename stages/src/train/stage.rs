@@ -1,6 +1,6 @@
 //! The stage.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sndpipe_cache::{Digest, Meta, Rows};
 use sndpipe_engine::{
     Device, Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream, canonical,
@@ -16,7 +16,7 @@ use super::validate::Validation;
 use crate::labels::Labels;
 use crate::model::ModelCard;
 use crate::patch::FrameShape;
-use crate::split::{Split, Subset};
+use crate::split::{self, Split, Subset};
 
 /// The way out where no clip validates.
 const NEEDS_VALIDATION: &str =
@@ -57,20 +57,18 @@ impl Stage for Train {
 
     fn check_wiring(params: &TrainParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
         let mut mistakes = init::mistakes(params, upstream);
-        // A split stage calls the clips it keeps for validation `val`: `none`, 0 or nothing means that there are none.
-        let split =
-            upstream.iter().find(|wired| wired.port == "split" && wired.stage.name().starts_with("split."));
-        let Some(split) = split.filter(|_| params.needs_validation()) else { return mistakes };
-        let val = split.stage.params().get("val").unwrap_or(&Value::Null);
-        if !(val.is_null() || val == "none" || val.as_f64() == Some(0.0)) {
+        if !params.needs_validation() {
             return mistakes;
         }
         let place = if params.early_stopping.is_some() { "early_stopping" } else { "select" };
-        let message = format!(
-            "a validation subset is needed, and the split keeps none (`val` of `{}`)",
-            split.stage.name()
-        );
-        mistakes.push(ParamError::new(place, message).help(NEEDS_VALIDATION));
+        let splits = upstream.iter().filter(|wired| wired.port == "split");
+        for wired in splits.filter(|wired| split::has_validation(wired.stage) == Some(false)) {
+            let message = format!(
+                "a validation subset is needed, and the split keeps none (`val` of `{}`)",
+                wired.stage.name()
+            );
+            mistakes.push(ParamError::new(place, message).help(NEEDS_VALIDATION));
+        }
         mistakes
     }
 

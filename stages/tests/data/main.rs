@@ -5,6 +5,8 @@ mod command;
 mod dataset;
 mod import;
 mod incremental;
+mod labels;
+mod official;
 mod pipelines;
 #[path = "../real/mod.rs"]
 mod real;

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use sndpipe_engine::{Graph, load};
+use sndpipe_engine::{Graph, ScanError, Sources, load};
 use sndpipe_stages::registry;
 
-use crate::sandbox::said;
+use crate::official::{fsd50k, fsd50k_infos};
+use crate::sandbox::{Sandbox, said};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines")
@@ -51,4 +52,43 @@ fn what_no_fold_changes_is_there_once() {
         let counts = ["clips", "audio", "mel", "split", "model", "scores", "eval", "table"].map(count);
         assert_eq!(counts, [1, 1, 1, 5, 5, 5, 5, 1], "{name}");
     }
+}
+
+/// Loads a pipeline with the data of a sandbox and looks for its files; gives what is wrong with the data, if something is.
+fn scan(name: &str, sandbox: &Sandbox, overrides: &[(&str, &str)]) -> Result<Graph, String> {
+    let path = |value: &str| sandbox.path(value).display().to_string();
+    let overrides: Vec<_> = overrides.iter().map(|(key, value)| ((*key).to_owned(), path(value))).collect();
+    let file = folder().join(format!("{name}.yaml"));
+    let graph =
+        load(&file, &overrides, &registry()).unwrap_or_else(|errors| panic!("{name}: {}", said(&errors)));
+    match Sources::scan(&graph, &sandbox.store()) {
+        Ok(_) => Ok(graph),
+        Err(ScanError::Spec(errors)) => Err(said(&errors)),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn the_pipelines_of_fsd50k_plan_where_it_is_and_say_what_is_missing() {
+    let sandbox = Sandbox::new();
+    let baselines = || scan("fsd50k_baselines", &sandbox, &[("root", "fsd")]);
+    let split = || scan("fsd50k_split", &sandbox, &[("root", "fsd"), ("ontology", "ontology.json")]);
+    for missing in [baselines(), split()] {
+        let said = missing.err().unwrap();
+        assert!(said.contains("FSD50K: `") && said.contains("zenodo.org/records/4060432"), "{said}");
+    }
+    fsd50k(&sandbox);
+    let graph = baselines().unwrap();
+    let count = |stage| graph.select(stage).unwrap().len();
+    assert_eq!(["clips", "mel", "split", "model", "table"].map(count), [1, 1, 1, 4, 1]);
+    let said = split().err().unwrap();
+    assert!(said.contains("ontology.json"), "{said}");
+    sandbox.file("ontology.json", "[]");
+    fsd50k_infos(&sandbox);
+    let graph = split().unwrap();
+    let count = |stage| graph.select(stage).unwrap().len();
+    assert_eq!(["leaves", "mel", "official", "split", "val_eval", "eval"].map(count), [1, 1, 1, 3, 3, 3]);
+    fs_err::remove_dir_all(sandbox.path("fsd/FSD50K.metadata/collection")).unwrap();
+    let said = split().err().unwrap();
+    assert!(said.contains("the file `FSD50K.metadata/collection/collection_dev.csv` is missing"), "{said}");
 }
