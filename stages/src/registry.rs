@@ -8,9 +8,11 @@ use crate::dataset::{DatasetCsv, DatasetEsc50, DatasetFolder, DatasetSynth};
 use crate::embed::Embed;
 use crate::evaluate::Evaluate;
 use crate::import::ModelImport;
+use crate::labels::LabelsEnhance;
+use crate::losses::Losses;
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
-use crate::split::{SplitFolds, SplitRandom};
+use crate::split::{SplitFolds, SplitPrune, SplitRandom};
 use crate::table::Table;
 use crate::train::Train;
 
@@ -27,9 +29,12 @@ pub fn registry() -> Registry {
         .with_map::<SpectrogramStage>()
         .with_map::<Embed>()
         .with::<Evaluate>()
+        .with::<LabelsEnhance>()
+        .with::<Losses>()
         .with::<ModelImport>()
         .with_map::<Score>()
         .with::<SplitFolds>()
+        .with::<SplitPrune>()
         .with::<SplitRandom>()
         .with::<Table>()
         .with::<Train>()

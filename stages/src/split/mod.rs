@@ -4,10 +4,12 @@ mod clip_facts;
 mod contamination;
 mod draw;
 mod folds;
+mod prune;
 mod random;
 mod table;
 
 pub use folds::{FoldsParams, SplitFolds, Validation};
+pub use prune::{PruneParams, SplitPrune};
 pub use random::{RandomParams, SplitRandom};
 pub use table::{Split, Subset};
 

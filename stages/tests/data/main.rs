@@ -10,4 +10,5 @@ mod pipelines;
 mod real;
 mod sandbox;
 mod split;
+mod sweep;
 mod synth;
