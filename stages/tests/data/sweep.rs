@@ -47,7 +47,10 @@ fn a_rate_more_runs_what_depends_on_it() {
     sandbox.tones();
     // Of each class two training clips have no label: none, one and both are marked.
     let first = sandbox.run(&stages(&["0", "100"]));
-    assert!(first.statuses().split(", ").all(|status| status.ends_with(" ran")), "{}", first.statuses());
+    let statuses = first.statuses();
+    let cached: Vec<&str> = statuses.split(", ").filter(|status| !status.ends_with(" ran")).collect();
+    // Where nothing is marked the student is the teacher, which is there already.
+    assert_eq!(cached, ["model[rate=0] cached"]);
     let second = sandbox.run(&stages(&["0", "50", "100"]));
     let statuses = second.statuses();
     let ran: Vec<&str> = statuses.split(", ").filter(|status| status.ends_with(" ran")).collect();
