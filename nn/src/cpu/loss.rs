@@ -29,6 +29,9 @@ pub(crate) fn log_softmax_backward(y: &[f32], gradient: &mut [f32], classes: usi
     }
 }
 
+/// The loss of a row from `ln p`, its targets `t` and room for `p dL/dp`.
+pub(crate) type RowLoss<'a> = dyn Fn(&[f64], &[f32], &mut [f64]) -> f64 + 'a;
+
 /// Losses of each row and their gradients, before a mean is taken.
 pub(crate) struct Rows<'a> {
     losses: Vec<f64>,
@@ -59,7 +62,7 @@ impl Rows<'_> {
         targets: &[f32],
         classes: usize,
         clean: &'a [bool],
-        row: &dyn Fn(&[f64], &[f32], &mut [f64]) -> f64,
+        row: &RowLoss<'_>,
     ) -> Rows<'a> {
         let (mut losses, mut gradient) = (Vec::with_capacity(x.len() / classes), vec![0.0; x.len()]);
         let mut log_p = vec![0.0; classes];

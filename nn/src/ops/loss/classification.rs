@@ -10,7 +10,7 @@ use crate::{
     Device, NnError,
     cpu::{
         self,
-        loss::{Limit, Rows},
+        loss::{Limit, RowLoss, Rows},
     },
     tensor::{Buffer, Scalar, Tensor2, set_grad, take_grad},
 };
@@ -148,7 +148,7 @@ impl LossKernel for Cpu {
             LossSpec::Bce => Vec::new(),
             _ => marks.iter().flat_map(|marks| marks.iter().map(|&mark| mark > 0.5)).collect(),
         };
-        let rows = |row: &dyn Fn(&[f64], &[f32], &mut [f64]) -> f64| Rows::new(&x, &t, classes, &clean, row);
+        let rows = |row: &RowLoss<'_>| Rows::new(&x, &t, classes, &clean, row);
         let (loss, gradient) = match spec {
             LossSpec::Cce => rows(&cross_entropy).mean(),
             LossSpec::Bce => match marks {
