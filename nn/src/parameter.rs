@@ -21,6 +21,8 @@ pub struct Parameter<D: Storage<f32>> {
     pub trained: bool,
     /// Factor of the learning rate.
     pub rate: f64,
+    /// Weight decay in place of the optimiser's.
+    pub decay: Option<f64>,
 }
 
 /// How a parameter starts.
@@ -90,7 +92,7 @@ impl<D: Device> Parameters<D> {
         let length = values.len();
         let value =
             self.device.try_tensor_from_vec(values, (length,)).map_err(NnError::kernel("parameter"))?;
-        self.items.push(Parameter { name, shape: shape.to_vec(), value, trained, rate: 1.0 });
+        self.items.push(Parameter { name, shape: shape.to_vec(), value, trained, rate: 1.0, decay: None });
         Ok(ParameterId(self.items.len() - 1))
     }
 
@@ -125,7 +127,7 @@ impl<D: Device> Parameters<D> {
             let value = self.device.try_tensor_from_vec(p.value.as_vec(), *p.value.shape());
             let value = value.map_err(NnError::kernel("copy of parameters"))?;
             let (name, shape) = (p.name.clone(), p.shape.clone());
-            Ok(Parameter { name, shape, value, trained: p.trained, rate: p.rate })
+            Ok(Parameter { name, shape, value, trained: p.trained, rate: p.rate, decay: p.decay })
         };
         let items = self.items.iter().map(copy).collect::<Result<_, NnError>>()?;
         Ok(Parameters { device: self.device.clone(), seed: self.seed, items })

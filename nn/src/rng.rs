@@ -117,6 +117,33 @@ impl Rng {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
+    /// A number of the beta distribution with these shapes, both positive; in `[0, 1]`.
+    ///
+    /// A ratio of two gamma variates, taken of their logarithms: small shapes give numbers far below the smallest one.
+    pub fn beta(&mut self, a: f64, b: f64) -> f64 {
+        let (a, b) = (self.log_gamma(a), self.log_gamma(b));
+        1.0 / (1.0 + (b - a).exp())
+    }
+
+    /// The logarithm of a number of the gamma distribution with this shape and scale 1.
+    /// Source: Marsaglia and Tsang, "A simple method for generating gamma variables", 2000.
+    fn log_gamma(&mut self, shape: f64) -> f64 {
+        if shape < 1.0 {
+            let power = (1.0 - self.uniform()).ln() / shape;
+            return self.log_gamma(shape + 1.0) + power;
+        }
+        let d = shape - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let x = self.normal();
+            let v = (1.0 + c * x).powi(3);
+            let u = 1.0 - self.uniform();
+            if v > 0.0 && u.ln() < 0.5 * x * x + d * (1.0 - v + v.ln()) {
+                return (d * v).ln();
+            }
+        }
+    }
+
     /// A uniform integer in `0..bound`, without bias (Lemire's method with rejection); 0 where `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 {
@@ -201,6 +228,25 @@ mod tests {
         let mean: f64 = (0..n).map(|_| rng.uniform()).sum::<f64>() / f64::from(n);
         assert!((mean - 0.5).abs() < 0.003);
         assert!((0..1000).all(|_| (0.0..1.0).contains(&rng.uniform_f32())));
+    }
+
+    #[test]
+    fn moments_of_the_beta_distribution_are_those_of_its_formula() {
+        for (a, b) in [(0.1, 0.1), (1.0, 1.0), (2.0, 3.0), (0.5, 4.0)] {
+            let mut rng = Rng::new(9, "beta");
+            let n = 100_000;
+            let drawn: Vec<f64> = (0..n).map(|_| rng.beta(a, b)).collect();
+            assert!(drawn.iter().all(|value| (0.0..=1.0).contains(value)));
+            let mean = drawn.iter().sum::<f64>() / f64::from(n);
+            let variance = drawn.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / f64::from(n);
+            let expected = a * b / ((a + b).powi(2) * (a + b + 1.0));
+            // Five standard errors of the mean are at most 0.008.
+            assert!((mean - a / (a + b)).abs() < 0.008, "{a}, {b}: mean {mean}");
+            assert!((variance - expected).abs() < 0.008, "{a}, {b}: variance {variance}, not {expected}");
+        }
+        // Of so small a shape numbers are at the ends.
+        let mut rng = Rng::new(9, "beta");
+        assert!((0..1000).map(|_| rng.beta(1e-4, 1e-4)).all(|value| !(1e-3..=0.999).contains(&value)));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
     memory,
     model::{logits, network_json},
     net::{InputShape, Network, NetworkSpec, Pass},
-    ops::{LossSpec, try_loss, try_masked_loss},
+    ops::{LossSpec, try_loss, try_masked_loss, try_selective_loss},
     optimiser::{Optimiser, OptimiserSpec},
     parameter::Parameters,
     tuning::{Freeze, Tuning},
@@ -121,30 +121,30 @@ impl<D: Device> Session<D> {
         &mut self,
         inputs: &[f32],
         targets: &[f32],
-        mask: Option<&[f32]>,
+        marks: Option<&[f32]>,
         rate: f64,
         spec: &TrainerSpec,
     ) -> Result<StepReport, NnError> {
         let step = self.optimiser.steps();
         let samples = inputs.len() / spec.input.len();
         let device = self.network.parameters().device().clone();
-        let table = |what: &str, values: &[f32]| {
-            if values.len() != samples * spec.outputs {
-                return Err(NnError::shape(what, &[samples, spec.outputs], &[values.len()]));
+        let table = |what: &str, values: &[f32], width: usize| {
+            if values.len() != samples * width {
+                return Err(NnError::shape(what, &[samples, width], &[values.len()]));
             }
-            device
-                .try_tensor_from_vec(values.to_vec(), (samples, spec.outputs))
-                .map_err(NnError::kernel("targets"))
+            device.try_tensor_from_vec(values.to_vec(), (samples, width)).map_err(NnError::kernel("targets"))
         };
-        let targets = table("targets", targets)?;
-        let mask = mask.map(|mask| table("mask", mask)).transpose()?;
+        let targets = table("targets", targets, spec.outputs)?;
+        let (what, width) = if spec.loss == LossSpec::Bce { ("mask", spec.outputs) } else { ("clean", 1) };
+        let marks = marks.map(|marks| table(what, marks, width)).transpose()?;
         let mut pass = Pass::train(step);
         let output = self.network.forward::<OwnedTape<f32, D>>(inputs, &mut pass)?;
         let (logits, tape) = output.split_tape();
         let output = logits.clone().put_tape(tape);
-        let loss = match mask {
+        let loss = match marks {
             None => try_loss(output, &targets, spec.loss)?,
-            Some(mask) => try_masked_loss(output, &targets, &mask)?,
+            Some(mask) if spec.loss == LossSpec::Bce => try_masked_loss(output, &targets, &mask)?,
+            Some(clean) => try_selective_loss(output, &targets, &clean, spec.loss)?,
         };
         let (loss, tape) = loss.split_tape();
         let trained = self.network.parameters().iter().filter(|p| p.trained).count();
@@ -329,6 +329,35 @@ impl Trainer {
         })
     }
 
+    /// As [`step`](Trainer::step), with cross entropy for the samples of which `clean` (n) is 1, and the loss for those of which
+    /// it is 0; see [`try_selective_loss`].
+    ///
+    /// Fails where the loss is [`LossSpec::Bce`].
+    pub fn step_selective(
+        &mut self,
+        inputs: &[f32],
+        targets: &[f32],
+        clean: &[f32],
+        learning_rate: f64,
+    ) -> Result<StepReport, NnError> {
+        if self.spec.loss == LossSpec::Bce {
+            return Err(NnError::range("loss", "`bce`", "one of a class a sample where some are clean"));
+        }
+        let spec = &self.spec;
+        on_device!(AnySession, &mut self.session, session => {
+            session.step(inputs, targets, Some(clean), learning_rate, spec)
+        })
+    }
+
+    /// Another loss from the next step on; nothing else changes.
+    ///
+    /// Fails where a parameter of `loss` is out of range.
+    pub fn set_loss(&mut self, loss: LossSpec) -> Result<(), NnError> {
+        loss.check()?;
+        self.spec.loss = loss;
+        Ok(())
+    }
+
     /// Logits (n, outputs) of `inputs` (n, channels, frames, bands) with the running statistics.
     pub fn predict(&self, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
         on_device!(AnySession, &self.session, session => logits(&session.network, inputs))
@@ -386,6 +415,8 @@ impl Trainer {
             // Bits: a number that went through decimals may come back as its neighbour.
             let rates = self.tuning.rates.iter().map(|(prefix, rate)| (prefix, rate.to_bits()));
             metadata["tuning"] = json!((&self.tuning.freeze, rates.collect::<BTreeMap<_, _>>()));
+            let decays = self.tuning.decays.iter().map(|(prefix, decay)| (prefix, decay.to_bits()));
+            metadata["decays"] = json!(decays.collect::<BTreeMap<_, _>>());
         }
         let mut archive = Archive::default();
         on_device!(AnySession, &mut self.session, session => {
@@ -410,6 +441,9 @@ impl Trainer {
             average: Option<u64>,
             /// What is frozen, and bits of the factors of rates.
             tuning: Option<(Freeze, BTreeMap<String, u64>)>,
+            /// Bits of the weight decays of some.
+            #[serde(default)]
+            decays: BTreeMap<String, u64>,
         }
         let mut archive = Archive::from_bytes(bytes)?;
         let metadata = std::mem::take(&mut archive.metadata);
@@ -422,8 +456,11 @@ impl Trainer {
         }
         let mut trainer = Trainer::new(m.spec)?;
         if let Some((freeze, rates)) = m.tuning {
-            let rates = rates.into_iter().map(|(prefix, bits)| (prefix, f64::from_bits(bits))).collect();
-            trainer = trainer.with_tuning(&Tuning { freeze, rates })?;
+            let numbers = |bits: BTreeMap<String, u64>| {
+                bits.into_iter().map(|(prefix, bits)| (prefix, f64::from_bits(bits))).collect()
+            };
+            let (rates, decays) = (numbers(rates), numbers(m.decays));
+            trainer = trainer.with_tuning(&Tuning { freeze, rates, decays })?;
         }
         if let Some(decay) = m.average {
             trainer = trainer.with_average(f64::from_bits(decay))?;

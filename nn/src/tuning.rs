@@ -61,6 +61,14 @@ pub struct Tuning {
     pub freeze: Freeze,
     /// Factors of the learning rate by the start of a parameter's name; of several that fit, the longest counts.
     pub rates: BTreeMap<String, f64>,
+    /// Weight decays in place of the optimiser's by the start of a parameter's name; of several that fit, the longest counts.
+    pub decays: BTreeMap<String, f64>,
+}
+
+/// The number of the longest prefix that a name starts with.
+fn longest(numbers: &BTreeMap<String, f64>, name: &str) -> Option<f64> {
+    let fitting = numbers.iter().filter(|(prefix, _)| name.starts_with(prefix.as_str()));
+    fitting.max_by_key(|(prefix, _)| prefix.len()).map(|(_, number)| *number)
 }
 
 impl Tuning {
@@ -79,6 +87,7 @@ impl Tuning {
             .iter()
             .map(|prefix| ("freeze", prefix))
             .chain(self.rates.keys().map(|prefix| ("rates", prefix)))
+            .chain(self.decays.keys().map(|prefix| ("decays", prefix)))
         {
             if !parameters.iter().any(|p| p.trained && p.name.starts_with(prefix.as_str())) {
                 let first = parameters.iter().next().map_or("", |p| p.name.as_str());
@@ -89,6 +98,9 @@ impl Tuning {
         if let Some((prefix, rate)) = self.rates.iter().find(|(_, rate)| !(0.0..=1e3).contains(*rate)) {
             return Err(NnError::range("rates", format!("{rate} for `{prefix}`"), "factors in 0..=1000"));
         }
+        if let Some((prefix, decay)) = self.decays.iter().find(|(_, d)| !(**d >= 0.0 && d.is_finite())) {
+            return Err(NnError::range("decays", format!("{decay} for `{prefix}`"), "numbers from 0"));
+        }
         for p in parameters.iter_mut() {
             let frozen = match &self.freeze {
                 Freeze::None => false,
@@ -96,8 +108,8 @@ impl Tuning {
                 Freeze::Prefixes(prefixes) => prefixes.iter().any(|prefix| p.name.starts_with(prefix)),
             };
             p.trained &= !frozen;
-            let rates = self.rates.iter().filter(|(prefix, _)| p.name.starts_with(prefix.as_str()));
-            p.rate = rates.max_by_key(|(prefix, _)| prefix.len()).map_or(1.0, |(_, rate)| *rate);
+            p.rate = longest(&self.rates, &p.name).unwrap_or(1.0);
+            p.decay = longest(&self.decays, &p.name);
         }
         if parameters.count() == 0 {
             return Err(NnError::range(

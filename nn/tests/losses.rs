@@ -8,7 +8,7 @@ use check::{backward, close, differences, random, tensor, wide};
 use dfdx::prelude::Trace;
 use sndpipe_nn::{
     LossSpec, Rng,
-    ops::{smooth_labels, try_loss, try_masked_loss},
+    ops::{smooth_labels, try_loss, try_masked_loss, try_selective_loss},
 };
 
 /// The loss of some logits, and its gradient.
@@ -25,6 +25,15 @@ fn masked(x: &[f32], t: &[f32], m: &[f32], classes: usize) -> (f32, Vec<f32>) {
     let tx = tensor(x, shape);
     let value = try_masked_loss(tx.leaky_trace(), &tensor(t, shape), &tensor(m, shape)).unwrap();
     (value.as_vec()[0], backward(value, &[3.0]).get(&tx).as_vec())
+}
+
+/// The loss of some logits where the marked samples are clean, and its gradient.
+fn selective(x: &[f32], t: &[f32], clean: &[f32], spec: LossSpec) -> (f32, Vec<f32>) {
+    let shape = (clean.len(), x.len() / clean.len());
+    let tx = tensor(x, shape);
+    let clean = tensor(clean, (clean.len(), 1));
+    let value = try_selective_loss(tx.leaky_trace(), &tensor(t, shape), &clean, spec).unwrap();
+    (value.as_vec()[0], backward(value, &[1.0]).get(&tx).as_vec())
 }
 
 /// The definition of a loss, before samples are left out: one number for each row.
@@ -187,6 +196,56 @@ fn samples_are_left_out_by_their_loss() {
     );
 }
 
+/// Every loss of a class a sample; those with a limit leave out some of a batch.
+const ROBUST: [LossSpec; 9] = [
+    LossSpec::Cce,
+    LossSpec::Mae,
+    LossSpec::Lq { q: 0.7 },
+    LossSpec::Lsoft { beta: 0.3 },
+    LossSpec::CceSmooth { epsilon: 0.15 },
+    LossSpec::CceMax { share: 0.6 },
+    LossSpec::CceOutlier { deviations: 0.5 },
+    LossSpec::LqMax { q: 0.5, share: 0.93 },
+    LossSpec::LqPercentile { q: 0.5, percentile: 60.0 },
+];
+
+#[test]
+fn clean_samples_have_their_cross_entropy_and_change_nothing_for_the_others() {
+    let mut rng = Rng::new(11, "clean");
+    let (n, noisy, classes) = (9, 6, 4);
+    let x: Vec<f32> = random(&mut rng, n * classes).iter().map(|v| 2.0 * v).collect();
+    let t = labels(&mut rng, n, classes);
+    // The first six may be wrong, the last three are clean.
+    let clean: Vec<f32> = (0..n).map(|i| if i < noisy { 0.0 } else { 1.0 }).collect();
+    let part = noisy * classes;
+    let (cross, cross_gradient) = loss(&x[part..], &t[part..], classes, LossSpec::Cce);
+    for spec in ROBUST {
+        let (value, gradient) = selective(&x, &t, &clean, spec);
+        let (robust, robust_gradient) = loss(&x[..part], &t[..part], classes, spec);
+        let kept =
+            |gradient: &[f32]| gradient.chunks(classes).filter(|g| g.iter().any(|&g| g != 0.0)).count();
+        // What the sums are divided by: all samples, or those that are kept.
+        let (count, kept) = match spec {
+            LossSpec::LqMax { .. } | LossSpec::LqPercentile { .. } => {
+                (kept(&gradient) as f64, kept(&robust_gradient) as f64)
+            }
+            _ => (n as f64, noisy as f64),
+        };
+        let sum = f64::from(robust) * kept + f64::from(cross) * (n - noisy) as f64;
+        close("loss", &[value], &[sum / count], 1e-6);
+        let expected: Vec<f64> = robust_gradient
+            .iter()
+            .map(|&g| f64::from(g) * kept / count)
+            .chain(cross_gradient.iter().map(|&g| f64::from(g) * (n - noisy) as f64 / count))
+            .collect();
+        close("gradient", &gradient, &expected, 1e-6);
+        // Without clean samples nothing changes, to the bit; where all are clean, it is cross entropy.
+        assert_eq!(selective(&x, &t, &vec![0.0; n], spec), loss(&x, &t, classes, spec), "{spec:?}");
+        let all = selective(&x, &t, &vec![1.0; n], spec);
+        assert_eq!(all, loss(&x, &t, classes, LossSpec::Cce), "{spec:?}");
+    }
+}
+
 #[test]
 fn a_percentile_of_64_drops_one_three_or_five() {
     let mut rng = Rng::new(8, "percentile");
@@ -264,6 +323,13 @@ fn wrong_shapes_and_ranges_are_errors() {
     let (logits, targets) = (|| tensor(&[0.0; 4], (2, 2)), tensor(&[0.0; 4], (1, 4)));
     assert!(try_loss(logits(), &targets, LossSpec::Cce).is_err());
     assert!(try_masked_loss(logits(), &targets, &logits()).is_err());
+    let selective = |clean: (usize, usize), spec| {
+        let clean = tensor(&vec![0.0; clean.0 * clean.1], clean);
+        try_selective_loss(logits(), &logits(), &clean, spec).unwrap_err().to_string()
+    };
+    let error = selective((2, 2), LossSpec::Cce);
+    assert_eq!(error, "clean samples of the loss: expected shape [2, 1], found [2, 2]");
+    assert!(selective((2, 1), LossSpec::Bce).starts_with("`loss` is `bce`"));
     let error = try_masked_loss(logits(), &logits(), &targets).unwrap_err().to_string();
     assert_eq!(error, "mask of the loss: expected shape [2, 2], found [1, 4]");
     let error = try_loss(logits(), &logits(), LossSpec::Lq { q: 1.5 }).unwrap_err().to_string();

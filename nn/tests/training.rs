@@ -350,6 +350,34 @@ fn a_mask_hides_what_may_be_missing() {
 }
 
 #[test]
+fn a_step_may_know_clean_samples_and_another_loss_follow() {
+    let spec = TrainerSpec { loss: LossSpec::Lq { q: 0.7 }, ..mlp() };
+    let (x, t) = batch(spec.input, 8, 3);
+    let after = |loss: Option<LossSpec>, clean: Option<f32>| {
+        let mut trainer = Trainer::new(spec.clone()).unwrap();
+        loss.into_iter().for_each(|loss| trainer.set_loss(loss).unwrap());
+        match clean {
+            None => trainer.step(&x, &t, 1e-3).unwrap(),
+            Some(clean) => trainer.step_selective(&x, &t, &[clean; 8], 1e-3).unwrap(),
+        };
+        trainer.save_weights(&json!(null)).unwrap()
+    };
+    assert!(after(None, None) == after(None, Some(0.0)));
+    assert!(after(None, None) != after(None, Some(1.0)));
+    assert!(after(None, Some(1.0)) == after(Some(LossSpec::Cce), None));
+    let mut trainer = Trainer::new(spec).unwrap();
+    let error = trainer.step_selective(&x, &t, &[0.0; 7], 1e-3).unwrap_err().to_string();
+    assert_eq!(error, "clean: expected shape [8, 1], found [7]");
+    assert!(trainer.set_loss(LossSpec::Lq { q: 2.0 }).is_err());
+    trainer.set_loss(LossSpec::Bce).unwrap();
+    let error = trainer.step_selective(&x, &t, &[0.0; 8], 1e-3).unwrap_err().to_string();
+    assert_eq!(error, "`loss` is `bce`, must be one of a class a sample where some are clean");
+    // A training goes on with the loss that it had.
+    let (again, _) = Trainer::resume(&trainer.checkpoint(&json!(null)).unwrap()).unwrap();
+    assert_eq!(again.spec().loss, LossSpec::Bce);
+}
+
+#[test]
 fn clipping_limits_the_step() {
     let plain = OptimiserSpec::Sgd { momentum: 0.0, weight_decay: 0.0, nesterov: false };
     let (x, t) = batch(mlp().input, 8, 3);

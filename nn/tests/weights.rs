@@ -358,7 +358,7 @@ fn an_encoder_goes_from_one_training_to_another() {
 #[test]
 fn what_is_frozen_stays() {
     let new = |freeze: Freeze| {
-        let tuning = Tuning { freeze, rates: BTreeMap::new() };
+        let tuning = Tuning { freeze, ..Tuning::default() };
         Trainer::new(spec(small())).unwrap().with_tuning(&tuning).unwrap()
     };
     let start = new(Freeze::None);
@@ -386,7 +386,7 @@ fn a_frozen_encoder_makes_training_that_of_its_classifier() {
     train(&mut whole, 0..2);
     let bytes = whole.save_weights(&Value::Null).unwrap();
     let model = Model::load(&bytes, DeviceKind::Cpu).unwrap();
-    let tuning = Tuning { freeze: Freeze::Encoder, rates: BTreeMap::new() };
+    let tuning = Tuning { freeze: Freeze::Encoder, ..Tuning::default() };
     let mut frozen = Trainer::new(spec(small())).unwrap().with_tuning(&tuning).unwrap();
     frozen.load_weights(&bytes).unwrap();
     // A linear model on the features, from the same classifier.
@@ -414,7 +414,7 @@ fn rates_scale_steps() {
     let plain = OptimiserSpec::Sgd { momentum: 0.0, weight_decay: 0.0, nesterov: false };
     let moved = |rates: &[(&str, f64)]| {
         let rates = rates.iter().map(|&(prefix, rate)| (prefix.to_owned(), rate)).collect();
-        let tuning = Tuning { freeze: Freeze::None, rates };
+        let tuning = Tuning { rates, ..Tuning::default() };
         let spec = TrainerSpec {
             optimiser: plain.clone(),
             ..spec(NetworkSpec::Mlp { hidden: vec![4], dropout: 0.0 })
@@ -439,10 +439,41 @@ fn rates_scale_steps() {
 }
 
 #[test]
+fn a_weight_decay_of_its_own_takes_the_place_of_the_optimisers() {
+    let network = || NetworkSpec::Mlp { hidden: vec![4], dropout: 0.0 };
+    let moved = |optimiser: OptimiserSpec, decays: &[(&str, f64)]| {
+        let decays = decays.iter().map(|&(prefix, decay)| (prefix.to_owned(), decay)).collect();
+        let tuning = Tuning { decays, ..Tuning::default() };
+        let mut trainer = Trainer::new(TrainerSpec { optimiser, ..spec(network()) }).unwrap();
+        trainer = trainer.with_tuning(&tuning).unwrap();
+        train(&mut trainer, 0..3);
+        values(&trainer.save_weights(&Value::Null).unwrap())
+    };
+    let optimisers: [fn(f64) -> OptimiserSpec; 3] = [
+        |weight_decay| OptimiserSpec::Sgd { momentum: 0.5, weight_decay, nesterov: false },
+        |weight_decay| OptimiserSpec::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay },
+        |weight_decay| OptimiserSpec::Adamw { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay },
+    ];
+    for optimiser in optimisers {
+        // The decay of all, of each and of all but what has none.
+        let all = moved(optimiser(0.3), &[]);
+        assert!(all == moved(optimiser(0.0), &[("", 0.3)]));
+        assert!(all == moved(optimiser(0.1), &[("body.", 0.3), ("fc.", 0.3)]));
+        let none = moved(optimiser(0.0), &[]);
+        assert!(none != all);
+        assert!(none == moved(optimiser(0.3), &[("", 0.0)]));
+        // The longest prefix counts.
+        assert!(none == moved(optimiser(0.0), &[("body.0.", 0.0), ("fc", 0.0)]));
+        assert!(all == moved(optimiser(0.0), &[("", 0.5), ("body.", 0.3), ("fc.", 0.3)]));
+    }
+}
+
+#[test]
 fn a_resumed_tuning_changes_no_bit() {
     let tuning = Tuning {
         freeze: Freeze::Prefixes(vec!["body.0.".to_owned()]),
         rates: BTreeMap::from([("body.".to_owned(), 0.1), ("fc.".to_owned(), 1.0 / 3.0)]),
+        decays: BTreeMap::from([("fc.weight".to_owned(), 0.1)]),
     };
     let new = || Trainer::new(spec(small())).unwrap().with_tuning(&tuning).unwrap();
     let mut whole = new();
@@ -458,7 +489,10 @@ fn a_resumed_tuning_changes_no_bit() {
 fn a_tuning_that_fits_nothing_is_refused() {
     let refused = |freeze: Freeze, rates: &[(&str, f64)], expected: &str| {
         let rates = rates.iter().map(|&(prefix, rate)| (prefix.to_owned(), rate)).collect();
-        let error = Trainer::new(spec(small())).unwrap().with_tuning(&Tuning { freeze, rates }).unwrap_err();
+        let error = Trainer::new(spec(small()))
+            .unwrap()
+            .with_tuning(&Tuning { freeze, rates, ..Tuning::default() })
+            .unwrap_err();
         assert_eq!(error.to_string(), expected);
     };
     let prefixes = |list: &[&str]| Freeze::Prefixes(list.iter().map(|&prefix| prefix.to_owned()).collect());
@@ -466,6 +500,15 @@ fn a_tuning_that_fits_nothing_is_refused() {
     refused(prefixes(&["fc.", "layer1."]), &[], &format!("`freeze` is `layer1.`, {start}"));
     refused(Freeze::None, &[("layer1.", 0.5)], &format!("`rates` is `layer1.`, {start}"));
     refused(Freeze::None, &[("fc.", -0.5)], "`rates` is -0.5 for `fc.`, must be factors in 0..=1000");
+    for (decays, expected) in [
+        (("layer1.", 0.5), format!("`decays` is `layer1.`, {start}")),
+        (("fc.", -0.5), "`decays` is -0.5 for `fc.`, must be numbers from 0".to_owned()),
+    ] {
+        let decays = BTreeMap::from([(decays.0.to_owned(), decays.1)]);
+        let tuning = Tuning { decays, ..Tuning::default() };
+        let error = Trainer::new(spec(small())).unwrap().with_tuning(&tuning).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
     refused(
         prefixes(&["body.", "fc."]),
         &[],

@@ -88,6 +88,25 @@ pub fn maybe_text(table: &RecordBatch, name: &str) -> Result<Vec<Option<String>>
     Ok(column.iter().map(|value| value.map(str::to_owned)).collect())
 }
 
+/// A column of text, numbers or truth values, each as it is written.
+///
+/// # Errors
+/// [`StageError::Failed`] if it is missing or of another type.
+pub fn written(table: &RecordBatch, name: &str) -> Result<Vec<Option<String>>, StageError> {
+    fn each<T: ToString>(values: impl Iterator<Item = Option<T>>) -> Vec<Option<String>> {
+        values.map(|value| value.map(|value| value.to_string())).collect()
+    }
+    let column = table.column_by_name(name);
+    let found = column.and_then(|column| match column.data_type() {
+        DataType::Utf8 => column.as_string_opt::<i32>().map(|values| each(values.iter())),
+        DataType::Int64 => column.as_primitive_opt::<Int64Type>().map(|values| each(values.iter())),
+        DataType::Float64 => column.as_primitive_opt::<Float64Type>().map(|values| each(values.iter())),
+        DataType::Boolean => column.as_boolean_opt().map(|values| each(values.iter())),
+        _ => None,
+    });
+    found.ok_or_else(|| missing(table, name, "text, number or truth"))
+}
+
 /// A column of whole numbers.
 ///
 /// # Errors

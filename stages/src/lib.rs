@@ -10,6 +10,7 @@ pub mod embed;
 pub mod evaluate;
 pub mod import;
 pub mod labels;
+pub mod losses;
 pub mod model;
 mod named;
 pub mod patch;

@@ -131,9 +131,16 @@ impl TrainedModel {
     /// # Errors
     /// What is wrong with the features of the clip.
     pub fn scores(&self, row: RowRef<'_>, hop: usize, mean: PatchMean) -> Result<Vec<f32>, String> {
+        Ok(pool(&self.clip_logits(row, hop)?, self.card.classes.len(), self.card.output, mean))
+    }
+
+    /// The logits of a clip's patches, one behind the other.
+    ///
+    /// # Errors
+    /// What is wrong with the features of the clip.
+    pub fn clip_logits(&self, row: RowRef<'_>, hop: usize) -> Result<Vec<f32>, String> {
         let network = |inputs: &[f32]| self.network.logits(inputs);
-        let logits = clip_logits(row, self.network.input(), hop, &self.card.standardisation, &network)?;
-        Ok(pool(&logits, self.card.classes.len(), self.card.output, mean))
+        clip_logits(row, self.network.input(), hop, &self.card.standardisation, &network)
     }
 
     /// Numbers of an embedding.

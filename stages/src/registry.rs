@@ -11,10 +11,11 @@ use crate::dataset::{
 use crate::embed::Embed;
 use crate::evaluate::Evaluate;
 use crate::import::ModelImport;
-use crate::labels::{LabelsMerge, LabelsPropagate, LabelsSubset};
+use crate::labels::{LabelsEnhance, LabelsMerge, LabelsPropagate, LabelsSubset};
+use crate::losses::Losses;
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
-use crate::split::{SplitFolds, SplitRandom, SplitSubsets, SplitTrainVal, SplitUploader};
+use crate::split::{SplitFolds, SplitPrune, SplitRandom, SplitSubsets, SplitTrainVal, SplitUploader};
 use crate::table::Table;
 use crate::train::Train;
 
@@ -39,12 +40,15 @@ pub fn registry() -> Registry {
         .with_map::<SpectrogramStage>()
         .with_map::<Embed>()
         .with::<Evaluate>()
+        .with::<LabelsEnhance>()
         .with::<LabelsMerge>()
         .with::<LabelsPropagate>()
         .with::<LabelsSubset>()
+        .with::<Losses>()
         .with::<ModelImport>()
         .with_map::<Score>()
         .with::<SplitFolds>()
+        .with::<SplitPrune>()
         .with::<SplitRandom>()
         .with::<SplitSubsets>()
         .with::<SplitTrainVal>()

@@ -29,11 +29,16 @@ pub(crate) fn log_softmax_backward(y: &[f32], gradient: &mut [f32], classes: usi
     }
 }
 
+/// The loss of a row from `ln p`, its targets `t` and room for `p dL/dp`.
+pub(crate) type RowLoss<'a> = dyn Fn(&[f64], &[f32], &mut [f64]) -> f64 + 'a;
+
 /// Losses of each row and their gradients, before a mean is taken.
-pub(crate) struct Rows {
+pub(crate) struct Rows<'a> {
     losses: Vec<f64>,
     gradient: Vec<f64>,
     classes: usize,
+    /// Which rows are clean; none where this is empty.
+    clean: &'a [bool],
 }
 
 /// Above which loss a row is left out of its batch.
@@ -47,43 +52,53 @@ pub(crate) enum Limit {
     Percentile(f64),
 }
 
-impl Rows {
+impl Rows<'_> {
     /// A loss of `p = softmax(x)` and the targets, row by row.
     ///
-    /// `row(ln p, t, a)` gives the loss and sets `a` to `p dL/dp`; the gradient is `a - p sum(a)`.
-    pub(crate) fn new(
+    /// `row(ln p, t, a)` gives the loss and sets `a` to `p dL/dp`; the gradient is `a - p sum(a)`. The loss of a clean row is
+    /// its cross entropy.
+    pub(crate) fn new<'a>(
         x: &[f32],
         targets: &[f32],
         classes: usize,
-        row: impl Fn(&[f64], &[f32], &mut [f64]) -> f64,
-    ) -> Rows {
+        clean: &'a [bool],
+        row: &RowLoss<'_>,
+    ) -> Rows<'a> {
         let (mut losses, mut gradient) = (Vec::with_capacity(x.len() / classes), vec![0.0; x.len()]);
         let mut log_p = vec![0.0; classes];
         let samples = x.chunks_exact(classes).zip(targets.chunks_exact(classes));
-        for ((x, t), a) in samples.zip(gradient.chunks_exact_mut(classes)) {
+        for (i, ((x, t), a)) in samples.zip(gradient.chunks_exact_mut(classes)).enumerate() {
             let norm = log_sum_exp(x);
             for (log_p, &x) in log_p.iter_mut().zip(x) {
                 *log_p = f64::from(x) - norm;
             }
-            losses.push(row(&log_p, t, a));
+            let is_clean = clean.get(i).copied().unwrap_or(false);
+            losses.push(if is_clean { cross_entropy(&log_p, t, a) } else { row(&log_p, t, a) });
             let sum: f64 = a.iter().sum();
             for (a, log_p) in a.iter_mut().zip(&log_p) {
                 *a -= log_p.exp() * sum;
             }
         }
-        Rows { losses, gradient, classes }
+        Rows { losses, gradient, classes, clean }
     }
 
-    /// Makes losses above the limit, and their gradients, zero; returns how many rows are kept. A row that is not finite
-    /// must not disappear: then all are kept.
+    /// Makes losses above the limit, and their gradients, zero; returns how many rows are kept. Clean rows are kept, and the
+    /// limit is that of the others. A row that is not finite must not disappear: then all are kept.
     pub(crate) fn leave_out(&mut self, limit: Limit) -> usize {
         if self.losses.iter().any(|l| !l.is_finite()) {
             return self.losses.len();
         }
-        let limit = limit.of(&self.losses);
+        let is_clean = |i: usize| self.clean.get(i).copied().unwrap_or(false);
+        let others = self.losses.iter().enumerate().filter(|(i, _)| !is_clean(*i));
+        let others: Vec<f64> = others.map(|(_, loss)| *loss).collect();
+        if others.is_empty() {
+            return self.losses.len();
+        }
+        let limit = limit.of(&others);
         let mut kept = 0;
-        for (loss, gradient) in self.losses.iter_mut().zip(self.gradient.chunks_exact_mut(self.classes)) {
-            if *loss > limit {
+        let rows = self.losses.iter_mut().zip(self.gradient.chunks_exact_mut(self.classes));
+        for (i, (loss, gradient)) in rows.enumerate() {
+            if *loss > limit && !is_clean(i) {
                 *loss = 0.0;
                 gradient.fill(0.0);
             } else {

@@ -5,10 +5,16 @@
 #define GENERALISED 2
 #define BOOTSTRAP 3
 
+static __device__ bool is_clean(const float *clean, u32 row) { return clean && clean[row] > 0.5f; }
+
 // One block for each row: its loss, and the gradient before a mean is taken. `number` is the loss's parameter; labels give
-// the share `smoothing` away, evenly to all classes.
-KERNEL loss_rows(const float *logits, const float *targets, u32 classes, u32 kind, double number, double smoothing,
-                 double *losses, double *gradient) {
+// the share `smoothing` away, evenly to all classes. Clean rows, which may be none, have their cross entropy.
+KERNEL loss_rows(const float *logits, const float *targets, const float *clean, u32 classes, u32 kind, double number,
+                 double smoothing, double *losses, double *gradient) {
+    if (is_clean(clean, blockIdx.x)) {
+        kind = CROSS_ENTROPY;
+        smoothing = 0.0;
+    }
     size_t row = (size_t)blockIdx.x * classes;
     double norm = log_sum_exp(logits + row, classes), given = 0.0;
     for (u32 k = threadIdx.x; k < classes; k += blockDim.x) given += smoothing * (double)targets[row + k];
@@ -49,30 +55,38 @@ KERNEL loss_rows(const float *logits, const float *targets, u32 classes, u32 kin
 #define PERCENTILE 3
 
 // In one block: above which loss a row is left out, and what the sum of the others is divided by (their number where `kept`
-// is set). Where a loss is not finite none is left out. `sorted` has room for all losses.
-KERNEL loss_limit(const double *losses, u32 n, u32 kind, double number, u32 kept, double *sorted, double *limit) {
-    double bad = 0.0;
+// is set). Where a loss is not finite none is left out. Clean rows are never left out, and the limit is that of the others, `m`
+// of them. `sorted` has room for all losses.
+KERNEL loss_limit(const double *losses, const float *clean, u32 n, u32 kind, double number, u32 kept, double *sorted,
+                  double *limit) {
+    double bad = 0.0, others = 0.0;
     for (u32 i = threadIdx.x; i < n; i += blockDim.x) {
+        if (!isfinite(losses[i])) bad = 1.0;
+        if (is_clean(clean, i)) continue;
+        others += 1.0;
         u32 rank = 0;
-        for (u32 j = 0; j < n; j++) rank += losses[j] < losses[i] || (losses[j] == losses[i] && j < i);
+        for (u32 j = 0; j < n; j++)
+            rank += !is_clean(clean, j) && (losses[j] < losses[i] || (losses[j] == losses[i] && j < i));
         if (isfinite(losses[i])) sorted[rank] = losses[i];
-        else bad = 1.0;
     }
     bad = block_sum(bad);
-    if (bad > 0.0) kind = NO_LIMIT;
+    u32 m = (u32)block_sum(others);
+    if (bad > 0.0 || m == 0) kind = NO_LIMIT;
     double most = -(double)NEGATIVE_INFINITY;
-    if (kind == SHARE_OF_MAXIMUM) most = number * sorted[n - 1];
-    if (kind == PERCENTILE) most = sorted[(u32)floor(number / 100.0 * (double)(n - 1))];
+    if (kind == SHARE_OF_MAXIMUM) most = number * sorted[m - 1];
+    if (kind == PERCENTILE) most = sorted[(u32)floor(number / 100.0 * (double)(m - 1))];
     if (kind == DEVIATIONS) {
         double sum = 0.0, square = 0.0;
-        for (u32 i = threadIdx.x; i < n; i += blockDim.x) sum += losses[i];
-        double mean = block_sum(sum) / n;
-        for (u32 i = threadIdx.x; i < n; i += blockDim.x) square += (losses[i] - mean) * (losses[i] - mean);
-        double variance = block_sum(square) / n;
-        most = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0 + number * sqrt(variance);
+        for (u32 i = threadIdx.x; i < n; i += blockDim.x) sum += is_clean(clean, i) ? 0.0 : losses[i];
+        double mean = block_sum(sum) / m;
+        for (u32 i = threadIdx.x; i < n; i += blockDim.x)
+            square += is_clean(clean, i) ? 0.0 : (losses[i] - mean) * (losses[i] - mean);
+        double variance = block_sum(square) / m;
+        most = (sorted[(m - 1) / 2] + sorted[m / 2]) / 2.0 + number * sqrt(variance);
     }
     double count = 0.0;
-    for (u32 i = threadIdx.x; i < n; i += blockDim.x) count += kind != NO_LIMIT && losses[i] > most ? 0.0 : 1.0;
+    for (u32 i = threadIdx.x; i < n; i += blockDim.x)
+        count += kind != NO_LIMIT && losses[i] > most && !is_clean(clean, i) ? 0.0 : 1.0;
     count = block_sum(count);
     if (threadIdx.x == 0) {
         limit[0] = most;
@@ -81,16 +95,18 @@ KERNEL loss_limit(const double *losses, u32 n, u32 kind, double number, u32 kept
 }
 
 // The loss, in one block.
-KERNEL loss_total(const double *losses, u32 n, const double *limit, float *loss) {
+KERNEL loss_total(const double *losses, const float *clean, u32 n, const double *limit, float *loss) {
     double sum = 0.0;
-    for (u32 i = threadIdx.x; i < n; i += blockDim.x) sum += losses[i] > limit[0] ? 0.0 : losses[i];
+    for (u32 i = threadIdx.x; i < n; i += blockDim.x)
+        sum += losses[i] > limit[0] && !is_clean(clean, i) ? 0.0 : losses[i];
     sum = block_sum(sum);
     if (threadIdx.x == 0) loss[0] = (float)(sum / limit[1]);
 }
 
-KERNEL loss_gradient(const double *losses, const double *gradient, u32 n, u32 classes, const double *limit, float *g) {
+KERNEL loss_gradient(const double *losses, const float *clean, const double *gradient, u32 n, u32 classes,
+                     const double *limit, float *g) {
     EACH(i, n)
-    g[i] = losses[i / classes] > limit[0] ? 0.0f : (float)(gradient[i] / limit[1]);
+    g[i] = losses[i / classes] > limit[0] && !is_clean(clean, i / classes) ? 0.0f : (float)(gradient[i] / limit[1]);
 }
 
 // `ln(1 + exp(x))` and its derivative.

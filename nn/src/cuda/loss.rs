@@ -57,7 +57,7 @@ impl Rows {
     fn compute(
         &self,
         gpu: &Context,
-        (logits, targets): (Pointer, Pointer),
+        (logits, targets, clean): (Pointer, Pointer, Pointer),
         (rows, classes): (usize, usize),
         (loss, gradient): (Pointer, Pointer),
     ) -> Result<(), CudaError> {
@@ -68,11 +68,24 @@ impl Rows {
         let limit = wide.at_f64(n + 2 * rows);
         let (blocks, one, Rows { kind, number, smoothing, kept, .. }) =
             (Launch::rows(rows, classes), Launch::blocks(1), *self);
-        launch!(gpu, "loss_rows", blocks, logits, targets, classes, kind, number, smoothing, losses, wide)?;
+        launch!(
+            gpu,
+            "loss_rows",
+            blocks,
+            logits,
+            targets,
+            clean,
+            classes,
+            kind,
+            number,
+            smoothing,
+            losses,
+            wide
+        )?;
         let (kind, number) = (self.limit, self.limit_number);
-        launch!(gpu, "loss_limit", one, losses, rows, kind, number, kept, sorted, limit)?;
-        launch!(gpu, "loss_total", one, losses, rows, limit, loss)?;
-        launch!(gpu, "loss_gradient", Launch::each(n), losses, wide, n, classes, limit, gradient)
+        launch!(gpu, "loss_limit", one, losses, clean, rows, kind, number, kept, sorted, limit)?;
+        launch!(gpu, "loss_total", one, losses, clean, rows, limit, loss)?;
+        launch!(gpu, "loss_gradient", Launch::each(n), losses, clean, wide, n, classes, limit, gradient)
     }
 }
 
@@ -97,18 +110,18 @@ impl LossKernel for Cuda {
         &self,
         logits: &Tensor2<Self>,
         targets: &Tensor2<Self>,
-        mask: Option<&Tensor2<Self>>,
+        marks: Option<&Tensor2<Self>>,
         spec: LossSpec,
     ) -> Result<(Scalar<Self>, Buffer<Self>), Self::Err> {
         let ((gpu, from), t, n) = (open(logits)?, data(targets)?, logits.shape().num_elements());
         let ((loss, loss_at), (gradient, to)) = (tensor(self, ())?, buffer(self, &gpu, n)?);
+        let marks = marks.map_or(Ok(Pointer::NULL), data)?;
         match Rows::of(spec) {
-            Some(rows) => rows.compute(&gpu, (from, t), *logits.shape(), (loss_at, to))?,
+            Some(rows) => rows.compute(&gpu, (from, t, marks), *logits.shape(), (loss_at, to))?,
             None => {
-                let mask = mask.map_or(Ok(Pointer::NULL), data)?;
                 let (count, parts) = partial_sums(&gpu, n)?;
                 let (blocks, at) = (Launch::blocks(count), data_of(&parts));
-                launch!(gpu, "binary_cross_entropy", blocks, from, t, mask, n, at, to)?;
+                launch!(gpu, "binary_cross_entropy", blocks, from, t, marks, n, at, to)?;
                 total(&gpu, (at, count), 1.0 / n as f64, loss_at)?;
             }
         }

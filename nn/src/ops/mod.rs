@@ -39,7 +39,8 @@ pub use layer_norm::{LayerNormKernel, try_layer_norm};
 pub use linear::{LinearKernel, try_linear};
 pub use loss::{
     ContrastKernel, LossKernel, LossSpec, MemoryBank, NceSamples, smooth_labels, try_bank_nce,
-    try_bank_softmax, try_coincidence, try_loss, try_masked_loss, try_nt_xent, try_triplet_hinge,
+    try_bank_softmax, try_coincidence, try_loss, try_masked_loss, try_nt_xent, try_selective_loss,
+    try_triplet_hinge,
 };
 pub use low_pass::{LowPassKernel, try_blur, try_trained_low_pass};
 pub use polyphase::{PolyphaseKernel, PolyphaseNorm, try_polyphase};

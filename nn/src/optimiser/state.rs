@@ -70,8 +70,8 @@ impl<D: Device> Optimiser<D> {
     ) -> Result<Found, NnError> {
         let failed = NnError::kernel("optimiser step");
         let device = parameters.device().clone();
-        let rates = parameters.iter().filter(|p| p.trained).map(|p| rate * p.rate);
-        let updates: Vec<Update> = rates.map(|rate| self.update(rate)).collect();
+        let trained = parameters.iter().filter(|p| p.trained);
+        let updates: Vec<Update> = trained.map(|p| self.update(rate * p.rate, p.decay)).collect();
         let mut all = || {
             for p in parameters.iter().filter(|p| p.trained) {
                 device.verdict_add(&mut verdict, gradients.get_or_alloc_mut(&p.value)?)?;
@@ -103,8 +103,10 @@ impl<D: Device> Optimiser<D> {
         Ok(found)
     }
 
-    fn update(&self, rate: f64) -> Update {
+    /// The numbers of this step for a parameter, with its own weight decay where it has one.
+    fn update(&self, rate: f64, decay: Option<f64>) -> Update {
         let step = (self.steps + 1) as f64;
+        let own = |common: f64| decay.unwrap_or(common);
         let plain = Update {
             rate: rate as f32,
             decay: 0.0,
@@ -127,16 +129,17 @@ impl<D: Device> Optimiser<D> {
         };
         match self.spec {
             OptimiserSpec::Adam { betas, epsilon, weight_decay } => {
-                Update { decay: weight_decay as f32, ..adam(betas, epsilon) }
+                Update { decay: own(weight_decay) as f32, ..adam(betas, epsilon) }
             }
             OptimiserSpec::Adamw { betas, epsilon, weight_decay } => {
-                Update { shrink: (1.0 - rate * weight_decay) as f32, ..adam(betas, epsilon) }
+                Update { shrink: (1.0 - rate * own(weight_decay)) as f32, ..adam(betas, epsilon) }
             }
             OptimiserSpec::Sgd { momentum, weight_decay, nesterov } => {
-                Update { decay: weight_decay as f32, beta1: momentum as f32, nesterov, ..plain }
+                Update { decay: own(weight_decay) as f32, beta1: momentum as f32, nesterov, ..plain }
             }
             OptimiserSpec::Lars { momentum, weight_decay, trust } => {
-                Update { decay: weight_decay as f32, beta1: momentum as f32, trust: Some(trust), ..plain }
+                let decay = own(weight_decay) as f32;
+                Update { decay, beta1: momentum as f32, trust: Some(trust), ..plain }
             }
         }
     }

@@ -1,11 +1,13 @@
 //! Labels: which classes a clip has, and how sure that is.
 
+mod enhance;
 mod merge;
 mod ontology;
 mod propagate;
 mod subset;
 mod table;
 
+pub use enhance::{EnhanceParams, LabelsEnhance};
 pub use merge::{LabelsMerge, MergeParams};
 #[cfg(test)]
 pub(crate) use merge::{fates, merge};

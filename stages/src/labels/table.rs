@@ -132,8 +132,13 @@ impl Labels {
 
     /// The classes that a clip has, in the order of the vocabulary.
     pub fn present(&self, clip_id: &str) -> impl Iterator<Item = usize> + '_ {
+        self.of_state(clip_id, State::Present)
+    }
+
+    /// The classes of a clip whose labels have a state, in the order of the vocabulary.
+    pub fn of_state(&self, clip_id: &str, state: State) -> impl Iterator<Item = usize> + '_ {
         let labels = self.clips.get(clip_id);
-        labels.into_iter().flatten().filter(|(_, state)| **state == State::Present).map(|(&class, _)| class)
+        labels.into_iter().flatten().filter(move |(_, found)| **found == state).map(|(&class, _)| class)
     }
     /// How many clips have each class.
     #[must_use]

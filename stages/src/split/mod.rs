@@ -4,6 +4,7 @@ mod clip_facts;
 mod contamination;
 mod draw;
 mod folds;
+mod prune;
 mod random;
 mod separate;
 mod subsets;
@@ -13,6 +14,7 @@ mod uploader;
 
 pub(crate) use draw::place;
 pub use folds::{FoldsParams, SplitFolds, Validation};
+pub use prune::{PruneParams, SplitPrune};
 pub use random::{RandomParams, SplitRandom};
 pub use subsets::{Cell, SplitSubsets, SubsetsParams};
 pub use table::{Split, Subset};

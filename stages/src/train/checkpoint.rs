@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::Digest;
 use sndpipe_engine::{StageError, StageIo};
-use sndpipe_nn::Trainer;
+use sndpipe_nn::{Plateau, Trainer};
 
 use super::history::{Bits, History};
 use super::params::WatchedMetric;
@@ -38,6 +38,9 @@ pub(crate) struct State {
     pub improved: Option<Best>,
     /// Whether early stopping has ended the training.
     pub stopped: bool,
+    /// What a schedule that waits for a plateau has seen.
+    #[serde(default)]
+    pub plateau: Plateau,
 }
 
 /// An epoch with the value of the watched metric.
@@ -70,6 +73,7 @@ impl State {
             best: None,
             improved: None,
             stopped: false,
+            plateau: Plateau::default(),
         }
     }
 }

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sndpipe_engine::{StageError, StageIo};
-use sndpipe_nn::{Moment, NnError, ScheduleSpec, Trainer, TrainerSpec};
+use sndpipe_nn::{Moment, NnError, PlateauSpec, ScheduleSpec, Trainer, TrainerSpec};
 
+use super::batches::{Batch, Batches};
 use super::checkpoint::{self, Best, Checkpoint, State};
 use super::history::{Bits, History};
 use super::init::{self, Init};
 use super::loader::Loader;
 use super::params::{Select, TrainParams};
-use super::samples::{Batch, Batches};
 use super::validate::{Measures, Validation};
 use crate::model::{OutputKind, failed};
 
@@ -77,7 +77,11 @@ impl Fit<'_, '_> {
 
     fn start(&self) -> Result<Checkpoint, StageError> {
         match checkpoint::read(&self.dir, &self.fingerprint) {
-            Ok(Some(found)) if *found.trainer.spec() == self.spec => {
+            // The loss is set anew for each epoch.
+            Ok(Some(found))
+                if *found.trainer.spec()
+                    == (TrainerSpec { loss: found.trainer.spec().loss, ..self.spec.clone() }) =>
+            {
                 (1..=found.state.epoch)
                     .for_each(|epoch| self.io.log(&self.line(&found.state.history, epoch)));
                 let step = if found.state.step > 0 {
@@ -111,12 +115,12 @@ impl Fit<'_, '_> {
     }
 
     fn train_on(&self, at: &mut Checkpoint, mut loader: Loader) -> Result<(), StageError> {
-        let schedule = self.params.schedule_spec();
         let steps = self.batches.steps();
         let (mut saved, mut shown) = (Instant::now(), None::<Instant>);
         let mut note = String::new();
         while at.state.epoch < self.params.epochs && !at.state.stopped {
             let epoch = at.state.epoch;
+            at.trainer.set_loss(self.params.loss_in(epoch).spec()).map_err(|error| failed(&error))?;
             while at.state.step < steps {
                 self.io.tick()?;
                 if saved.elapsed() >= SAVE_AFTER {
@@ -128,9 +132,9 @@ impl Fit<'_, '_> {
                     self.io.progress(u64::from(epoch), u64::from(self.params.epochs), "epochs", at);
                     shown = Some(Instant::now());
                 }
-                self.step(at, &loader.next()?, &schedule)?;
+                self.step(at, &loader.next()?)?;
             }
-            self.end_epoch(at, &schedule)?;
+            self.end_epoch(at)?;
             let line = self.line(&at.state.history, epoch + 1);
             self.io.log(&line);
             note = line.split_once(": ").map_or(String::new(), |(_, numbers)| format!(", {numbers}"));
@@ -144,23 +148,36 @@ impl Fit<'_, '_> {
         Ok(())
     }
 
-    fn rate(&self, schedule: &ScheduleSpec, epoch: u32, step: usize) -> f64 {
+    /// What the schedule waits for, where it waits for a plateau.
+    fn plateau(&self) -> Option<PlateauSpec> {
+        self.params.schedule.plateau(self.params.watched().falls())
+    }
+
+    /// The learning rate of a step of the epoch that a state is in.
+    fn rate(&self, state: &State, step: usize) -> f64 {
+        let schedule: ScheduleSpec = self.params.schedule.spec(self.params.warm_up);
         let moment = Moment {
-            epoch: u64::from(epoch),
+            epoch: u64::from(state.epoch),
             step: step as u64,
             steps_per_epoch: self.batches.steps() as u64,
             epochs: u64::from(self.params.epochs),
         };
-        schedule.rate(self.params.rate, moment)
+        let scale = self.plateau().map_or(1.0, |spec| state.plateau.scale(&spec));
+        scale * schedule.rate(self.params.rate, moment)
     }
 
-    fn step(&self, at: &mut Checkpoint, batch: &Batch, schedule: &ScheduleSpec) -> Result<(), StageError> {
+    fn step(&self, at: &mut Checkpoint, batch: &Batch) -> Result<(), StageError> {
         let (epoch, step) = (at.state.epoch, at.state.step);
-        let rate = self.rate(schedule, epoch, step);
-        let report = at
-            .trainer
-            .step(&batch.inputs, &batch.targets, rate)
-            .map_err(|error| self.explain(&error, &at.trainer, epoch, step))?;
+        let rate = self.rate(&at.state, step);
+        let (trainer, inputs, targets) = (&mut at.trainer, &batch.inputs, &batch.targets);
+        let report = if !batch.mask.is_empty() {
+            trainer.step_masked(inputs, targets, &batch.mask, rate)
+        } else if !batch.clean.is_empty() {
+            trainer.step_selective(inputs, targets, &batch.clean, rate)
+        } else {
+            trainer.step(inputs, targets, rate)
+        };
+        let report = report.map_err(|error| self.explain(&error, &at.trainer, epoch, step))?;
         let samples = batch.inputs.len() / self.spec.input.len();
         at.state.loss = Bits::new(at.state.loss.get() + f64::from(report.loss) * samples as f64);
         at.state.correct += report.correct;
@@ -185,7 +202,7 @@ impl Fit<'_, '_> {
     }
 
     /// Measures, then brings the state to the next epoch.
-    fn end_epoch(&self, at: &mut Checkpoint, schedule: &ScheduleSpec) -> Result<(), StageError> {
+    fn end_epoch(&self, at: &mut Checkpoint) -> Result<(), StageError> {
         let tick = || self.io.tick();
         let epoch = at.state.epoch + 1;
         let measures =
@@ -205,6 +222,7 @@ impl Fit<'_, '_> {
             ))
             .help("watch another metric, or take a validation subset that has every class"));
         }
+        let value = value.filter(|_| epoch > self.params.settling());
         let is_best = |best: Option<Best>, value, margin| {
             best.is_none_or(|best: Best| best.beaten_by(value, margin, watched))
         };
@@ -224,13 +242,16 @@ impl Fit<'_, '_> {
             }
             at.state.stopped = at.state.improved.is_some_and(|best| epoch - best.epoch >= stopping.patience);
         }
-        self.record(&mut at.state, epoch, schedule, measures.as_ref());
+        let rate = self.rate(&at.state, self.batches.steps() - 1);
+        if let (Some(spec), Some(value)) = (self.plateau(), value) {
+            at.state.plateau.observe(&spec, value);
+        }
+        self.record(&mut at.state, epoch, rate, measures.as_ref());
         Ok(())
     }
 
-    fn record(&self, state: &mut State, epoch: u32, schedule: &ScheduleSpec, measures: Option<&Measures>) {
+    fn record(&self, state: &mut State, epoch: u32, rate: f64, measures: Option<&Measures>) {
         let seen = state.seen.max(1) as f64;
-        let rate = self.rate(schedule, epoch - 1, self.batches.steps() - 1);
         state.history.add(epoch, "train", "loss", Some(state.loss.get() / seen));
         if self.params.loss.output() == OutputKind::Softmax {
             state.history.add(epoch, "train", "patch_accuracy", Some(state.correct as f64 / seen));

@@ -6,7 +6,8 @@ use sndpipe_cache::Meta;
 use sndpipe_engine::{ParamError, StageError, StageIo, Upstream, canonical};
 use sndpipe_nn::{NnError, Trainer, TrainerSpec, Tuning};
 
-use super::params::{NetworkParams, Standardise, TrainParams};
+use super::network::NetworkParams;
+use super::params::{Standardise, TrainParams};
 use crate::model::{Standardisation, TrainedModel, failed};
 use crate::patch::FrameShape;
 
@@ -99,7 +100,8 @@ pub(crate) fn trainer(
     params: &TrainParams,
     init: Option<&Init>,
 ) -> Result<Trainer, StageError> {
-    let tuning = Tuning { freeze: params.freeze.clone(), rates: params.rates.clone() };
+    let tuning =
+        Tuning { freeze: params.freeze.clone(), rates: params.rates.clone(), decays: params.decays.clone() };
     let new = Trainer::new(spec.clone()).and_then(|trainer| trainer.with_tuning(&tuning));
     let mut trainer = new.map_err(|error| failed(&error))?;
     let Some(init) = init else { return Ok(trainer) };

@@ -5,7 +5,7 @@ use std::thread::Scope;
 
 use sndpipe_engine::StageError;
 
-use super::samples::{Batch, Batches};
+use super::batches::{Batch, Batches};
 
 /// Batches that a worker may be ahead.
 const AHEAD: usize = 2;

@@ -5,18 +5,28 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use sndpipe_engine::ParamError;
-use sndpipe_nn::{Freeze, LossSpec, NetworkSpec, NnError, PoolingSpec, ScheduleSpec, ops::PolyphaseNorm};
+use sndpipe_nn::{Freeze, NnError};
 
+use super::batches::Patches;
+use super::clean::CleanParams;
 use super::init::InitPart;
+use super::loss::{LossParams, Then};
+use super::mixup::MixupParams;
+use super::network::NetworkParams;
 use super::optimiser::OptimiserParams;
+use super::schedule::ScheduleParams;
+use super::smoothing::SmoothingParams;
 use crate::model::OutputKind;
 use crate::named;
 
-/// Trains a network on random patches of the training subset.
+/// Trains a network on patches of the training subset.
 ///
-/// Every epoch draws one patch of every training clip, its start uniform over all that fit; clips shorter than a patch are
-/// repeated. Batches follow a new random order each epoch. Weights, statistics and order see rows of the training subset
+/// Every epoch draws one patch of every training clip, its start uniform over all that fit, or goes over all of them
+/// (`patches: all`); clips shorter than a patch are repeated. Batches follow a new random order each epoch. Weights, statistics and order see rows of the training subset
 /// only; the validation subset, where there is one, decides about the epoch.
+///
+/// A label that is `ignored` is neither there nor not there: with `bce` its class has no part in the loss of the clip (the sum over
+/// classes is still divided by all of them), on the validation subset its pair is left out of every metric.
 ///
 /// With a model at the input `init` the training starts from its weights rather than from random ones; names and shapes must
 /// be the same.
@@ -45,7 +55,7 @@ pub struct TrainParams {
     pub optimiser: OptimiserParams,
     /// The learning rate that the schedule starts from; above 0.
     pub rate: f64,
-    /// How the rate changes: `constant`, `cosine`, or a map such as `{ name: step, at: [0.8], factor: 0.1 }`.
+    /// How the rate changes: `constant`, `cosine`, `plateau`, or a map such as `{ name: step, at: [0.8], factor: 0.1 }`.
     #[serde(deserialize_with = "named::deserialize")]
     #[schemars(schema_with = "named::schema::<ScheduleParams>")]
     pub schedule: ScheduleParams,
@@ -76,6 +86,30 @@ pub struct TrainParams {
     /// longest counts; where none fits, the factor is 1.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rates: BTreeMap<String, f64>,
+    /// Weight decays, at least 0, by the start of a parameter's name, in place of the optimiser's: `{ fc.weight: 0.002 }`. Of
+    /// several that fit, the longest counts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub decays: BTreeMap<String, f64>,
+    /// Which patches of a clip an epoch trains on.
+    #[serde(skip_serializing_if = "is_random")]
+    pub patches: Patches,
+    /// Mixes patches and their labels. Absent: not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<MixupParams>,
+    /// Smooths labels, for any loss. Absent: not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smoothing: Option<SmoothingParams>,
+    /// Clips whose labels were checked, by a column of the input `clips`: their loss is `cce`, and only that of the others is the
+    /// one of `loss`, which leaves out and smooths only those. Absent: all clips have the same loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clean: Option<CleanParams>,
+    /// Another loss after some epochs. Absent: one loss throughout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub then: Option<Then>,
+}
+
+fn is_random(patches: &Patches) -> bool {
+    *patches == Patches::Random
 }
 
 fn is_none(freeze: &Freeze) -> bool {
@@ -107,153 +141,13 @@ impl Default for TrainParams {
             init: None,
             freeze: Freeze::None,
             rates: BTreeMap::new(),
+            decays: BTreeMap::new(),
+            patches: Patches::Random,
+            mixup: None,
+            smoothing: None,
+            clean: None,
+            then: None,
         }
-    }
-}
-
-/// A network with its options.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
-pub enum NetworkParams {
-    /// Eight 3x3 convolutions in four blocks, max-pooling between them.
-    Vgg41Plain {
-        /// Factor of all channel counts, `0.03125..=16`.
-        #[serde(default = "one")]
-        width: f64,
-    },
-    /// VGG41 and VGG42 of the work on shift invariance: nine 3x3 convolutions, a maximum at stride 1 inside the blocks.
-    Vgg41 {
-        /// Factor of all channel counts, `1..=8`: 1 for VGG41, 2 for VGG42.
-        #[serde(default = "once")]
-        k: usize,
-        /// How a block halves the map: `mp`, `aps`, or a map such as `{ tlpf: 5 }` with `blur`, `tlpf`, `aps_tlpf` or
-        /// `aps_blur` and the size of the filter (`3..=7`, trained ones from 2).
-        #[serde(default = "max_pooling")]
-        #[schemars(with = "serde_json::Value")]
-        pool: PoolingSpec,
-        /// The norm by which adaptive polyphase sampling chooses: `l1_induced` (published as l1), `l1_flat`, `l2`, `l_inf`.
-        #[serde(default = "induced")]
-        #[schemars(with = "String")]
-        norm: PolyphaseNorm,
-    },
-    /// Six 3x3 convolutions, maximum and mean of the map, a hidden layer: the VGG-like baseline of FSD50K.
-    VggLike {
-        /// Units of the hidden layer, `1..=1048576`.
-        #[serde(default = "vgg_hidden")]
-        hidden: usize,
-    },
-    /// Three 5x5 convolutions and a bidirectional recurrent layer: the CRNN baseline of FSD50K. Patches of 8 frames and 40 bands
-    /// or more.
-    Crnn {},
-    /// ResNet-18.
-    Resnet18 {},
-    /// ResNet-50.
-    Resnet50 {
-        /// ESResNet's attention at five places.
-        #[serde(default)]
-        attention: bool,
-        /// Whether the first and the second half of the channels are two images whose features are added.
-        #[serde(default)]
-        stereo: bool,
-    },
-    /// MobileNetV1 of the DCASE 2019 Task 2 baseline.
-    MobilenetV1 {},
-    /// DenseNet-121.
-    Densenet121 {},
-    /// Three 5x5 convolutions and a hidden layer: the network of the papers on noisy labels.
-    NoisyCnn {
-        /// Probability that a value before each fully connected layer is dropped in training, `0..1`.
-        #[serde(default = "half")]
-        dropout: f64,
-    },
-    /// Fully connected layers.
-    Mlp {
-        /// Sizes of the hidden layers; an empty list gives a linear model.
-        #[serde(default = "hidden")]
-        hidden: Vec<usize>,
-        /// Probability that a hidden value is dropped in training, `0..1`.
-        #[serde(default)]
-        dropout: f64,
-    },
-}
-
-const fn one() -> f64 {
-    1.0
-}
-
-const fn once() -> usize {
-    1
-}
-
-const fn half() -> f64 {
-    0.5
-}
-
-const fn vgg_hidden() -> usize {
-    512
-}
-
-const fn max_pooling() -> PoolingSpec {
-    PoolingSpec::Mp
-}
-
-const fn induced() -> PolyphaseNorm {
-    PolyphaseNorm::L1Induced
-}
-
-fn hidden() -> Vec<usize> {
-    vec![256]
-}
-
-impl Default for NetworkParams {
-    fn default() -> Self {
-        Self::Vgg41Plain { width: one() }
-    }
-}
-
-impl NetworkParams {
-    /// The description that builds the network.
-    #[must_use]
-    pub fn spec(&self) -> NetworkSpec {
-        match self {
-            Self::Vgg41Plain { width } => NetworkSpec::Vgg41Plain { width: *width },
-            Self::Vgg41 { k, pool, norm } => NetworkSpec::Vgg41 { k: *k, pool: *pool, norm: *norm },
-            Self::VggLike { hidden } => NetworkSpec::VggLike { hidden: *hidden },
-            Self::Crnn {} => NetworkSpec::Crnn,
-            Self::Resnet18 {} => NetworkSpec::Resnet18,
-            Self::Resnet50 { attention, stereo } => {
-                NetworkSpec::Resnet50 { attention: *attention, stereo: *stereo }
-            }
-            Self::MobilenetV1 {} => NetworkSpec::MobilenetV1,
-            Self::Densenet121 {} => NetworkSpec::Densenet121,
-            Self::NoisyCnn { dropout } => NetworkSpec::NoisyCnn { dropout: *dropout },
-            Self::Mlp { hidden, dropout } => NetworkSpec::Mlp { hidden: hidden.clone(), dropout: *dropout },
-        }
-    }
-
-    /// The same without what changes neither names nor shapes of parameters.
-    pub(crate) fn layout(&self) -> Self {
-        match self {
-            Self::Vgg41 { k, pool, .. } => {
-                let pool = match *pool {
-                    PoolingSpec::Tlpf(size) | PoolingSpec::ApsTlpf(size) => PoolingSpec::Tlpf(size),
-                    _ => PoolingSpec::Mp,
-                };
-                Self::Vgg41 { k: *k, pool, norm: induced() }
-            }
-            Self::Resnet50 { attention, .. } => Self::Resnet50 { attention: *attention, stereo: false },
-            Self::NoisyCnn { .. } => Self::NoisyCnn { dropout: half() },
-            Self::Mlp { hidden, dropout } => {
-                // A dropout between two layers moves the number of the second one.
-                Self::Mlp { hidden: hidden.clone(), dropout: if *dropout > 0.0 { half() } else { 0.0 } }
-            }
-            other => other.clone(),
-        }
-    }
-
-    /// A parameter that is out of range.
-    pub(crate) fn mistake(&self) -> Option<ParamError> {
-        self.spec().check().err().map(|error| nested("network", &error))
     }
 }
 
@@ -292,145 +186,6 @@ impl PatchParams {
             mistakes.push(ParamError::new("patch.hop", message));
         }
         mistakes
-    }
-}
-
-/// A loss with its options.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
-pub enum LossParams {
-    /// Categorical cross entropy of the softmax.
-    #[default]
-    Cce,
-    /// Binary cross entropy of the sigmoid, the mean over classes.
-    Bce,
-    /// Mean absolute error of the softmax.
-    Mae,
-    /// Generalised cross entropy, between `cce` (q towards 0) and `mae` (q = 1).
-    Lq {
-        /// Above 0, at most 1.
-        #[serde(default = "q")]
-        q: f64,
-    },
-    /// Soft bootstrapping: the targets are mixed with the network's own scores.
-    Lsoft {
-        /// Weight of the labels, `0..=1`.
-        #[serde(default = "beta")]
-        beta: f64,
-    },
-    /// `cce` with smoothed labels.
-    CceSmooth {
-        /// What is taken from the label and spread over all classes, `0..=1`.
-        #[serde(default = "smoothing")]
-        epsilon: f64,
-    },
-    /// `cce` without the samples whose loss is above a share of the batch's largest.
-    CceMax {
-        /// Above 0, at most 1.
-        #[serde(default = "max_share")]
-        share: f64,
-    },
-    /// `cce` without the samples whose loss is above the batch's median by some standard deviations.
-    CceOutlier {
-        /// At least 0.
-        #[serde(default = "deviations")]
-        deviations: f64,
-    },
-    /// `lq` without the samples whose loss is above a share of the batch's largest.
-    LqMax {
-        /// Above 0, at most 1.
-        #[serde(default = "q")]
-        q: f64,
-        /// Above 0, at most 1.
-        share: f64,
-    },
-    /// `lq` without the samples whose loss is above a percentile of the batch.
-    LqPercentile {
-        /// Above 0, at most 1.
-        #[serde(default = "q")]
-        q: f64,
-        /// `0..=100`.
-        percentile: f64,
-    },
-}
-
-const fn q() -> f64 {
-    0.7
-}
-
-const fn beta() -> f64 {
-    0.3
-}
-
-const fn smoothing() -> f64 {
-    0.15
-}
-
-const fn max_share() -> f64 {
-    0.6
-}
-
-const fn deviations() -> f64 {
-    1.9
-}
-
-impl LossParams {
-    /// What turns the logits of a network with this loss into scores.
-    #[must_use]
-    pub const fn output(&self) -> OutputKind {
-        match self {
-            Self::Bce => OutputKind::Sigmoid,
-            _ => OutputKind::Softmax,
-        }
-    }
-
-    /// The loss of the networks' crate.
-    #[must_use]
-    pub const fn spec(&self) -> LossSpec {
-        match *self {
-            Self::Cce => LossSpec::Cce,
-            Self::Bce => LossSpec::Bce,
-            Self::Mae => LossSpec::Mae,
-            Self::Lq { q } => LossSpec::Lq { q },
-            Self::Lsoft { beta } => LossSpec::Lsoft { beta },
-            Self::CceSmooth { epsilon } => LossSpec::CceSmooth { epsilon },
-            Self::CceMax { share } => LossSpec::CceMax { share },
-            Self::CceOutlier { deviations } => LossSpec::CceOutlier { deviations },
-            Self::LqMax { q, share } => LossSpec::LqMax { q, share },
-            Self::LqPercentile { q, percentile } => LossSpec::LqPercentile { q, percentile },
-        }
-    }
-}
-
-/// A schedule with its options.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
-pub enum ScheduleParams {
-    /// The same rate throughout.
-    Constant {},
-    /// The rate is multiplied by `factor` at each point.
-    Step {
-        /// Epochs done before each drop; a number below 1 is a share of all epochs.
-        at: Vec<f64>,
-        /// What the rate is multiplied by, `0..=1`.
-        #[serde(default = "tenth")]
-        factor: f64,
-    },
-    /// Half a cosine down from the rate.
-    Cosine {
-        /// Share of the rate that is left at the end, `0..=1`.
-        #[serde(default)]
-        minimum: f64,
-    },
-}
-
-const fn tenth() -> f64 {
-    0.1
-}
-
-impl Default for ScheduleParams {
-    fn default() -> Self {
-        Self::Constant {}
     }
 }
 
@@ -514,7 +269,34 @@ impl TrainParams {
     /// Whether the training needs a validation subset.
     #[must_use]
     pub const fn needs_validation(&self) -> bool {
-        self.early_stopping.is_some() || matches!(self.select, Select::Best)
+        self.validates().is_some()
+    }
+
+    /// The parameter that needs a validation subset.
+    #[must_use]
+    pub const fn validates(&self) -> Option<&'static str> {
+        if self.early_stopping.is_some() {
+            Some("early_stopping")
+        } else if matches!(self.select, Select::Best) {
+            Some("select")
+        } else if matches!(self.schedule, ScheduleParams::Plateau { .. }) {
+            Some("schedule")
+        } else {
+            None
+        }
+    }
+
+    /// The loss of an epoch, counted from 0.
+    #[must_use]
+    pub fn loss_in(&self, epoch: u32) -> &LossParams {
+        self.then.as_ref().filter(|then| epoch >= then.after).map_or(&self.loss, |then| &then.loss)
+    }
+
+    /// Epochs at the beginning after which the watched metric does not count: those before mixing and before the second loss.
+    #[must_use]
+    pub fn settling(&self) -> u32 {
+        let mixup = self.mixup.as_ref().map_or(0, |mixup| mixup.warm_up);
+        mixup.max(self.then.as_ref().map_or(0, |then| then.after))
     }
 
     /// The metric that chooses the epoch.
@@ -525,20 +307,6 @@ impl TrainParams {
             OutputKind::Sigmoid => WatchedMetric::MeanAveragePrecision,
         };
         self.early_stopping.as_ref().map_or(default, |stopping| stopping.metric)
-    }
-
-    /// The schedule with its warm-up.
-    #[must_use]
-    pub fn schedule_spec(&self) -> ScheduleSpec {
-        let warmup = self.warm_up;
-        match &self.schedule {
-            ScheduleParams::Constant {} if warmup > 0.0 => ScheduleSpec::Warmup { warmup },
-            ScheduleParams::Constant {} => ScheduleSpec::Constant,
-            ScheduleParams::Step { at, factor } => {
-                ScheduleSpec::Step { milestones: at.clone(), gamma: *factor, warmup }
-            }
-            ScheduleParams::Cosine { minimum } => ScheduleSpec::Cosine { minimum: *minimum, warmup },
-        }
     }
 
     /// Every parameter out of its range.
@@ -579,25 +347,12 @@ impl TrainParams {
                 "the numbers from 0",
             );
         }
-        match &self.schedule {
-            ScheduleParams::Constant {} => {}
-            ScheduleParams::Step { at, factor } => {
-                for (index, point) in at.iter().enumerate() {
-                    refuse(
-                        outside(*point, 0.0, epochs),
-                        &format!("schedule.at[{index}]"),
-                        point,
-                        &format!("0..={epochs} (epochs, or a share below 1)"),
-                    );
-                }
-                refuse(outside(*factor, 0.0, 1.0), "schedule.factor", factor, "0..=1");
-            }
-            ScheduleParams::Cosine { minimum } => {
-                refuse(outside(*minimum, 0.0, 1.0), "schedule.minimum", minimum, "0..=1")
-            }
-        }
         for (prefix, factor) in &self.rates {
             refuse(outside(*factor, 0.0, 1e3), "rates", &format!("{factor} for `{prefix}`"), "0..=1000");
+        }
+        for (prefix, decay) in &self.decays {
+            let wrong = !(*decay >= 0.0 && decay.is_finite());
+            refuse(wrong, "decays", &format!("{decay} for `{prefix}`"), "the numbers from 0");
         }
         if let Freeze::Prefixes(prefixes) = &self.freeze
             && (prefixes.is_empty() || prefixes.iter().any(String::is_empty))
@@ -605,6 +360,7 @@ impl TrainParams {
             let error = ParamError::new("freeze", "a list of starts of names is empty, or one of them");
             mistakes.push(error.help("name what is frozen, such as `[conv1., layer1.]`, or write `none`"));
         }
+        mistakes.extend(self.schedule.mistakes(self.epochs));
         mistakes.extend(self.network.mistake());
         if let Err(error) = self.loss.spec().check() {
             mistakes.push(nested("loss", &error));
@@ -612,6 +368,10 @@ impl TrainParams {
         if let Err(error) = self.optimiser.spec().check() {
             mistakes.push(nested("optimiser", &error));
         }
+        mistakes.extend(self.mixup.iter().flat_map(|mixup| mixup.mistakes(self.epochs)));
+        mistakes.extend(self.smoothing.iter().flat_map(SmoothingParams::mistakes));
+        mistakes.extend(self.clean.iter().flat_map(|clean| clean.mistakes(&self.loss)));
+        mistakes.extend(self.then.iter().flat_map(|then| then.mistakes(self)));
         let clip_metric = self.early_stopping.as_ref().map(|stopping| stopping.metric);
         if self.loss == LossParams::Bce
             && matches!(clip_metric, Some(WatchedMetric::Accuracy | WatchedMetric::BalancedAccuracy))
@@ -627,7 +387,7 @@ impl TrainParams {
 }
 
 /// An error of the networks' crate as one of a nested parameter.
-fn nested(parameter: &str, error: &NnError) -> ParamError {
+pub(super) fn nested(parameter: &str, error: &NnError) -> ParamError {
     match error {
         NnError::Range { name, value, range } => {
             let name = if parameter == "optimiser" && name == "epsilon" { "eps" } else { name };

@@ -7,10 +7,13 @@ use sndpipe_engine::{
 };
 use sndpipe_nn::{DeviceKind, InputShape, TrainerSpec};
 
+use super::batches::{Batches, Items};
+use super::clean;
 use super::fit::Fit;
 use super::init::{self, Init};
+use super::mixup::Pairing;
 use super::params::{Standardise, TrainParams};
-use super::samples::{Batches, Samples};
+use super::samples::Samples;
 use super::standardise;
 use super::validate::Validation;
 use crate::labels::Labels;
@@ -30,20 +33,21 @@ pub struct Train;
 
 impl Stage for Train {
     const NAME: &'static str = "train";
-    // 3: other convolution kernels, other last bits.
-    const VERSION: u32 = 3;
+    // 3: other convolution kernels, other last bits. 4: labels that are ignored are left out of validation with softmax, too.
+    const VERSION: u32 = 4;
     type Params = TrainParams;
 
     fn check(params: &TrainParams) -> Vec<ParamError> {
         params.mistakes()
     }
 
-    fn inputs(_: &TrainParams) -> Vec<Port> {
+    fn inputs(params: &TrainParams) -> Vec<Port> {
         vec![
             Port::new("features", Kind::Features),
             Port::new("labels", Kind::Labels).reading(&Labels::COLUMNS),
             Port::new("split", Kind::Split).reading(&Split::COLUMNS),
             Port::new(init::PORT, Kind::Model).optional(),
+            clean::port(params.clean.as_ref()),
         ]
     }
 
@@ -57,10 +61,8 @@ impl Stage for Train {
 
     fn check_wiring(params: &TrainParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
         let mut mistakes = init::mistakes(params, upstream);
-        if !params.needs_validation() {
-            return mistakes;
-        }
-        let place = if params.early_stopping.is_some() { "early_stopping" } else { "select" };
+        mistakes.extend(clean::unconnected(params.clean.as_ref(), upstream));
+        let Some(place) = params.validates() else { return mistakes };
         let splits = upstream.iter().filter(|wired| wired.port == "split");
         for wired in splits.filter(|wired| split::has_validation(wired.stage) == Some(false)) {
             let message = format!(
@@ -79,12 +81,24 @@ impl Stage for Train {
         let training = Samples::new(split.of(Subset::Train), &rows, &labels, &params.loss)?;
         let validating = Samples::new(split.of(Subset::Val), &rows, &labels, &params.loss)?;
         check_subsets(params, &labels, &training, &validating)?;
+        let training = match &params.clean {
+            None => training,
+            Some(clean) => {
+                let ids = training.positions.iter().map(|&position| &rows.ids()[position]);
+                let chosen = clean.read(ids, io)?;
+                training.with_clean(&rows, &chosen)
+            }
+        };
         let remarks = [remark("training", &training), remark("validation", &validating)];
 
         let features = io.meta("features")?.clone();
         let shape = frame_shape(&features, &rows, &training)?;
         let input = InputShape { channels: shape.channels, frames: params.patch.frames, bands: shape.bands };
         let tick = || io.tick();
+        let smoothing = params.smoothing.as_ref();
+        let smoothing = smoothing.map(|smoothing| smoothing.epsilons(&labels.classes)).transpose()?;
+        let items = Items::new(params.patches, &training, &rows, input, params.patch.hop(), &tick)?;
+        check_batches(params, &items)?;
         let init = Init::read(params, &labels.classes, io)?;
         let remarks = remarks.into_iter().chain([init.as_ref().and_then(|init| init.remark(&features))]);
         let given = init.as_ref().filter(|_| params.standardise == Standardise::Init);
@@ -121,12 +135,16 @@ impl Stage for Train {
         let batches = Batches {
             rows: &rows,
             samples: &training,
+            items,
             input,
             classes,
+            output: params.loss.output(),
             standardisation: &standardisation,
             seed: params.seed,
             batch: params.batch,
             drop_last: params.drop_last,
+            smoothing,
+            mixup: params.mixup.as_ref(),
         };
         let fit = Fit {
             params,
@@ -162,7 +180,9 @@ impl Stage for Train {
 fn fingerprint(params: &TrainParams, io: &StageIo<'_>) -> Result<String, StageError> {
     let params = serde_json::to_value(params).map_err(|error| StageError::failed(error.to_string()))?;
     let mut inputs = Vec::new();
-    for port in ["features", "labels", "split", init::PORT].into_iter().filter(|port| io.has(port)) {
+    for port in
+        ["features", "labels", "split", init::PORT, clean::PORT].into_iter().filter(|port| io.has(port))
+    {
         inputs.push(io.manifest(port)?.id.to_string());
     }
     let all = json!({ "version": Train::VERSION, "params": params, "inputs": inputs });
@@ -195,15 +215,33 @@ fn check_subsets(
         return Err(StageError::failed("no clip of the training subset has features and labels")
             .help("look at the split (`sndpipe show FILE split`) and at the labels"));
     }
-    if params.drop_last && training.len() < params.batch {
-        let message =
-            format!("a batch of {} is larger than the training subset of {}", params.batch, training.len());
-        return Err(StageError::failed(message).help("take a smaller `batch`, or do not set `drop_last`"));
-    }
-    if params.needs_validation() && validating.len() == 0 {
-        let what = if params.early_stopping.is_some() { "`early_stopping`" } else { "`select: best`" };
+    if let Some(place) = params.validates().filter(|_| validating.len() == 0) {
+        let what = match place {
+            "select" => "`select: best`",
+            "schedule" => "`schedule: plateau`",
+            _ => "`early_stopping`",
+        };
         return Err(StageError::failed(format!("{what} needs a validation subset, and the split has none"))
             .help(NEEDS_VALIDATION));
+    }
+    Ok(())
+}
+
+/// What cannot be made batches of.
+fn check_batches(params: &TrainParams, items: &Items) -> Result<(), StageError> {
+    let (batch, count) = (params.batch, items.len());
+    if params.drop_last && count < batch {
+        let what = match items {
+            Items::Samples(count) => format!("the training subset of {count}"),
+            Items::Patches(patches) => format!("the training subset of {} patches", patches.len()),
+        };
+        return Err(StageError::failed(format!("a batch of {batch} is larger than {what}"))
+            .help("take a smaller `batch`, or do not set `drop_last`"));
+    }
+    let single = count.div_ceil(batch) < 2 || (params.drop_last && count / batch < 2);
+    if single && params.mixup.as_ref().is_some_and(|mixup| mixup.pairing == Pairing::Inter) {
+        let message = "`mixup.pairing: inter` needs two batches an epoch, and there is one";
+        return Err(StageError::failed(message).help("take a smaller `batch`, or `pairing: intra`"));
     }
     Ok(())
 }

@@ -5,12 +5,14 @@ use sndpipe_cache::Rows;
 use sndpipe_engine::StageError;
 use sndpipe_nn::{InputShape, Trainer};
 
-use super::params::{LossParams, WatchedMetric};
+use super::loss::LossParams;
+use super::params::WatchedMetric;
 use super::samples::Samples;
 use crate::evaluate::metric::{self, Judged, Measured};
 use crate::model::{self, OutputKind, PatchMean, Standardisation};
 
-/// Measures on the validation subset. Clips are scored as `score` does by default: the arithmetic mean over patches.
+/// Measures on the validation subset. Clips are scored as `score` does by default: the arithmetic mean over patches. A pair of a
+/// clip and a class that is to be ignored is left out, as `evaluate` leaves it out.
 pub(crate) struct Validation<'a> {
     pub rows: &'a Rows,
     pub samples: &'a Samples,
@@ -57,6 +59,7 @@ impl Validation<'_> {
                     .map_err(|message| StageError::failed(format!("clip `{id}`: {message}")))?;
                 let mut truth = vec![Some(false); self.classes];
                 self.samples.present[sample].iter().for_each(|&class| truth[class] = Some(true));
+                self.samples.ignored[sample].iter().for_each(|&class| truth[class] = None);
                 let loss = mean_loss(&logits, &truth, output);
                 let scores = model::pool(&logits, self.classes, output, PatchMean::Arithmetic);
                 Ok((Judged { id: id.to_owned(), scores, truth }, loss))
@@ -79,30 +82,31 @@ impl Validation<'_> {
     }
 }
 
-/// The mean loss of the patches of a clip, in f64.
+/// The mean loss of the patches of a clip, in f64. Of several classes a clip, one without truth adds nothing to the sum, which
+/// is divided by all of them, as in training.
 fn mean_loss(logits: &[f32], truth: &[Option<bool>], output: OutputKind) -> f64 {
     let classes = truth.len();
     let patches = logits.chunks_exact(classes);
     let count = patches.len().max(1) as f64;
     let sum: f64 = patches
         .map(|patch| {
-            let pairs = patch
-                .iter()
-                .map(|&logit| f64::from(logit))
-                .zip(truth.iter().map(|truth| *truth == Some(true)));
+            let pairs = patch.iter().map(|&logit| f64::from(logit)).zip(truth);
             match output {
                 OutputKind::Softmax => {
                     let largest = patch.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                     let total: f64 = patch.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
                     let own: f64 = pairs
-                        .filter(|(_, present)| *present)
+                        .filter(|(_, truth)| **truth == Some(true))
                         .map(|(logit, _)| logit - f64::from(largest))
                         .sum();
                     total.ln() - own
                 }
                 OutputKind::Sigmoid => {
-                    let each = pairs
-                        .map(|(logit, present)| model::softplus(logit) - if present { logit } else { 0.0 });
+                    let each = pairs.map(|(logit, truth)| match truth {
+                        Some(true) => model::softplus(logit) - logit,
+                        Some(false) => model::softplus(logit),
+                        None => 0.0,
+                    });
                     each.sum::<f64>() / classes as f64
                 }
             }
@@ -125,5 +129,8 @@ mod tests {
         // Binary: sigmoid(0) = 0.5 for a negative, sigmoid(ln 9) = 0.9 for a positive.
         let loss = mean_loss(&[9f32.ln(), 0.0], &[Some(true), Some(false)], OutputKind::Sigmoid);
         assert!((loss - expected).abs() < 1e-6, "{loss}");
+        // A class without truth has no part in the sum.
+        let loss = mean_loss(&[9f32.ln(), 0.0], &[Some(true), None], OutputKind::Sigmoid);
+        assert!((loss - 0.105_361 / 2.0).abs() < 1e-6, "{loss}");
     }
 }

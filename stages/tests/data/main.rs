@@ -12,4 +12,5 @@ mod pipelines;
 mod real;
 mod sandbox;
 mod split;
+mod sweep;
 mod synth;

@@ -6,6 +6,8 @@ mod bench;
 mod embed;
 mod evaluate;
 mod init;
+mod missing;
+mod noisy;
 mod predict;
 mod resume;
 mod score;

@@ -30,17 +30,16 @@ fn stopped() -> Run {
     Run { stop_at_progress: true, ..Run::default() }
 }
 
-#[test]
-fn stopping_at_every_step_changes_nothing() {
-    let task = Task::new(40);
+/// Stops a training after every step; it ends with the bytes of one that was not stopped.
+#[track_caller]
+fn stop_everywhere(task: &Task, with: &Value) {
     let whole = Bench::new();
-    let expected = train(&whole, &task.put(&whole), with(), &Run::default()).unwrap();
-
+    let expected = train(&whole, &task.put(&whole), with.clone(), &Run::default()).unwrap();
     let bench = Bench::new();
     let inputs = task.put(&bench);
     let mut stops = 0;
     let written = loop {
-        match train(&bench, &inputs, with(), &stopped()) {
+        match train(&bench, &inputs, with.clone(), &stopped()) {
             Ok(written) => break written,
             Err(StageError::Interrupted) => stops += 1,
             Err(other) => panic!("{other}"),
@@ -49,8 +48,31 @@ fn stopping_at_every_step_changes_nothing() {
     };
     // 24 training clips in batches of 8: three steps an epoch, each of which was stopped after.
     assert!(stops >= 9, "{stops} stops");
-    assert!(whole.model(&expected) == bench.model(&written));
-    assert_eq!(expected.outputs[1].id, written.outputs[1].id);
+    assert!(whole.model(&expected) == bench.model(&written), "{with}");
+    assert_eq!(expected.outputs[1].id, written.outputs[1].id, "{with}");
+}
+
+#[test]
+fn stopping_at_every_step_changes_nothing() {
+    stop_everywhere(&Task::new(40), &with());
+}
+
+#[test]
+fn stopping_changes_nothing_for_any_option() {
+    let mut task = Task::new(40);
+    for labels in task.labels.clips.values_mut().step_by(3) {
+        let class = *labels.keys().next().unwrap();
+        labels.insert((class + 1) % 3, sndpipe_stages::labels::State::Ignored);
+    }
+    for changes in [
+        json!({ "mixup": { "alpha": 0.3, "pairing": "inter", "warm_up": 1 }, "schedule": { "name": "plateau", "patience": 1 } }),
+        json!({ "mixup": { "alpha": 0.3 }, "loss": "bce", "smoothing": { "epsilon": 0.1 }, "patches": "all", "drop_last": true }),
+        json!({ "loss": "lq", "then": { "after": 2, "loss": { "name": "lq_percentile", "q": 0.5, "percentile": 70 } }, "decays": { "fc.weight": 0.01 } }),
+    ] {
+        let mut with = with();
+        changes.as_object().unwrap().iter().for_each(|(name, value)| with[name] = value.clone());
+        stop_everywhere(&task, &with);
+    }
 }
 
 #[test]

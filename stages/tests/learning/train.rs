@@ -90,21 +90,32 @@ fn test_rows_never_reach_the_model() {
 
 #[test]
 fn any_number_of_threads_and_of_loader_workers_gives_the_same_bytes() {
-    let task = Task::new(40);
-    let train = |threads: usize| {
+    let train = |task: &Task, changes: &serde_json::Value, threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let bench = Bench::new();
             let network = json!({ "name": "mlp", "hidden": [300, 40], "dropout": 0.3 });
-            let with = small(json!({ "epochs": 4, "network": network, "select": "best", "standardise": "per_band", "clip_norm": 1.0 }));
+            let mut with = small(json!({ "epochs": 4, "network": network, "select": "best", "standardise": "per_band", "clip_norm": 1.0 }));
+            changes.as_object().unwrap().iter().for_each(|(name, value)| with[name] = value.clone());
             let written = task.train(&bench, with);
             (bench.model(&written), written.outputs[1].id)
         })
     };
-    // As many threads make batches, up to four.
-    let one = train(1);
-    assert!(one == train(2));
-    assert!(one == train(4));
+    let mut masked = Task::new(40);
+    for labels in masked.labels.clips.values_mut().step_by(3) {
+        let class = *labels.keys().next().unwrap();
+        labels.insert((class + 1) % 3, State::Ignored);
+    }
+    for changes in [
+        json!({}),
+        json!({ "mixup": { "alpha": 0.3, "pairing": "inter" }, "patches": "all", "schedule": { "name": "plateau", "patience": 1 } }),
+        json!({ "mixup": { "alpha": 0.3 }, "loss": "bce", "smoothing": { "epsilon": 0.1 } }),
+    ] {
+        // As many threads make batches, up to four.
+        let one = train(&masked, &changes, 1);
+        assert!(one == train(&masked, &changes, 2), "{changes}");
+        assert!(one == train(&masked, &changes, 4), "{changes}");
+    }
 }
 
 #[test]
@@ -155,7 +166,7 @@ fn statistics_are_those_of_all_training_frames() {
 }
 
 /// The value of a metric of a subset, epoch by epoch.
-fn curve(bench: &Bench, written: &sndpipe_engine::Written, subset: &str, metric: &str) -> Vec<f64> {
+pub fn curve(bench: &Bench, written: &sndpipe_engine::Written, subset: &str, metric: &str) -> Vec<f64> {
     let table = bench.table(&written.outputs[1]);
     let (subsets, metrics) =
         (columns::text(&table, "subset").unwrap(), columns::text(&table, "metric").unwrap());

@@ -93,6 +93,19 @@ fn a_training_starts_from_a_model_of_its_network() {
     check_init(json!({}), None, &[]);
 }
 
+#[test]
+fn clean_clips_need_the_table_of_clips() {
+    let clean = json!({ "clean": { "column": "verified", "is": true } });
+    let refused = "clean: nothing is connected to the input `clips`";
+    check(clean, ("split.random", json!({ "test": 0.2 })), &[refused]);
+    let plateau = json!({ "schedule": "plateau" });
+    let refused =
+        "schedule: a validation subset is needed, and the split keeps none (`val` of `split.random`)";
+    check(plateau.clone(), ("split.random", json!({ "test": 0.2 })), &[refused]);
+    // What a pruned split validates with only a run can tell.
+    check(plateau, ("split.prune", json!({ "percentile": 97 })), &[]);
+}
+
 /// The key of a training without `init` is made of what it was made of before there was one.
 #[test]
 fn the_parameters_of_a_plain_training_are_unchanged() {

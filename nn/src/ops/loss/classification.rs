@@ -10,19 +10,21 @@ use crate::{
     Device, NnError,
     cpu::{
         self,
-        loss::{Limit, Rows},
+        loss::{Limit, RowLoss, Rows},
     },
     tensor::{Buffer, Scalar, Tensor2, set_grad, take_grad},
 };
 
 /// Kernels of the losses; shapes are checked before they are called.
 pub trait LossKernel: Storage<f32> {
-    /// The loss and its gradient with respect to the logits; only [`LossSpec::Bce`] comes with a mask.
+    /// The loss and its gradient with respect to the logits.
+    ///
+    /// `marks` are the mask (n, classes) of [`LossSpec::Bce`]; of any other loss (n, 1), 1 for clean samples and 0 for others.
     fn loss_forward(
         &self,
         logits: &Tensor2<Self>,
         targets: &Tensor2<Self>,
-        mask: Option<&Tensor2<Self>>,
+        marks: Option<&Tensor2<Self>>,
         spec: LossSpec,
     ) -> Result<(Scalar<Self>, Buffer<Self>), Self::Err>;
 
@@ -61,6 +63,29 @@ pub fn try_masked_loss<D: Device, T: Tape<f32, D>>(
     same_shape("targets of the loss", &logits, targets)?;
     same_shape("mask of the loss", &logits, mask)?;
     recorded(logits, |device, logits| device.loss_forward(logits, targets, Some(mask), LossSpec::Bce))
+}
+
+/// The loss `spec` of the samples whose labels may be wrong, [`LossSpec::Cce`] of those that are clean.
+///
+/// `clean` is (n, 1): 1 for a clean sample, else 0. A limit by which samples are left out is that of the losses of the others,
+/// and only they are left out; means are as without clean samples. Fails for [`LossSpec::Bce`]. Source: Fonseca, Plakal,
+/// Ellis, Font, Favory and Serra 2019, the variants for training on noisy and clean data together.
+pub fn try_selective_loss<D: Device, T: Tape<f32, D>>(
+    logits: Tensor2<D, T>,
+    targets: &Tensor2<D>,
+    clean: &Tensor2<D>,
+    spec: LossSpec,
+) -> Result<Scalar<D, T>, NnError> {
+    spec.check()?;
+    if spec == LossSpec::Bce {
+        return Err(NnError::range("loss", "`bce`", "one of a class a sample where some are clean"));
+    }
+    same_shape("targets of the loss", &logits, targets)?;
+    let (expected, found) = ((logits.shape().0, 1), *clean.shape());
+    if found != expected {
+        return Err(NnError::shape("clean samples of the loss", &[expected.0, 1], &[found.0, found.1]));
+    }
+    recorded(logits, |device, logits| device.loss_forward(logits, targets, Some(clean), spec))
 }
 
 fn same_shape<D: Device, T>(what: &str, logits: &Tensor2<D, T>, other: &Tensor2<D>) -> Result<(), NnError> {
@@ -113,42 +138,52 @@ impl LossKernel for Cpu {
         &self,
         logits: &Tensor2<Self>,
         targets: &Tensor2<Self>,
-        mask: Option<&Tensor2<Self>>,
+        marks: Option<&Tensor2<Self>>,
         spec: LossSpec,
     ) -> Result<(Scalar<Self>, Buffer<Self>), Self::Err> {
         use cpu::loss::{absolute_error, binary_cross_entropy, cross_entropy, generalised, soft_bootstrap};
         let (x, t, classes) = (cpu::data(logits), cpu::data(targets), logits.shape().1);
+        let marks = marks.map(cpu::data);
+        let clean: Vec<bool> = match spec {
+            LossSpec::Bce => Vec::new(),
+            _ => marks.iter().flat_map(|marks| marks.iter().map(|&mark| mark > 0.5)).collect(),
+        };
+        let rows = |row: &RowLoss<'_>| Rows::new(&x, &t, classes, &clean, row);
         let (loss, gradient) = match spec {
-            LossSpec::Cce => Rows::new(&x, &t, classes, cross_entropy).mean(),
-            LossSpec::Bce => match mask {
+            LossSpec::Cce => rows(&cross_entropy).mean(),
+            LossSpec::Bce => match marks {
                 None => binary_cross_entropy(&x, &t, std::iter::repeat(1.0)),
-                Some(mask) => binary_cross_entropy(&x, &t, cpu::data(mask).iter().map(|&m| f64::from(m))),
+                Some(mask) => binary_cross_entropy(&x, &t, mask.iter().map(|&m| f64::from(m))),
             },
-            LossSpec::Mae => Rows::new(&x, &t, classes, absolute_error).mean(),
-            LossSpec::Lq { q } => Rows::new(&x, &t, classes, generalised(q)).mean(),
-            LossSpec::Lsoft { beta } => Rows::new(&x, &t, classes, soft_bootstrap(beta)).mean(),
+            LossSpec::Mae => rows(&absolute_error).mean(),
+            LossSpec::Lq { q } => rows(&generalised(q)).mean(),
+            LossSpec::Lsoft { beta } => rows(&soft_bootstrap(beta)).mean(),
             LossSpec::CceSmooth { epsilon } => {
-                let mut t = t.into_owned();
-                cpu::loss::smooth(&mut t, &vec![epsilon; classes]);
-                Rows::new(&x, &t, classes, cross_entropy).mean()
+                let mut smooth = t.to_vec();
+                cpu::loss::smooth(&mut smooth, &vec![epsilon; classes]);
+                let labels = smooth.chunks_exact_mut(classes).zip(t.chunks_exact(classes));
+                for ((smooth, t), _) in labels.zip(&clean).filter(|(_, clean)| **clean) {
+                    smooth.copy_from_slice(t);
+                }
+                Rows::new(&x, &smooth, classes, &clean, &cross_entropy).mean()
             }
             LossSpec::CceMax { share } => {
-                let mut rows = Rows::new(&x, &t, classes, cross_entropy);
+                let mut rows = rows(&cross_entropy);
                 rows.leave_out(Limit::ShareOfMaximum(share));
                 rows.mean()
             }
             LossSpec::CceOutlier { deviations } => {
-                let mut rows = Rows::new(&x, &t, classes, cross_entropy);
+                let mut rows = rows(&cross_entropy);
                 rows.leave_out(Limit::Deviations(deviations));
                 rows.mean()
             }
             LossSpec::LqMax { q, share } => {
-                let mut rows = Rows::new(&x, &t, classes, generalised(q));
+                let mut rows = rows(&generalised(q));
                 let kept = rows.leave_out(Limit::ShareOfMaximum(share));
                 rows.mean_over(kept)
             }
             LossSpec::LqPercentile { q, percentile } => {
-                let mut rows = Rows::new(&x, &t, classes, generalised(q));
+                let mut rows = rows(&generalised(q));
                 let kept = rows.leave_out(Limit::Percentile(percentile));
                 rows.mean_over(kept)
             }
