@@ -5,6 +5,13 @@ use std::collections::BTreeMap;
 use sndpipe_cache::Digest;
 use sndpipe_nn::rng::Stream;
 
+/// The place of a clip in a random order: a function of the stream and its id alone.
+pub(crate) fn place(stream: &Stream, id: &str) -> u64 {
+    let mut address = [0; 8];
+    address.copy_from_slice(&Digest::of(id.as_bytes()).0[..8]);
+    stream.at(0, u64::from_le_bytes(address)).next_u64()
+}
+
 /// Distributes clips over subsets with the given shares (which sum to 1), so that every class is spread by those shares, too.
 ///
 /// Classes are served from the rarest to the most frequent; each clip of a class goes where that class is short by most, then where clips
@@ -17,15 +24,8 @@ use sndpipe_nn::rng::Stream;
 /// Sechidis, Tsoumakas, Vlahavas, *On the Stratification of Multi-Label Data*, ECML PKDD 2011.
 pub(super) fn draw(clips: &[(&str, Vec<usize>)], shares: &[f64], seed: u64) -> Vec<usize> {
     let stream = Stream::new(seed, "split");
-    let mut order: Vec<(u64, &str, usize)> = clips
-        .iter()
-        .enumerate()
-        .map(|(position, (id, _))| {
-            let mut address = [0; 8];
-            address.copy_from_slice(&Digest::of(id.as_bytes()).0[..8]);
-            (stream.at(0, u64::from_le_bytes(address)).next_u64(), *id, position)
-        })
-        .collect();
+    let mut order: Vec<(u64, &str, usize)> =
+        clips.iter().enumerate().map(|(position, (id, _))| (place(&stream, id), *id, position)).collect();
     order.sort_unstable();
 
     // Clips without a class are one more group, served last.

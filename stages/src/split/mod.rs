@@ -7,6 +7,7 @@ mod folds;
 mod random;
 mod table;
 
+pub(crate) use draw::place;
 pub use folds::{FoldsParams, SplitFolds, Validation};
 pub use random::{RandomParams, SplitRandom};
 pub use table::{Split, Subset};
