@@ -11,4 +11,5 @@ mod synth;
 pub use self::csv::{CsvParams, DatasetCsv};
 pub use esc50::{DatasetEsc50, Esc50Params, Esc50Subset};
 pub use folder::{DatasetFolder, FolderParams};
+pub(crate) use listing::{Clip, Listing, outputs};
 pub use synth::DatasetSynth;
