@@ -135,6 +135,9 @@ pub enum NetworkParams {
         #[serde(default = "induced")]
         #[schemars(with = "String")]
         norm: PolyphaseNorm,
+        /// Factor of all channel counts beside `k`, `0.03125..=16`.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        width: f64,
     },
     /// Six 3x3 convolutions, maximum and mean of the map, a hidden layer: the VGG-like baseline of FSD50K.
     VggLike {
@@ -181,6 +184,10 @@ const fn one() -> f64 {
     1.0
 }
 
+fn is_one(width: &f64) -> bool {
+    *width == 1.0
+}
+
 const fn once() -> usize {
     1
 }
@@ -217,7 +224,9 @@ impl NetworkParams {
     pub fn spec(&self) -> NetworkSpec {
         match self {
             Self::Vgg41Plain { width } => NetworkSpec::Vgg41Plain { width: *width },
-            Self::Vgg41 { k, pool, norm } => NetworkSpec::Vgg41 { k: *k, pool: *pool, norm: *norm },
+            Self::Vgg41 { k, pool, norm, width } => {
+                NetworkSpec::Vgg41 { k: *k, pool: *pool, norm: *norm, width: *width }
+            }
             Self::VggLike { hidden } => NetworkSpec::VggLike { hidden: *hidden },
             Self::Crnn {} => NetworkSpec::Crnn,
             Self::Resnet18 {} => NetworkSpec::Resnet18,
@@ -234,12 +243,12 @@ impl NetworkParams {
     /// The same without what changes neither names nor shapes of parameters.
     pub(crate) fn layout(&self) -> Self {
         match self {
-            Self::Vgg41 { k, pool, .. } => {
+            Self::Vgg41 { k, pool, width, .. } => {
                 let pool = match *pool {
                     PoolingSpec::Tlpf(size) | PoolingSpec::ApsTlpf(size) => PoolingSpec::Tlpf(size),
                     _ => PoolingSpec::Mp,
                 };
-                Self::Vgg41 { k: *k, pool, norm: induced() }
+                Self::Vgg41 { k: *k, pool, norm: induced(), width: *width }
             }
             Self::Resnet50 { attention, .. } => Self::Resnet50 { attention: *attention, stereo: false },
             Self::NoisyCnn { .. } => Self::NoisyCnn { dropout: half() },
@@ -474,8 +483,8 @@ pub enum WatchedMetric {
     /// Mean over classes of the share of their clips that are right; not with `bce`.
     #[serde(rename = "balanced_accuracy")]
     BalancedAccuracy,
-    /// Mean over classes of the average precision.
-    #[serde(rename = "mAP", alias = "map")]
+    /// Mean over classes of the average precision, which is the area under the curve of precision over recall: `PR_AUC` is the same.
+    #[serde(rename = "mAP", alias = "map", alias = "PR_AUC")]
     MeanAveragePrecision,
 }
 
@@ -672,6 +681,14 @@ mod tests {
         assert!(error.contains("unknown variant `vgg14`") && error.contains("vgg41_plain"), "{error}");
         let error = read(json!({ "schedule": { "name": "constant", "factor": 1 } })).unwrap_err();
         assert!(error.contains("unknown field `factor`"), "{error}");
+    }
+
+    #[test]
+    fn the_usual_width_is_not_written() {
+        let network = |value: Value| serde_json::to_value(read(json!({ "network": value })).unwrap().network);
+        let usual = network(json!({ "name": "vgg41", "width": 1 })).unwrap();
+        assert_eq!(usual, json!({ "name": "vgg41", "k": 1, "pool": "mp", "norm": "l1_induced" }));
+        assert_eq!(network(json!({ "name": "vgg41", "width": 0.5 })).unwrap()["width"], 0.5);
     }
 
     #[test]
