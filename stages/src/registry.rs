@@ -6,8 +6,11 @@ use crate::audio::Decode;
 use crate::command::CommandStage;
 use crate::dataset::{DatasetCsv, DatasetEsc50, DatasetFolder, DatasetSynth};
 use crate::embed::Embed;
-use crate::evaluate::Evaluate;
+use crate::evaluate::{Evaluate, EvaluateConsistency, EvaluateRecovery};
 use crate::import::ModelImport;
+use crate::labels::{LabelsCorrupt, LabelsHide};
+use crate::plot::Plot;
+use crate::scenes::Scenes;
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
 use crate::split::{SplitFolds, SplitRandom};
@@ -27,7 +30,13 @@ pub fn registry() -> Registry {
         .with_map::<SpectrogramStage>()
         .with_map::<Embed>()
         .with::<Evaluate>()
+        .with::<EvaluateConsistency>()
+        .with::<EvaluateRecovery>()
+        .with::<LabelsCorrupt>()
+        .with::<LabelsHide>()
         .with::<ModelImport>()
+        .with::<Plot>()
+        .with::<Scenes>()
         .with_map::<Score>()
         .with::<SplitFolds>()
         .with::<SplitRandom>()

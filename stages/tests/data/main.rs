@@ -5,9 +5,11 @@ mod command;
 mod dataset;
 mod import;
 mod incremental;
+mod noise;
 mod pipelines;
 #[path = "../real/mod.rs"]
 mod real;
 mod sandbox;
+mod scenes;
 mod split;
 mod synth;

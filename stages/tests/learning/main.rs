@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bench;
+mod consistency;
 mod embed;
 mod evaluate;
 mod init;
+mod plot;
 mod predict;
+mod recovery;
 mod resume;
 mod score;
 mod table;
