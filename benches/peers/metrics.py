@@ -1,6 +1,6 @@
-"""Check values of the metrics from scikit-learn: the fixture of stages/tests/learning/evaluate.rs.
+"""Check values of the metrics from scikit-learn and SciPy: the fixture of stages/tests/learning/evaluate.rs.
 
-    pip install scikit-learn && python benches/peers/metrics.py > stages/tests/learning/metrics.json
+    pip install scikit-learn scipy && python benches/peers/metrics.py > stages/tests/learning/metrics.json
 
 Scores are multiples of 1/8, so that many are equal and every number is exact in binary.
 """
@@ -9,6 +9,7 @@ import json
 
 import numpy as np
 import sklearn
+from scipy.stats import norm, rankdata
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -21,6 +22,33 @@ from sklearn.metrics import (
 CLASSES = 5
 
 
+def mean(values):
+    """The mean of the values that are there."""
+    values = [value for value in values if value is not None]
+    return float(np.mean(values))
+
+
+def d_prime(area):
+    """The sensitivity index; none where it is infinite."""
+    value = None if area is None else float(np.sqrt(2) * norm.ppf(area))
+    return value if value is not None and np.isfinite(value) else None
+
+
+def ranks(row):
+    """The rank of each class from 1, the first of equals before the others."""
+    return rankdata(-row, method="ordinal")
+
+
+def lwlrap(truth, scores):
+    """Label-weighted label-ranking average precision of each class, and of all labels."""
+    found = [[] for _ in range(CLASSES)]
+    for labels, row in zip(truth, scores):
+        rank = ranks(row)
+        for c in np.flatnonzero(labels):
+            found[c].append((labels & (rank <= rank[c])).sum() / rank[c])
+    return [float(np.mean(values)) if values else None for values in found], float(np.mean(sum(found, [])))
+
+
 def case(name, truth, scores):
     """Every metric of one set of clips."""
     found = {"name": name, "truth": truth.tolist(), "scores": scores.tolist()}
@@ -31,10 +59,18 @@ def case(name, truth, scores):
     found["AUC_by_class"] = [area.get(c) for c in range(CLASSES)]
     found["mAP"] = float(np.mean(list(precision.values())))
     found["AUC"] = float(np.mean(list(area.values())))
+    found["dprime"] = [d_prime(area.get(c)) for c in range(CLASSES)]
+    found["dprime_macro"] = mean(found["dprime"])
+    found["dprime_of_mean_auc"] = d_prime(found["AUC"])
+    found["lwlrap_by_class"], found["lwlrap"] = lwlrap(truth, scores)
     if (truth.sum(1) == 1).all():
         label, predicted = truth.argmax(1), scores.argmax(1)
         found["accuracy"] = accuracy_score(label, predicted)
         found["balanced_accuracy"] = balanced_accuracy_score(label, predicted)
+        rank = np.array([ranks(row)[c] for row, c in zip(scores, label)])
+        at_3 = np.where(rank <= 3, 1 / rank, 0)
+        found["mAP@3"] = float(at_3.mean())
+        found["mAP@3_by_class"] = [float(at_3[label == c].mean()) for c in range(CLASSES)]
         found["confusion"] = confusion_matrix(label, predicted, labels=range(CLASSES)).tolist()
     return found
 
@@ -53,7 +89,8 @@ def main():
     labelled = several.sum(1) > 0
     weights = several[labelled].sum(1)
     ranked = case("several, distinct scores", several, distinct)
-    ranked["lwlrap"] = label_ranking_average_precision_score(several[labelled], distinct[labelled], sample_weight=weights)
+    peer = label_ranking_average_precision_score(several[labelled], distinct[labelled], sample_weight=weights)
+    assert abs(ranked["lwlrap"] - peer) < 1e-12, (ranked["lwlrap"], peer)
     cases = [case("one", single, scores), case("several", several, other), case("a class without positives", gap, other), ranked]
     print(json.dumps({"scikit-learn": sklearn.__version__, "cases": cases}, separators=(",", ":")).replace('{"name"', '\n{"name"'))
 

@@ -14,12 +14,14 @@ pub mod losses;
 pub mod model;
 mod named;
 pub mod patch;
+pub mod plot;
 pub mod predict;
 mod quantity;
 #[cfg(test)]
 #[path = "../tests/real/mod.rs"]
 mod real;
 mod registry;
+pub mod scenes;
 pub mod score;
 pub mod spectrogram;
 pub mod split;

@@ -143,6 +143,20 @@ impl TrainedModel {
         clip_logits(row, self.network.input(), hop, &self.card.standardisation, &network)
     }
 
+    /// Frames of a patch.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.network.input().frames
+    }
+
+    /// The logits of patches that are standardised already, one behind the other.
+    ///
+    /// # Errors
+    /// That they are not finite, or the network's error.
+    pub fn logits(&self, patches: &[f32]) -> Result<Vec<f32>, String> {
+        finite("scores", self.network.logits(patches).map_err(|error| error.to_string())?)
+    }
+
     /// Numbers of an embedding.
     #[must_use]
     pub fn embedding_size(&self) -> usize {

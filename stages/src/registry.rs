@@ -9,10 +9,12 @@ use crate::dataset::{
     DatasetFsdkaggle2018, DatasetFsdnoisy18k, DatasetGtzan, DatasetSynth, DatasetUrbansound8k,
 };
 use crate::embed::Embed;
-use crate::evaluate::Evaluate;
+use crate::evaluate::{Evaluate, EvaluateConsistency, EvaluateRecovery};
 use crate::import::ModelImport;
-use crate::labels::{LabelsEnhance, LabelsMerge, LabelsPropagate, LabelsSubset};
+use crate::labels::{LabelsCorrupt, LabelsEnhance, LabelsHide, LabelsMerge, LabelsPropagate, LabelsSubset};
 use crate::losses::Losses;
+use crate::plot::Plot;
+use crate::scenes::Scenes;
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
 use crate::split::{SplitFolds, SplitPrune, SplitRandom, SplitSubsets, SplitTrainVal, SplitUploader};
@@ -40,12 +42,18 @@ pub fn registry() -> Registry {
         .with_map::<SpectrogramStage>()
         .with_map::<Embed>()
         .with::<Evaluate>()
+        .with::<EvaluateConsistency>()
+        .with::<EvaluateRecovery>()
+        .with::<LabelsCorrupt>()
         .with::<LabelsEnhance>()
+        .with::<LabelsHide>()
         .with::<LabelsMerge>()
         .with::<LabelsPropagate>()
         .with::<LabelsSubset>()
         .with::<Losses>()
         .with::<ModelImport>()
+        .with::<Plot>()
+        .with::<Scenes>()
         .with_map::<Score>()
         .with::<SplitFolds>()
         .with::<SplitPrune>()

@@ -18,7 +18,13 @@ fn every_stage_kind_is_described() {
         "embed",
         "model.import",
         "evaluate",
+        "evaluate.consistency",
+        "evaluate.recovery",
+        "labels.corrupt",
+        "labels.hide",
+        "scenes",
         "table",
+        "plot",
     ] {
         assert!(names.contains(&expected), "no `{expected}`\n{list}");
     }

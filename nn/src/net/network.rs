@@ -154,8 +154,8 @@ impl<D: Device> Network<D> {
         let image = Encoder::Image;
         let encoder = match spec {
             NetworkSpec::Vgg41Plain { width } => image(ImageEncoder::Vgg(Vgg::plain(p, *width, input)?)),
-            NetworkSpec::Vgg41 { k, pool, norm } => {
-                image(ImageEncoder::Vgg(Vgg::published(p, *k, (*pool, *norm), input)?))
+            NetworkSpec::Vgg41 { k, pool, norm, width } => {
+                image(ImageEncoder::Vgg(Vgg::published(p, *k as f64 * width, (*pool, *norm), input)?))
             }
             NetworkSpec::VggLike { hidden } => image(ImageEncoder::Vgg(Vgg::like(p, *hidden, input)?)),
             NetworkSpec::Crnn => image(ImageEncoder::Crnn(Crnn::new(p, input)?)),

@@ -31,6 +31,9 @@ pub enum NetworkSpec {
         /// The norm by which adaptive polyphase sampling chooses.
         #[serde(default = "induced")]
         norm: PolyphaseNorm,
+        /// Factor of all channel counts beside `k`; 0.5 for half the width.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        width: f64,
     },
     /// The VGG-like network: six 3x3 convolutions of 32 (three), 64 (two) and 128 channels, maximum and mean of the map, a
     /// hidden layer, linear. 265,640 parameters at `hidden` = 256 and 200 outputs.
@@ -79,6 +82,10 @@ fn one() -> f64 {
     1.0
 }
 
+fn is_one(width: &f64) -> bool {
+    *width == 1.0
+}
+
 fn once() -> usize {
     1
 }
@@ -112,7 +119,9 @@ impl NetworkSpec {
             if range.contains(&value) { Ok(()) } else { Err(NnError::range(field, value, words)) }
         };
         match self {
-            NetworkSpec::Vgg41Plain { width } if !(1.0 / 32.0..=16.0).contains(width) => {
+            NetworkSpec::Vgg41Plain { width } | NetworkSpec::Vgg41 { width, .. }
+                if !(1.0 / 32.0..=16.0).contains(width) =>
+            {
                 Err(NnError::range("width", width, "in 1/32 ..= 16"))
             }
             NetworkSpec::Vgg41 { k, .. } if !(1..=8).contains(k) => Err(NnError::range("k", k, "in 1 ..= 8")),

@@ -55,18 +55,19 @@ impl Vgg {
         Ok(Vgg { features: body.image.2, body: body.finish(), head: Head::MeanMax })
     }
 
-    /// VGG41 (`k` = 1) and VGG42 (`k` = 2) as published.
+    /// VGG41 (`width` = 1) and VGG42 (`width` = 2) as published.
     pub(super) fn published<D: Device>(
         p: &mut Parameters<D>,
-        k: usize,
+        width: f64,
         (pool, norm): (PoolingSpec, PolyphaseNorm),
         input: InputShape,
     ) -> Result<Vgg, NnError> {
-        let mut body = Builder::new(p, input, ConvInit::Normal(0.01), KERAS).conv(32 * k, 3)?;
-        for channels in [48, 64, 128] {
-            body = body.conv(channels * k, 3)?.max_3x3()?.conv(channels * k, 3)?.halve(pool, norm)?;
+        let wide = |channels: f64| ((channels * width).round() as usize).max(1);
+        let mut body = Builder::new(p, input, ConvInit::Normal(0.01), KERAS).conv(wide(32.0), 3)?;
+        for channels in [48.0, 64.0, 128.0] {
+            body = body.conv(wide(channels), 3)?.max_3x3()?.conv(wide(channels), 3)?.halve(pool, norm)?;
         }
-        let body = body.conv(256 * k, 3)?.conv(256 * k, 3)?;
+        let body = body.conv(wide(256.0), 3)?.conv(wide(256.0), 3)?;
         Ok(Vgg { features: body.image.2, body: body.finish(), head: Head::MeanMax })
     }
 

@@ -18,7 +18,7 @@ pub(super) const MANIFEST: &str = "manifest";
 
 /// One clip.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Clip {
+pub(crate) struct Clip {
     pub id: String,
     /// As it is listed, relative to the folder of the data set.
     pub path: String,
@@ -39,7 +39,7 @@ impl Clip {
 
 /// The clips of a data set, sorted by id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listing {
+pub(crate) struct Listing {
     pub clips: Vec<Clip>,
     /// The vocabulary.
     pub classes: Vec<String>,
@@ -76,7 +76,7 @@ impl Listing {
     ///
     /// # Errors
     /// [`StageError::Failed`] with the lines of empty cells, double ids and unknown classes.
-    pub fn read(sheet: &Sheet, columns: &Columns<'_>) -> Result<Self, StageError> {
+    pub(super) fn read(sheet: &Sheet, columns: &Columns<'_>) -> Result<Self, StageError> {
         let at =
             |name: Option<&str>, parameter: &str| name.map(|name| sheet.column(name, parameter)).transpose();
         let path = sheet.column(columns.path, "path")?;
@@ -364,7 +364,7 @@ fn vocabulary(
 }
 
 /// The outputs of a data set: `clips` first.
-pub(super) fn outputs() -> Vec<sndpipe_engine::Output> {
+pub(crate) fn outputs() -> Vec<sndpipe_engine::Output> {
     use sndpipe_engine::{Kind, Output};
     vec![Output::new("clips", Kind::Clips), Output::new("labels", Kind::Labels)]
 }

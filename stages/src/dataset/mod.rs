@@ -28,6 +28,7 @@ pub use fsd50k::{DatasetFsd50k, Fsd50kParams};
 pub use fsdkaggle2018::{DatasetFsdkaggle2018, Fsdkaggle2018Params};
 pub use fsdnoisy18k::{DatasetFsdnoisy18k, Fsdnoisy18kParams};
 pub use gtzan::{DatasetGtzan, GtzanParams};
+pub(crate) use listing::{Clip, Listing, outputs};
 pub use official::{ClassName, Official};
 pub use synth::DatasetSynth;
 pub use urbansound8k::{DatasetUrbansound8k, Urbansound8kParams};

@@ -6,9 +6,14 @@ use serde::{Deserialize, Serialize};
 /// Judges scores by labels.
 ///
 /// `metrics` is long: `metric, class, value, n`, a row without a class for each metric over all and one for each class. An
-/// undefined value (a class without positives) is empty, with `n` 0, and does not enter a mean. One class a clip:
-/// `accuracy`, `balanced_accuracy`, `mAP`, `AUC`, and for each class `recall`, `average_precision`, `AUC`. Several classes a
-/// clip: `mAP`, `AUC`, `lwlrap`, and for each class `average_precision`, `AUC`. Pairs labelled `ignored` are left out.
+/// undefined value (a class without positives) is empty, with `n` 0, does not enter a mean and is told; so is the d' of a class
+/// with an AUC of 0 or 1, which is infinite. Over all: `mAP`, `AUC`, `dprime_macro`, `dprime_of_mean_auc`, `lwlrap`; for each
+/// class: `average_precision`, `AUC`, `dprime`, `lwlrap`. One class a clip has in addition `accuracy`, `balanced_accuracy` and
+/// `mAP@3`, and for each class `recall` and `mAP@3`. Pairs labelled `ignored` are left out.
+///
+/// `mAP` is the mean over classes of the area under the curve of precision over recall without interpolation, elsewhere called
+/// PR-AUC; `mAP@3` is another thing, the mean over clips of 1, 1/2 or 1/3 for the rank of the clip's class. `dprime_macro` is the
+/// mean of the classes' d', `dprime_of_mean_auc` the d' of their mean AUC: papers mean either.
 ///
 /// `confusion` counts, for one class a clip, `class, predicted, n, share`; for several `class, n, tp, fp, fn, tn` at `threshold`.
 /// `predictions` has a row for each clip: `clip_id, class, predicted, score, correct`.

@@ -3,14 +3,21 @@
 use arrow_array::RecordBatch;
 use sndpipe_engine::StageError;
 
+use super::dprime::d_prime;
 use super::metric::{self, Judged, Measured};
 use super::params::Task;
+use super::ranks;
 use crate::columns::{self, Values};
 
-/// The metrics, and the classes for which some are undefined.
+/// The metrics, and where some are undefined.
 pub(crate) struct Metrics {
     pub table: RecordBatch,
-    pub undefined: Vec<String>,
+    /// Classes without positives, of which hardly anything can be said.
+    pub without_positives: Vec<String>,
+    /// Classes without negatives, which have no AUC.
+    pub without_negatives: Vec<String>,
+    /// Classes with an AUC of 0 or 1, whose d' is infinite.
+    pub infinite: Vec<String>,
 }
 
 /// A metric of one class.
@@ -18,42 +25,61 @@ type OfClass = fn(&[Judged], usize) -> Measured;
 
 /// The table `metric, class, value, n`.
 pub(crate) fn metrics(classes: &[String], clips: &[Judged], task: Task) -> Result<Metrics, StageError> {
-    let each = |of: OfClass| -> Vec<Measured> { (0..classes.len()).map(|class| of(clips, class)).collect() };
-    let recalls = each(metric::recall);
+    let count = classes.len();
+    let each = |of: OfClass| -> Vec<Measured> { (0..count).map(|class| of(clips, class)).collect() };
     let precisions = each(metric::average_precision);
     let areas = each(metric::area_under_roc);
+    let sensitivities: Vec<Measured> = areas.iter().map(|&area| d_prime(area)).collect();
+    let lwlrap = ranks::lwlrap(clips, count);
+    let area = Measured::macro_mean(&areas);
     let mut rows: Vec<(&str, Option<usize>, Measured)> = Vec::new();
-    let mut by_class: Vec<(&str, &[Measured])> = Vec::new();
-    if task == Task::MultiLabel {
-        rows.push(("mAP", None, Measured::macro_mean(&precisions)));
-        rows.push(("AUC", None, Measured::macro_mean(&areas)));
-        rows.push(("lwlrap", None, metric::lwlrap(clips)));
-    } else {
+    let mut by_class: Vec<(&str, Vec<Measured>)> = Vec::new();
+    if task != Task::MultiLabel {
+        let recalls = each(metric::recall);
+        let at_3 = ranks::precision_at_3(clips, count);
         rows.push(("accuracy", None, metric::accuracy(clips)));
         rows.push(("balanced_accuracy", None, Measured::macro_mean(&recalls)));
-        rows.push(("mAP", None, Measured::macro_mean(&precisions)));
-        rows.push(("AUC", None, Measured::macro_mean(&areas)));
-        by_class.push(("recall", &recalls));
+        rows.push(("mAP@3", None, at_3.all));
+        by_class.extend([("recall", recalls), ("mAP@3", at_3.by_class)]);
     }
-    by_class.extend([("average_precision", precisions.as_slice()), ("AUC", areas.as_slice())]);
-    for (name, measured) in by_class {
-        rows.extend(measured.iter().enumerate().map(|(class, &measured)| (name, Some(class), measured)));
+    rows.extend([
+        ("mAP", None, Measured::macro_mean(&precisions)),
+        ("AUC", None, area),
+        ("dprime_macro", None, Measured::macro_mean(&sensitivities)),
+        ("dprime_of_mean_auc", None, d_prime(area)),
+        ("lwlrap", None, lwlrap.all),
+    ]);
+    let named = |chosen: &dyn Fn(usize) -> bool| -> Vec<String> {
+        (0..count).filter(|&class| chosen(class)).map(|class| classes[class].clone()).collect()
+    };
+    let without_positives = named(&|class| precisions[class].value.is_none());
+    let without_negatives = named(&|class| precisions[class].value.is_some() && areas[class].value.is_none());
+    let infinite = named(&|class| areas[class].value.is_some() && sensitivities[class].value.is_none());
+    by_class.extend([
+        ("average_precision", precisions),
+        ("AUC", areas),
+        ("dprime", sensitivities),
+        ("lwlrap", lwlrap.by_class),
+    ]);
+    for (name, measured) in &by_class {
+        rows.extend(measured.iter().enumerate().map(|(class, &measured)| (*name, Some(class), measured)));
     }
-    let undefined =
-        classes.iter().zip(&precisions).filter(|(_, p)| p.value.is_none()).map(|(class, _)| class.clone());
-    let undefined = undefined.collect();
-    let table = columns::table(vec![
-        ("metric", Values::Text(rows.iter().map(|(name, ..)| (*name).to_owned()).collect())),
-        (
-            "class",
-            Values::MaybeText(
-                rows.iter().map(|(_, class, _)| class.map(|class| classes[class].clone())).collect(),
-            ),
-        ),
+    let table = long_table(classes, &rows)?;
+    Ok(Metrics { table, without_positives, without_negatives, infinite })
+}
+
+/// The long table of metrics: name, class, value with its number.
+pub(super) fn long_table<N: AsRef<str>>(
+    classes: &[String],
+    rows: &[(N, Option<usize>, Measured)],
+) -> Result<RecordBatch, StageError> {
+    let class = |class: &Option<usize>| class.map(|class| classes[class].clone());
+    columns::table(vec![
+        ("metric", Values::Text(rows.iter().map(|(name, ..)| name.as_ref().to_owned()).collect())),
+        ("class", Values::MaybeText(rows.iter().map(|(_, of, _)| class(of)).collect())),
         ("value", Values::Number(rows.iter().map(|(.., measured)| measured.value).collect())),
         ("n", Values::Int(rows.iter().map(|(.., measured)| measured.n as i64).collect())),
-    ])?;
-    Ok(Metrics { table, undefined })
+    ])
 }
 
 /// The table `class, predicted, n, share`: every pair of classes; the share is of the clips of the class.

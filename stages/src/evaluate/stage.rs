@@ -18,7 +18,8 @@ pub struct Evaluate;
 
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
-    const VERSION: u32 = 1;
+    /// 2: d', `mAP@3`, and lwlrap of each class and of clips with one class.
+    const VERSION: u32 = 2;
     type Params = EvaluateParams;
 
     fn check(params: &EvaluateParams) -> Vec<ParamError> {
@@ -70,11 +71,16 @@ impl Stage for Evaluate {
             ));
         }
         let found = report::metrics(&classes, &clips, task)?;
-        if !found.undefined.is_empty() {
-            io.remark(format!(
-                "classes without positives, left out of means: {}",
-                found.undefined.join(", ")
-            ));
+        for (what, classes) in
+            [("positives", &found.without_positives), ("negatives", &found.without_negatives)]
+        {
+            if !classes.is_empty() {
+                io.remark(format!("classes without {what}, left out of means: {}", classes.join(", ")));
+            }
+        }
+        if !found.infinite.is_empty() {
+            let classes = found.infinite.join(", ");
+            io.log(&format!("classes with an AUC of 0 or 1, left out of the mean d': {classes}"));
         }
         let name = if task == Task::MultiLabel { "multi_label" } else { "multi_class" };
         let meta = Meta::from([("classes".to_owned(), json!(classes)), ("task".to_owned(), json!(name))]);

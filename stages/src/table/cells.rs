@@ -5,7 +5,16 @@ use std::collections::BTreeSet;
 use arrow_array::RecordBatch;
 use sndpipe_engine::{Axes, StageError};
 
+use super::params::OneOrMany;
 use crate::columns;
+
+/// The one metric that is the better the smaller it is.
+pub(crate) const LOSS: &str = "loss";
+
+/// Whether a metric is a fraction, which is shown as a percentage.
+pub(crate) fn is_fraction(metric: &str) -> bool {
+    metric != LOSS && !metric.starts_with("dprime")
+}
 
 /// One evaluation: its cell, and the metrics over all classes.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,8 +57,42 @@ pub(crate) fn labels_of(cells: &[Cell], axis: &str) -> Vec<String> {
     labels
 }
 
+/// The axes that are averaged: those of `over`, or all that have no other place. `places` are the other parameters that name axes,
+/// `placed` the axes that they name.
+///
+/// # Errors
+/// [`StageError::Failed`] if a named axis is not there, or an axis of the cells has no place.
+pub(crate) fn averaged(
+    cells: &[Cell],
+    placed: &[&String],
+    over: Option<&OneOrMany>,
+    places: &[&str],
+) -> Result<Vec<String>, StageError> {
+    let axes = axes_of(cells);
+    for axis in placed.iter().copied().chain(over.into_iter().flat_map(|over| &over.0)) {
+        if !axes.contains(axis) {
+            let there = if axes.is_empty() { "none".to_owned() } else { axes.join(", ") };
+            return Err(StageError::failed(format!(
+                "the metrics have no axis `{axis}`; the collected axes are: {there}"
+            ))
+            .help(format!("write `collect: [{axis}]` at the input `metrics`")));
+        }
+    }
+    let rest: Vec<String> = axes.iter().filter(|axis| !placed.contains(axis)).cloned().collect();
+    let Some(over) = over else { return Ok(rest) };
+    match rest.iter().find(|axis| !over.0.contains(axis)) {
+        Some(axis) => {
+            let places: Vec<String> = places.iter().map(|place| format!("in `{place}` nor ")).collect();
+            let places = places.concat();
+            let message = format!("the axis `{axis}` is collected, but is neither {places}in `over`");
+            Err(StageError::failed(message).help(format!("add `{axis}` to one of them")))
+        }
+        None => Ok(over.0.clone()),
+    }
+}
+
 /// The axes that the cells have.
-pub(crate) fn axes_of(cells: &[Cell]) -> Vec<String> {
+fn axes_of(cells: &[Cell]) -> Vec<String> {
     let mut axes: Vec<String> = Vec::new();
     for (axis, _) in cells.iter().flat_map(|cell| &cell.axes) {
         if !axes.contains(axis) {

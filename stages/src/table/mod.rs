@@ -2,8 +2,12 @@
 
 mod aggregate;
 mod cells;
+mod paired;
+mod paper;
 mod params;
 mod stage;
 
-pub use params::{OneOrMany, PaperValue, TableParams};
+pub(crate) use aggregate::{Summary, spread_axis, summarise};
+pub(crate) use cells::{Cell, averaged, is_fraction, labels_of, values_of};
+pub use params::{Bootstrap, OneOrMany, PaperValue, TableParams};
 pub use stage::Table;

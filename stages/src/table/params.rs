@@ -13,6 +13,11 @@ use sndpipe_engine::ParamError;
 /// axis of `over` that has several; the other axes are averaged first. `n` counts the values in a mean. Columns: the axes of
 /// `rows`, `metric`, then `mean`, `std` and `n`, or a mean and a deviation for each label of `columns`, then `paper` and
 /// `source` where numbers of a paper are given.
+///
+/// With a `baseline` there are `difference`, `low`, `high` and `verdict`, too: the mean over pairs of a row's value minus that of the
+/// baseline in the same cell of the `over` axes, its bootstrap interval, and what follows. `within noise` means that the interval
+/// contains zero; `better` and `worse` that it does not; `too few pairs` that it does not, but that so few differences have
+/// one sign by chance more often than `level` allows (below 6 pairs at 0.95). A cell without a partner is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableParams {
@@ -30,9 +35,39 @@ pub struct TableParams {
     /// Published numbers beside ours, by row: the label, or labels joined by `, ` where there are several axes of rows.
     #[serde(default)]
     pub paper: BTreeMap<String, PaperValue>,
+    /// The row that every other row is compared with, pair by pair: its label, or labels joined by `, `. Absent: no comparison.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    /// How the interval of a comparison is found.
+    #[serde(default, skip_serializing_if = "Bootstrap::is_default")]
+    pub bootstrap: Bootstrap,
     /// Decimals of percentages in text, `0..=6`.
     #[serde(default = "one")]
     pub precision: u8,
+}
+
+/// The percentile bootstrap over pairs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bootstrap {
+    /// Samples of pairs that are drawn, with replacement, `100..=1000000`.
+    pub samples: usize,
+    /// Share of their means that lies in the interval, from 0.5, below 1.
+    pub level: f64,
+    /// Seed of the drawing.
+    pub seed: u64,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self { samples: 10_000, level: 0.95, seed: 0 }
+    }
+}
+
+impl Bootstrap {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 const fn one() -> u8 {
@@ -114,6 +149,18 @@ impl TableParams {
         }
         if self.precision > 6 {
             mistakes.push(ParamError::new("precision", format!("{} is outside 0..=6", self.precision)));
+        }
+        if !(100..=1_000_000).contains(&self.bootstrap.samples) {
+            let message = format!("{} is outside 100..=1000000", self.bootstrap.samples);
+            mistakes.push(ParamError::new("bootstrap.samples", message));
+        }
+        if !(0.5..1.0).contains(&self.bootstrap.level) {
+            let message = format!("{} is outside 0.5..1", self.bootstrap.level);
+            mistakes.push(ParamError::new("bootstrap.level", message));
+        }
+        if self.baseline.is_some() && self.rows.0.is_empty() {
+            let error = ParamError::new("baseline", "a table of one row has nothing to compare");
+            mistakes.push(error.help("name the axis of rows with `rows`"));
         }
         let over = self.over.iter().flat_map(|over| &over.0).map(|axis| ("over", axis));
         let mut used: Vec<(&str, &String)> = Vec::new();

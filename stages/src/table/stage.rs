@@ -8,12 +8,11 @@ use sndpipe_cache::Meta;
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
 
 use super::aggregate::{Summary, spread_axis, summarise};
-use super::cells::{Cell, axes_of, labels_of, values_of};
+use super::cells::{Cell, LOSS, averaged, is_fraction, labels_of, values_of};
+use super::paired::{self, Paired, compare};
+use super::paper::{known, paper};
 use super::params::TableParams;
 use crate::columns::{self, Values};
-
-/// Metrics whose values are not fractions.
-const PLAIN: [&str; 1] = ["loss"];
 
 /// Gathers metrics into a table.
 pub struct Table;
@@ -44,35 +43,10 @@ impl Stage for Table {
     }
 }
 
-/// The axes that are averaged; every axis of the cells must have a place.
-fn averaged(params: &TableParams, cells: &[Cell]) -> Result<Vec<String>, StageError> {
-    let axes = axes_of(cells);
-    let named =
-        params.rows.0.iter().chain(&params.columns).chain(params.over.iter().flat_map(|over| &over.0));
-    for axis in named {
-        if !axes.contains(axis) {
-            let there = if axes.is_empty() { "none".to_owned() } else { axes.join(", ") };
-            return Err(StageError::failed(format!(
-                "the metrics have no axis `{axis}`; the collected axes are: {there}"
-            ))
-            .help(format!("write `collect: [{axis}]` at the input `metrics`")));
-        }
-    }
-    let placed = |axis: &&String| params.rows.0.contains(axis) || params.columns.as_ref() == Some(*axis);
-    let rest: Vec<String> = axes.iter().filter(|axis| !placed(axis)).cloned().collect();
-    let Some(over) = &params.over else { return Ok(rest) };
-    match rest.iter().find(|axis| !over.0.contains(axis)) {
-        Some(axis) => Err(StageError::failed(format!(
-            "the axis `{axis}` is collected, but is neither in `rows` nor in `columns` nor in `over`"
-        ))
-        .help(format!("add `{axis}` to one of them"))),
-        None => Ok(over.0.clone()),
-    }
-}
-
 /// The table with what is needed to show it.
 fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), StageError> {
-    let over = averaged(params, cells)?;
+    let placed: Vec<&String> = params.rows.0.iter().chain(&params.columns).collect();
+    let over = averaged(cells, &placed, params.over.as_ref(), &["rows", "columns"])?;
     let spread = spread_axis(cells, &over);
     let mut rows: Vec<Vec<String>> = Vec::new();
     for cell in cells {
@@ -85,29 +59,44 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
         .columns
         .as_ref()
         .map_or_else(|| vec![None], |axis| labels_of(cells, axis).into_iter().map(Some).collect());
+    if let Some(name) = &params.baseline {
+        known("baseline", name, &rows)?;
+    }
     let mut keys: Vec<(Vec<String>, String)> = Vec::new();
     let mut summaries: Vec<Vec<Summary>> = vec![Vec::new(); groups.len()];
+    let mut comparisons: Vec<Vec<Paired>> = vec![Vec::new(); groups.len()];
     for metric in &params.metric.0 {
         let values = values_of(cells, metric)?;
+        let chosen = |row: &[String], group: Option<&str>| -> Vec<(&Cell, Option<f64>)> {
+            let here = |cell: &Cell| {
+                let column = params.columns.as_ref().and_then(|axis| cell.label(axis));
+                cell.labels(&params.rows.0) == row && column == group
+            };
+            cells.iter().zip(values.iter().copied()).filter(|(cell, _)| here(cell)).collect()
+        };
+        let baseline = rows.iter().find(|row| params.baseline.as_ref() == Some(&row.join(", ")));
         for row in &rows {
-            for (group, summaries) in groups.iter().zip(&mut summaries) {
-                let chosen = |cell: &Cell| {
-                    let column = params.columns.as_ref().and_then(|axis| cell.label(axis));
-                    cell.labels(&params.rows.0) == *row && column == group.as_deref()
-                };
-                let here: Vec<(&Cell, Option<f64>)> =
-                    cells.iter().zip(values.iter().copied()).filter(|(cell, _)| chosen(cell)).collect();
-                summaries.push(summarise(&here, &over, spread));
+            for (at, group) in groups.iter().enumerate() {
+                let here = chosen(row, group.as_deref());
+                summaries[at].push(summarise(&here, &over, spread));
+                if let Some(baseline) = baseline {
+                    let paired = if row == baseline {
+                        Paired::BASELINE
+                    } else {
+                        let there = chosen(baseline, group.as_deref());
+                        let falls = metric == LOSS;
+                        let place = format!("row `{}`, metric `{metric}`", row.join(", "));
+                        compare(&here, &there, &over, &params.bootstrap, falls)
+                            .map_err(|error| error.at(&place))?
+                    };
+                    comparisons[at].push(paired);
+                }
             }
             keys.push((row.clone(), metric.clone()));
         }
     }
 
-    let percent = params
-        .metric
-        .0
-        .iter()
-        .all(|metric| !PLAIN.contains(&metric.as_str()) && !metric.starts_with("dprime"));
+    let percent = params.metric.0.iter().all(|metric| is_fraction(metric));
     let number = if percent { "percent" } else { "plain" };
     let mut display: BTreeMap<String, Value> = BTreeMap::new();
     let mut columns: Vec<(String, Values)> = Vec::new();
@@ -119,7 +108,7 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
     }
     columns
         .push(("metric".to_owned(), Values::Text(keys.iter().map(|(_, metric)| metric.clone()).collect())));
-    for (group, summaries) in groups.iter().zip(&summaries) {
+    for ((group, summaries), comparisons) in groups.iter().zip(&summaries).zip(&comparisons) {
         let (mean, std, n) = match group {
             Some(label) => (label.clone(), format!("{label} std"), format!("{label} n")),
             None => ("mean".to_owned(), "std".to_owned(), "n".to_owned()),
@@ -132,6 +121,15 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
         columns.push((mean, Values::Number(summaries.iter().map(|summary| summary.mean).collect())));
         columns.push((std, Values::Number(summaries.iter().map(|summary| summary.std).collect())));
         columns.push((n, Values::Int(summaries.iter().map(|summary| summary.n as i64).collect())));
+        if params.baseline.is_some() {
+            let prefix = group.as_ref().map(|label| format!("{label} ")).unwrap_or_default();
+            for (name, values) in paired::columns(&prefix, comparisons) {
+                if matches!(values, Values::Number(_)) {
+                    display.insert(name.clone(), json!(number));
+                }
+                columns.push((name, values));
+            }
+        }
     }
     if !params.paper.is_empty() {
         let (values, sources) = paper(params, &keys)?;
@@ -149,32 +147,6 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
         .map(|(name, values)| (name.as_str(), std::mem::replace(values, Values::Int(Vec::new()))))
         .collect();
     Ok((meta, columns::table(columns)?))
-}
-
-type PaperColumns = (Vec<Option<f64>>, Vec<Option<String>>);
-
-/// The published number and its source for every row.
-fn paper(params: &TableParams, keys: &[(Vec<String>, String)]) -> Result<PaperColumns, StageError> {
-    let label = |labels: &[String]| labels.join(", ");
-    for name in params.paper.keys() {
-        if !keys.iter().any(|(labels, _)| label(labels) == *name) {
-            let mut labels: Vec<String> =
-                keys.iter().map(|(labels, _)| format!("`{}`", label(labels))).collect();
-            labels.dedup();
-            return Err(StageError::failed(format!(
-                "`paper` names the row `{name}`; the rows are {}",
-                labels.join(", ")
-            )));
-        }
-    }
-    let found = |(labels, metric): &(Vec<String>, String)| {
-        let value = params.paper.get(&label(labels))?;
-        let of = value.metric.as_ref().or(params.metric.0.first());
-        (of == Some(metric)).then_some(value)
-    };
-    let values = keys.iter().map(|key| found(key).and_then(|paper| paper.value)).collect();
-    let source = |key| found(key).map(|paper| paper.source.clone()).filter(|source| !source.is_empty());
-    Ok((values, keys.iter().map(source).collect()))
 }
 
 #[cfg(test)]
@@ -221,6 +193,25 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_compared_with_the_baseline() {
+        let params = params(json!({ "rows": "loss", "metric": "accuracy", "baseline": "cce" }));
+        let (meta, table) = build(&params, &cells()).unwrap();
+        let number = |name: &str| columns::number(&table, name).unwrap();
+        assert!((number("difference")[0].unwrap() + 0.1).abs() < 1e-12);
+        assert_eq!(number("difference")[1], None);
+        assert!((number("low")[0].unwrap() + 0.1).abs() < 1e-12 && number("high")[0].is_some());
+        assert_eq!(columns::text(&table, "verdict").unwrap(), ["too few pairs", "baseline"]);
+        assert_eq!(meta["display"]["difference"], "percent");
+    }
+
+    #[test]
+    fn comparisons_need_the_same_cells() {
+        let params = params(json!({ "rows": "loss", "metric": "accuracy", "baseline": "cce" }));
+        let error = build(&params, &cells()[..3]).unwrap_err().to_string();
+        assert_eq!(error, "row `lq`, metric `accuracy`: the baseline has no cell fold=2");
+    }
+
+    #[test]
     fn one_evaluation_is_one_row() {
         let cell = Cell { axes: Vec::new(), metrics: vec![("accuracy".to_owned(), Some(0.5))] };
         let (_, table) = build(&params(json!({ "metric": "accuracy" })), &[cell]).unwrap();
@@ -245,6 +236,8 @@ mod tests {
         refuse(json!({ "over": "fold", "metric": "accuracy" }), message);
         let paper = json!({ "rows": "loss", "metric": "accuracy", "paper": { "l1": { "value": 1 } } });
         refuse(paper, "`paper` names the row `l1`; the rows are `lq`, `cce`");
+        let baseline = json!({ "rows": "loss", "metric": "accuracy", "baseline": "l1" });
+        refuse(baseline, "`baseline` names the row `l1`; the rows are `lq`, `cce`");
     }
 
     #[test]

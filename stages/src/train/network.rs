@@ -31,6 +31,9 @@ pub enum NetworkParams {
         #[serde(default = "induced")]
         #[schemars(with = "String")]
         norm: PolyphaseNorm,
+        /// Factor of all channel counts beside `k`, `0.03125..=16`.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        width: f64,
     },
     /// Six 3x3 convolutions, maximum and mean of the map, a hidden layer: the VGG-like baseline of FSD50K.
     VggLike {
@@ -77,6 +80,10 @@ const fn one() -> f64 {
     1.0
 }
 
+fn is_one(width: &f64) -> bool {
+    *width == 1.0
+}
+
 const fn once() -> usize {
     1
 }
@@ -113,7 +120,9 @@ impl NetworkParams {
     pub fn spec(&self) -> NetworkSpec {
         match self {
             Self::Vgg41Plain { width } => NetworkSpec::Vgg41Plain { width: *width },
-            Self::Vgg41 { k, pool, norm } => NetworkSpec::Vgg41 { k: *k, pool: *pool, norm: *norm },
+            Self::Vgg41 { k, pool, norm, width } => {
+                NetworkSpec::Vgg41 { k: *k, pool: *pool, norm: *norm, width: *width }
+            }
             Self::VggLike { hidden } => NetworkSpec::VggLike { hidden: *hidden },
             Self::Crnn {} => NetworkSpec::Crnn,
             Self::Resnet18 {} => NetworkSpec::Resnet18,
@@ -130,12 +139,12 @@ impl NetworkParams {
     /// The same without what changes neither names nor shapes of parameters.
     pub(crate) fn layout(&self) -> Self {
         match self {
-            Self::Vgg41 { k, pool, .. } => {
+            Self::Vgg41 { k, pool, width, .. } => {
                 let pool = match *pool {
                     PoolingSpec::Tlpf(size) | PoolingSpec::ApsTlpf(size) => PoolingSpec::Tlpf(size),
                     _ => PoolingSpec::Mp,
                 };
-                Self::Vgg41 { k: *k, pool, norm: induced() }
+                Self::Vgg41 { k: *k, pool, norm: induced(), width: *width }
             }
             Self::Resnet50 { attention, .. } => Self::Resnet50 { attention: *attention, stereo: false },
             Self::NoisyCnn { .. } => Self::NoisyCnn { dropout: half() },

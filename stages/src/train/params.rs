@@ -229,8 +229,8 @@ pub enum WatchedMetric {
     /// Mean over classes of the share of their clips that are right; not with `bce`.
     #[serde(rename = "balanced_accuracy")]
     BalancedAccuracy,
-    /// Mean over classes of the average precision.
-    #[serde(rename = "mAP", alias = "map")]
+    /// Mean over classes of the average precision, which is the area under the curve of precision over recall: `PR_AUC` is the same.
+    #[serde(rename = "mAP", alias = "map", alias = "PR_AUC")]
     MeanAveragePrecision,
 }
 
@@ -432,6 +432,14 @@ mod tests {
         assert!(error.contains("unknown variant `vgg14`") && error.contains("vgg41_plain"), "{error}");
         let error = read(json!({ "schedule": { "name": "constant", "factor": 1 } })).unwrap_err();
         assert!(error.contains("unknown field `factor`"), "{error}");
+    }
+
+    #[test]
+    fn the_usual_width_is_not_written() {
+        let network = |value: Value| serde_json::to_value(read(json!({ "network": value })).unwrap().network);
+        let usual = network(json!({ "name": "vgg41", "width": 1 })).unwrap();
+        assert_eq!(usual, json!({ "name": "vgg41", "k": 1, "pool": "mp", "norm": "l1_induced" }));
+        assert_eq!(network(json!({ "name": "vgg41", "width": 0.5 })).unwrap()["width"], 0.5);
     }
 
     #[test]

@@ -6,11 +6,13 @@ mod dataset;
 mod import;
 mod incremental;
 mod labels;
+mod noise;
 mod official;
 mod pipelines;
 #[path = "../real/mod.rs"]
 mod real;
 mod sandbox;
+mod scenes;
 mod split;
 mod sweep;
 mod synth;

@@ -1,4 +1,4 @@
-//! Metrics against scikit-learn, and what becomes of clips that cannot be judged.
+//! Metrics against scikit-learn and SciPy, and what becomes of clips that cannot be judged.
 
 use std::collections::BTreeMap;
 
@@ -65,15 +65,32 @@ fn every_metric_agrees_with_scikit_learn() {
         let written = bench.run("evaluate", json!({}), &wires);
         let found = metrics(&bench, &written.outputs[0]);
         let name = &case["name"];
-        for metric in ["accuracy", "balanced_accuracy", "mAP", "AUC", "lwlrap"] {
+        for metric in [
+            "accuracy",
+            "balanced_accuracy",
+            "mAP@3",
+            "mAP",
+            "AUC",
+            "dprime_macro",
+            "dprime_of_mean_auc",
+            "lwlrap",
+        ] {
             if let Some(expected) = case.get(metric) {
                 close(found[&(metric.to_owned(), None)].0, expected, &format!("{name}: {metric}"));
             }
         }
         for (class, class_name) in classes(5).into_iter().enumerate() {
-            for (metric, key) in [("average_precision", "average_precision"), ("AUC", "AUC_by_class")] {
-                let got = found[&(metric.to_owned(), Some(class_name.clone()))].0;
-                close(got, &case[key][class], &format!("{name}: {metric} of {class_name}"));
+            for (metric, key) in [
+                ("average_precision", "average_precision"),
+                ("AUC", "AUC_by_class"),
+                ("dprime", "dprime"),
+                ("lwlrap", "lwlrap_by_class"),
+                ("mAP@3", "mAP@3_by_class"),
+            ] {
+                if let Some(expected) = case.get(key) {
+                    let got = found[&(metric.to_owned(), Some(class_name.clone()))].0;
+                    close(got, &expected[class], &format!("{name}: {metric} of {class_name}"));
+                }
             }
         }
         if let Some(confusion) = case.get("confusion") {

@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bench;
+mod consistency;
 mod embed;
 mod evaluate;
 mod init;
 mod missing;
 mod noisy;
+mod plot;
 mod predict;
+mod recovery;
 mod resume;
 mod score;
 mod table;
