@@ -74,12 +74,15 @@ fn index(labels: &Labels, class: &str) -> Result<usize, StageError> {
     })
 }
 
-/// What the labels of each class become: a class, and the share of the labels that become it. None: any other class.
+/// What the labels of a class become: classes, and the share of the labels that become each.
+type Targets = Vec<(usize, f64)>;
+
+/// What the labels of each class become. None: any other class.
 fn targets(
     params: &CorruptParams,
     kind: &Noise,
     labels: &Labels,
-) -> Result<Option<Vec<Vec<(usize, f64)>>>, StageError> {
+) -> Result<Option<Vec<Targets>>, StageError> {
     let (count, rate) = (labels.classes.len(), params.rate.unwrap_or_default());
     let mut targets = vec![Vec::new(); count];
     match kind {

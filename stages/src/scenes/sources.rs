@@ -18,6 +18,9 @@ pub(super) struct Source {
     pub uploader: Option<String>,
 }
 
+/// The subset and the fold of a clip.
+type Key = (Option<String>, Option<i64>);
+
 /// Clips that may meet in a scene.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Group {
@@ -77,8 +80,7 @@ impl Sources {
         let has_subsets = split.is_some() || there("subset");
 
         let mut unfit = [0, 0];
-        let mut groups: BTreeMap<(Option<String>, Option<i64>), BTreeMap<usize, Vec<Source>>> =
-            BTreeMap::new();
+        let mut groups: BTreeMap<Key, BTreeMap<usize, Vec<Source>>> = BTreeMap::new();
         for (((id, fold), official), uploader) in ids.into_iter().zip(folds).zip(official).zip(uploaders) {
             let subset = match &split {
                 Some(split) => match split.clips.get(&id) {
@@ -107,7 +109,7 @@ impl Sources {
             return Err(StageError::failed(message)
                 .help("give audio, clips and labels of one data set with one class a clip"));
         }
-        let group = |((subset, fold), classes): ((Option<String>, Option<i64>), BTreeMap<_, _>)| {
+        let group = |((subset, fold), classes): (Key, BTreeMap<_, _>)| {
             let parts = [subset.clone(), fold.map(|fold| format!("fold{fold}"))];
             let name = parts.into_iter().flatten().collect::<Vec<_>>().join("-");
             let name = if name.is_empty() { "scene".to_owned() } else { name };
