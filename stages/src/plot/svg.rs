@@ -268,7 +268,10 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn drawing(places: &[(f64, &str)], lines: &[(&str, &[Option<(f64, Option<f64>)>])]) -> Drawing {
+    /// A mean, and a deviation where there is one.
+    type Point = Option<(f64, Option<f64>)>;
+
+    fn drawing(places: &[(f64, &str)], lines: &[(&str, &[Point])]) -> Drawing {
         Drawing {
             title: Some("a < b & c".to_owned()),
             x_label: "shift (frames)".to_owned(),

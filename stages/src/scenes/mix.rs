@@ -197,7 +197,7 @@ mod tests {
         let clip: Vec<f32> =
             (0..4000).map(|at| if (2000..2500).contains(&at) { 0.5 } else { 0.01 }).collect();
         for seed in 0..20 {
-            let sound = stretch(&[clip.clone()], RATE, 400, &mut Rng::new(seed, "test")).unwrap();
+            let sound = stretch(std::slice::from_ref(&clip), RATE, 400, &mut Rng::new(seed, "test")).unwrap();
             let inside = (sound.start..sound.start + 400).filter(|at| (2000..2500).contains(at)).count();
             assert!(inside >= 190, "{inside} of 400 samples from {}", sound.start);
         }
