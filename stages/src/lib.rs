@@ -28,5 +28,7 @@ pub mod split;
 pub mod synth;
 pub mod table;
 pub mod train;
+mod written;
 
 pub use registry::registry;
+pub use written::Written;

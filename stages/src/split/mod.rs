@@ -16,7 +16,7 @@ pub(crate) use draw::place;
 pub use folds::{FoldsParams, SplitFolds, Validation};
 pub use prune::{PruneParams, SplitPrune};
 pub use random::{RandomParams, SplitRandom};
-pub use subsets::{Cell, SplitSubsets, SubsetsParams};
+pub use subsets::{SplitSubsets, SubsetsParams};
 pub use table::{Split, Subset};
 pub use train_val::{Separation, SplitTrainVal, TrainValParams};
 pub use uploader::{SplitUploader, UploaderParams};

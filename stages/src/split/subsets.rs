@@ -1,17 +1,17 @@
 //! `split.subsets`: official subsets.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::RecordBatch;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sndpipe_engine::{Output, ParamError, Port, Stage, StageError, StageIo, did_you_mean};
 
 use super::clip_facts::ClipFacts;
 use super::contamination;
 use super::table::{Split, Subset};
 use crate::columns;
+use crate::written::Written;
 
 /// The column with official subsets.
 pub(super) const COLUMN: &str = "subset";
@@ -31,40 +31,13 @@ pub struct SubsetsParams {
     pub test: Vec<String>,
     /// What a clip that trains or validates must have in columns of `clips`: `{ verified: false }` takes the noisy clips of
     /// FSDnoisy18k. Other clips that would train or validate are not used.
-    pub train_where: BTreeMap<String, Cell>,
+    pub train_where: BTreeMap<String, Written>,
 }
 
 impl Default for SubsetsParams {
     fn default() -> Self {
         let [train, val, test] = Subset::ALL.map(|subset| vec![subset.name().to_owned()]);
         Self { train, val, test, train_where: BTreeMap::new() }
-    }
-}
-
-/// What stands in a column of text: a text, a number, or `true` or `false`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Cell(String);
-
-impl<'de> Deserialize<'de> for Cell {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::String(text) => Ok(Self(text)),
-            value @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => {
-                Ok(Self(value.to_string()))
-            }
-            other => Err(serde::de::Error::custom(format!("{other} is no text, number, true or false"))),
-        }
-    }
-}
-
-impl JsonSchema for Cell {
-    fn schema_name() -> Cow<'static, str> {
-        "Cell".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "number", "boolean"] })
     }
 }
 
@@ -159,12 +132,12 @@ fn split(
         let cells = columns::maybe_text(table, column)
             .map_err(|error| error.help("`train_where` names columns of text of the clips"))?;
         let there: BTreeSet<&str> = cells.iter().flatten().map(String::as_str).collect();
-        if !there.contains(value.0.as_str()) {
+        if !there.contains(value.as_str()) {
             let there: Vec<&str> = there.into_iter().take(10).collect();
-            let message = format!("no clip has `{}` in the column `{column}`", value.0);
+            let message = format!("no clip has `{}` in the column `{column}`", value.as_str());
             return Err(StageError::failed(message).help(format!("there is: {}", there.join(", "))));
         }
-        wanted.push((column, &value.0, cells));
+        wanted.push((column, value.as_str(), cells));
     }
     let mut split = Split::default();
     let mut unused: BTreeMap<String, usize> = BTreeMap::new();

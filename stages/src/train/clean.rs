@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sndpipe_engine::{Kind, ParamError, Port, StageError, StageIo, Upstream};
 
 use super::loss::LossParams;
 use crate::columns;
 use crate::model::OutputKind;
+use crate::written::Written;
 
 /// The port that says which clips are clean.
 pub(super) const PORT: &str = "clips";
@@ -21,24 +21,7 @@ pub struct CleanParams {
     /// The column of `clips`.
     pub column: String,
     /// What stands there for a clean clip; an empty cell is none.
-    #[serde(deserialize_with = "written")]
-    #[schemars(schema_with = "scalar")]
-    pub is: String,
-}
-
-/// A text, a number, or `true` or `false`, as it is written.
-fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::String(text) => Ok(text),
-        value @ (Value::Number(_) | Value::Bool(_)) => Ok(value.to_string()),
-        other => Err(serde::de::Error::custom(format!(
-            "a text, a number, true or false was expected, not {other}"
-        ))),
-    }
-}
-
-fn scalar(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": ["string", "number", "boolean"] })
+    pub is: Written,
 }
 
 impl CleanParams {
@@ -80,7 +63,7 @@ impl CleanParams {
         let (mut clean, mut others) = (BTreeSet::new(), BTreeSet::new());
         for id in training {
             match values.get(id).and_then(Option::as_deref) {
-                Some(value) if value == self.is => {
+                Some(value) if value == self.is.as_str() => {
                     clean.insert(id.to_owned());
                 }
                 value => {
@@ -88,7 +71,7 @@ impl CleanParams {
                 }
             }
         }
-        let Self { column, is } = self;
+        let (column, is) = (&self.column, self.is.as_str());
         if clean.is_empty() {
             let found: Vec<String> = others.into_iter().take(5).collect();
             let message = format!(
@@ -126,7 +109,7 @@ pub(super) fn unconnected(clean: Option<&CleanParams>, upstream: &[Upstream<'_>]
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -136,9 +119,9 @@ mod tests {
 
     #[test]
     fn values_are_compared_as_they_are_written() {
-        assert_eq!(params(json!(1)).is, "1");
-        assert_eq!(params(json!(true)).is, "true");
-        assert_eq!(params(json!("clean")).is, "clean");
+        assert_eq!(params(json!(1)).is.as_str(), "1");
+        assert_eq!(params(json!(true)).is.as_str(), "true");
+        assert_eq!(params(json!("clean")).is.as_str(), "clean");
         let error =
             serde_json::from_value::<CleanParams>(json!({ "column": "verified", "is": [1] })).unwrap_err();
         assert!(error.to_string().starts_with("a text, a number, true or false was expected"), "{error}");
