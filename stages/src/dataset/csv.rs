@@ -177,7 +177,7 @@ impl Stage for DatasetCsv {
 }
 
 /// Reads the manifest again and proves that it still is what the plan saw.
-pub(super) fn manifest(
+fn manifest(
     path: &std::path::Path,
     delimiter: char,
     io: &StageIo<'_>,

@@ -1,13 +1,13 @@
 //! `dataset.esc50`: ESC-50 and ESC-10 in their official layout.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_engine::{Output, Port, SourceScan, Stage, StageError, StageIo};
+use sndpipe_engine::StageError;
 
-use super::listing::{Columns, Listing, MANIFEST};
-use super::sheet::Sheet;
+use super::listing::{Columns, Listing};
+use super::official::{Layout, Metadata, Official};
 
 /// Which clips are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -38,12 +38,33 @@ pub struct Esc50Params {
     pub subset: Esc50Subset,
 }
 
-impl Esc50Params {
-    fn manifest(&self) -> PathBuf {
-        self.meta.clone().unwrap_or_else(|| self.root.join("meta/esc50.csv"))
+/// `dataset.esc50`.
+pub type DatasetEsc50 = Official<Esc50Params>;
+
+const LIST: &str = "meta/esc50.csv";
+
+impl Layout for Esc50Params {
+    const KIND: &'static str = "dataset.esc50";
+    const PAPER: &'static str =
+        "Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015";
+    const TITLE: &'static str = "ESC-50";
+    const ORIGIN: &'static str = "get ESC-50 from https://github.com/karolpiczak/ESC-50 and unpack it";
+
+    fn root(&self) -> &Path {
+        &self.root
     }
 
-    fn listing(&self, sheet: &Sheet) -> Result<Listing, StageError> {
+    fn folders(&self) -> Vec<String> {
+        vec!["audio".to_owned()]
+    }
+
+    fn files(&self) -> Vec<(String, PathBuf)> {
+        let path = self.meta.clone().unwrap_or_else(|| self.root.join(LIST));
+        vec![(LIST.to_owned(), path)]
+    }
+
+    fn listing(&self, metadata: &Metadata<'_>) -> Result<Listing, StageError> {
+        let sheet = metadata.sheet(LIST)?;
         let kept = ["uploader", "license", "src_file", "take"];
         let kept = kept.into_iter().filter(|name| sheet.header.iter().any(|column| column == name));
         let columns = Columns {
@@ -58,43 +79,8 @@ impl Esc50Params {
             texts: kept.map(|name| (name, name, name)).collect(),
             only: (self.subset == Esc50Subset::Esc10).then_some("esc10"),
         };
-        Listing::read(sheet, &columns)
-    }
-}
-
-/// `dataset.esc50`.
-pub struct DatasetEsc50;
-
-impl Stage for DatasetEsc50 {
-    const NAME: &'static str = "dataset.esc50";
-    const VERSION: u32 = 1;
-    const SOURCE: &'static str =
-        "Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015";
-    type Params = Esc50Params;
-
-    fn inputs(_: &Esc50Params) -> Vec<Port> {
-        Vec::new()
-    }
-
-    fn outputs(_: &Esc50Params) -> Vec<Output> {
-        super::listing::outputs()
-    }
-
-    fn sources(params: &Esc50Params, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
-        if params.meta.is_none() && !params.root.is_dir() {
-            let message = format!("the folder `{}` does not exist", params.root.display());
-            let help = "`root` is the folder of ESC-50 that holds `meta/` and `audio/`";
-            return Err(StageError::failed(message).help(help));
-        }
-        let manifest = params.manifest();
-        let listing = params.listing(&Sheet::open(&manifest, ',')?).map_err(|error| {
+        Listing::read(&sheet, &columns).map_err(|error| {
             error.help("this is not the official layout of ESC-50; use `dataset.csv` for another one")
-        })?;
-        scan.file(MANIFEST, &manifest)?;
-        listing.declare(&params.root, scan)
-    }
-
-    fn run(params: &Esc50Params, io: &mut StageIo<'_>) -> Result<(), StageError> {
-        params.listing(&super::csv::manifest(&params.manifest(), ',', io)?)?.write(io)
+        })
     }
 }

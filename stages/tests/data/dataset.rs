@@ -204,9 +204,8 @@ fn a_folder_for_each_class() {
     );
 }
 
-#[test]
-fn the_official_layout_of_esc_50() {
-    let sandbox = Sandbox::new();
+/// A dog, a cow and water in three folds.
+pub fn esc50(sandbox: &Sandbox) {
     let mut text = "filename,fold,target,category,esc10,src_file,take\n".to_owned();
     for (name, target, class, esc10) in
         [("1-1-A-0", 0, "dog", "True"), ("2-9-A-3", 3, "cow", "False"), ("3-5-A-38", 38, "water", "True")]
@@ -215,6 +214,12 @@ fn the_official_layout_of_esc_50() {
         text.push_str(&format!("{name}.wav,{},{target},{class},{esc10},5,A\n", &name[..1]));
     }
     sandbox.file("esc/meta/esc50.csv", text);
+}
+
+#[test]
+fn the_official_layout_of_esc_50() {
+    let sandbox = Sandbox::new();
+    esc50(&sandbox);
     let stages = "stages:\n  clips: { uses: dataset.esc50, with: { root: DIR/esc } }\n";
     let ran = sandbox.run(stages);
     assert_eq!(

@@ -141,7 +141,8 @@ stages:
   split: { uses: split.subsets, in: clips, with: { train_where: { verified: false } } }
 ";
 
-fn fsdnoisy18k(sandbox: &Sandbox) {
+/// Four noisy clips and a verified one; the test clip is among those that train, too.
+pub fn fsdnoisy18k(sandbox: &Sandbox) {
     sandbox.file(
         "noisy/FSDnoisy18k.meta/train.csv",
         "fname,label,aso_id,manually_verified,noisy_small\n1.wav,Rain,/m/r,1,0\n2.wav,Rain,/m/r,0,1\n3.wav,Wind,/m/w,0,0\n9.wav,Wind,/m/w,0,0\n",
@@ -238,19 +239,34 @@ fn urbansound8k_is_read() {
     assert!(sandbox.refused(stages).contains("the folder `audio/fold7` is missing"));
 }
 
-#[test]
-fn the_audio_of_audioset_that_is_there_is_used() {
-    let sandbox = Sandbox::new();
+/// What stands above the rows of a list of segments.
+const SEGMENTS: &str = "# Segments csv created Sun Mar  5 10:54:31 2017\n# num_ytids=2\n# YTID, start_seconds, end_seconds, positive_labels\n";
+
+/// Two segments for evaluation, of which one has audio.
+pub fn audioset(sandbox: &Sandbox) {
     sandbox.file(
         "as/class_labels_indices.csv",
         "index,mid,display_name\n0,/m/s,\"Speech\"\n1,/m/m,\"Male speech, man speaking\"\n",
     );
-    let comments = "# Segments csv created Sun Mar  5 10:54:31 2017\n# num_ytids=2\n# YTID, start_seconds, end_seconds, positive_labels\n";
     sandbox.file(
         "as/eval_segments.csv",
-        format!("{comments}--aQ_4, 0.000, 10.000, \"/m/s,/m/m\"\nbbbb, 30.000, 40.000, \"/m/s\"\n"),
+        format!("{SEGMENTS}--aQ_4, 0.000, 10.000, \"/m/s,/m/m\"\nbbbb, 30.000, 40.000, \"/m/s\"\n"),
     );
     sandbox.tone("as/audio/eval/--aQ_4.wav", 300.0);
+}
+
+/// Two segments for training, both with audio.
+pub fn audioset_balanced(sandbox: &Sandbox) {
+    let rows = "cccc, 0.000, 10.000, \"/m/s\"\ndddd, 0.000, 10.000, \"/m/m\"\n";
+    sandbox.file("as/balanced_train_segments.csv", format!("{SEGMENTS}{rows}"));
+    sandbox.tone("as/audio/balanced/cccc.wav", 500.0);
+    sandbox.tone("as/audio/balanced/dddd.wav", 600.0);
+}
+
+#[test]
+fn the_audio_of_audioset_that_is_there_is_used() {
+    let sandbox = Sandbox::new();
+    audioset(&sandbox);
     let stages = "stages:\n  clips: { uses: dataset.audioset, with: { root: DIR/as, parts: [eval] } }\n";
     let ran = sandbox.run(stages);
     check(&column(&ran, "path"), &[("--aQ_4", "audio/eval/--aQ_4.wav")]);
@@ -263,7 +279,7 @@ fn the_audio_of_audioset_that_is_there_is_used() {
     assert_eq!(classes(&sandbox.run(&stages.replace("[eval]", "[eval], classes: mid")), 1)["bbbb"], ["/m/s"]);
     let said = sandbox.refused(&stages.replace("[eval]", "[balanced, eval]"));
     assert!(said.contains("the file `balanced_train_segments.csv` is missing"), "{said}");
-    sandbox.file("as/eval_segments.csv", format!("{comments}bbbb, 0, 10, \"/m/x\"\nbbbc, 0\n"));
+    sandbox.file("as/eval_segments.csv", format!("{SEGMENTS}bbbb, 0, 10, \"/m/x\"\nbbbc, 0\n"));
     let said = sandbox.refused(stages);
     assert!(
         said.contains("line 4: `/m/x` is no class") && said.contains("line 5: 2 cells instead of 4"),

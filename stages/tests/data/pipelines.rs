@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use sndpipe_engine::{Graph, ScanError, Sources, load};
 use sndpipe_stages::registry;
 
-use crate::official::{fsd50k, fsd50k_infos};
+use crate::dataset::esc50;
+use crate::official::{audioset, audioset_balanced, fsd50k, fsd50k_infos, fsdnoisy18k};
 use crate::sandbox::{Sandbox, said};
 
 fn folder() -> PathBuf {
@@ -91,6 +92,55 @@ fn the_pipelines_of_fsd50k_plan_where_it_is_and_say_what_is_missing() {
     fs_err::remove_dir_all(sandbox.path("fsd/FSD50K.metadata/collection")).unwrap();
     let said = split().err().unwrap();
     assert!(said.contains("the file `FSD50K.metadata/collection/collection_dev.csv` is missing"), "{said}");
+}
+
+/// A pipeline that reads a published data set: nothing of the set is there, then all of it, then all but one of its parts.
+///
+/// `counts` are instances of stages where the set is there.
+fn follows_its_data(
+    name: &str,
+    (root, from): (&str, &str),
+    data: &[fn(&Sandbox)],
+    counts: &[(&str, usize)],
+    part: &str,
+) {
+    let sandbox = Sandbox::new();
+    let scan = || scan(name, &sandbox, &[("root", root)]);
+    let said = scan().err().unwrap_or_else(|| panic!("{name} has no data and plans"));
+    assert!(said.contains(&format!("{root}` does not exist")), "{name}: {said}");
+    assert!(said.contains(from), "{name} does not say where the data is from: {said}");
+    data.iter().for_each(|make| make(&sandbox));
+    let graph = scan().unwrap_or_else(|said| panic!("{name}: {said}"));
+    for &(stage, count) in counts {
+        assert_eq!(graph.select(stage).unwrap().len(), count, "{name}: {stage}");
+    }
+    let path = sandbox.path(&format!("{root}/{part}"));
+    if path.is_dir() { fs_err::remove_dir_all(path) } else { fs_err::remove_file(path) }.unwrap();
+    let said = scan().err().unwrap_or_else(|| panic!("{name} plans without {part}"));
+    assert!(said.contains(&format!("`{part}` is missing")), "{name}: {said}");
+    assert!(said.contains(from), "{name}: {said}");
+}
+
+#[test]
+fn a_pipeline_plans_on_the_layout_of_its_data_and_says_what_is_missing() {
+    let fsd = ("fsd", "zenodo.org/records/4060432");
+    let counts = [("mel", 1), ("split", 1), ("model", 30), ("shifts", 30)];
+    follows_its_data("shift_invariance", fsd, &[fsd50k], &counts, "FSD50K.dev_audio");
+
+    let noisy = ("noisy", "zenodo.org/records/2529934");
+    // Twenty trainings on four sets of clips, and four that treat verified clips apart; six seeds.
+    let counts = [("mel", 1), ("official", 4), ("split", 4), ("model", 144)];
+    follows_its_data("noisy_losses", noisy, &[fsdnoisy18k], &counts, "FSDnoisy18k.meta/test.csv");
+    let counts = [("mel", 1), ("model", 66), ("first", 6), ("losses", 6), ("believed", 36), ("second", 36)];
+    follows_its_data("noisy_selection", noisy, &[fsdnoisy18k], &counts, "FSDnoisy18k.audio_train");
+
+    let segments = ("as", "research.google.com/audioset");
+    let counts = [("mel", 1), ("teacher", 1), ("opinion", 1), ("enhanced", 18), ("model", 108)];
+    let data: [fn(&Sandbox); 2] = [audioset, audioset_balanced];
+    follows_its_data("missing_labels", segments, &data, &counts, "balanced_train_segments.csv");
+
+    let esc = ("esc", "github.com/karolpiczak/ESC-50");
+    follows_its_data("esc50", esc, &[esc50], &[("mel", 1), ("split", 5), ("model", 5)], "audio");
 }
 
 #[test]
