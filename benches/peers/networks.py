@@ -398,6 +398,43 @@ class NoisyCnn(nn.Module):
         return self.fc(self.drop(x))
 
 
+class DenseSeModule(nn.Module):
+    def __init__(self, inputs, growth):
+        super().__init__()
+        self.bn1, self.conv1 = nn.BatchNorm2d(inputs, **KERAS), nn.Conv2d(inputs, growth, 1)
+        self.bn2, self.conv2 = nn.BatchNorm2d(growth, **KERAS), nn.Conv2d(growth, growth, 3, padding=1)
+        self.squeeze, self.excite = nn.Linear(growth, growth // 2), nn.Linear(growth // 2, growth)
+
+    def forward(self, x):
+        y = self.conv2(F.relu(self.bn2(self.conv1(F.relu(self.bn1(x))))))
+        gate = torch.sigmoid(self.excite(F.relu(self.squeeze(y.mean((2, 3))))))
+        return torch.cat([y * gate[:, :, None, None], x], 1)
+
+
+class DenseSe(nn.Module):
+    """The normalised input stands before what the first convolution finds; the flattened order is (time, frequency, channel)."""
+
+    def __init__(self, input, outputs, dropout=0.5):
+        super().__init__()
+        self.bn, self.conv = nn.BatchNorm2d(input[0], **KERAS), nn.Conv2d(input[0], 15, 3, padding=1)
+        channels, rows, cols = input[0] + 15, input[1], input[2]
+        blocks = []
+        for growth in (16, 32, 64, 128):
+            blocks.append(DenseSeModule(channels, growth))
+            channels, rows, cols = channels + growth, -(-rows // 2), -(-cols // 2)
+        self.dense = nn.ModuleList(blocks)
+        self.bn_last, self.drop = nn.BatchNorm2d(channels, **KERAS), nn.Dropout(dropout)
+        self.fc = nn.Linear(channels * rows * cols, outputs)
+
+    def forward(self, x):
+        x = self.bn(x)
+        x = torch.cat([x, self.conv(x)], 1)
+        for block in self.dense:
+            x = F.max_pool2d(pad_same(block(x), 2, 2, -math.inf), 2)
+        x = F.relu(self.bn_last(x))
+        return self.fc(self.drop(x.permute(0, 2, 3, 1).flatten(1)))
+
+
 def mlp(input, outputs, hidden, dropout=0.0):
     layers, last = [nn.Flatten()], math.prod(input)
     body = OrderedDict()
@@ -414,7 +451,8 @@ def mlp(input, outputs, hidden, dropout=0.0):
 
 NETWORKS = {
     "vgg41_plain": vgg41_plain, "vgg41": vgg41, "vgg_like": VggLike, "crnn": Crnn, "resnet18": resnet18, "resnet50": resnet50,
-    "mobilenet_v1": mobilenet_v1, "densenet121": DenseNet121, "noisy_cnn": NoisyCnn, "mlp": mlp,
+    "mobilenet_v1": mobilenet_v1, "densenet121": DenseNet121, "noisy_cnn": NoisyCnn, "dense_se": DenseSe,
+    "mlp": mlp,
 }
 
 
@@ -446,6 +484,7 @@ CASES = [
     ({"name": "mobilenet_v1"}, (1, 49, 38), 0.00005, 5),
     ({"name": "densenet121"}, (1, 63, 66), 0.00005, 5),
     ({"name": "noisy_cnn", "dropout": 0.0}, (1, 100, 96), 0.002, 5),
+    ({"name": "dense_se", "dropout": 0.0}, (1, 29, 22), 0.002, 5),
 ]
 # Network, channels of the input, outputs, the number of parameters where it is known from elsewhere.
 COUNTS = [
@@ -464,6 +503,7 @@ COUNTS = [
     ({"name": "mobilenet_v1"}, 1, 527, 3_745_199),
     ({"name": "densenet121"}, 1, 200, None),
     ({"name": "noisy_cnn", "dropout": 0.5}, 1, 20, None),
+    ({"name": "dense_se", "dropout": 0.5}, 1, 20, None),
 ]
 OUTPUTS, BATCH = 5, 4
 
@@ -550,7 +590,7 @@ def fixture(out, weights, only):
     counts = []
     for spec, channels, outputs, expected in COUNTS:
         if only in (None, spec["name"]):
-            input = (channels, 100 if spec["name"] == "noisy_cnn" else 101, 96)
+            input = (channels, 100 if spec["name"] in ("noisy_cnn", "dense_se") else 101, 96)
             with torch.device("meta"):
                 network = NETWORKS[spec["name"]](input, outputs, **{k: v for k, v in spec.items() if k != "name"})
             entry = {"network": spec, **count(network, input, outputs, expected)}

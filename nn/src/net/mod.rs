@@ -1,6 +1,7 @@
 //! Networks, built at run time from their description.
 
 mod crnn;
+mod dense_se;
 mod densenet;
 mod gru;
 mod layer;

@@ -3,7 +3,7 @@
 use dfdx::tensor::{NoneTape, PutTape, Storage, Tape};
 
 use super::{
-    InputShape, NetworkSpec, crnn::Crnn, densenet::DenseNet, layer::Linear, mlp::Mlp, mobilenet::MobileNet,
+    InputShape, NetworkSpec, crnn::Crnn, dense_se::DenseSe, densenet::DenseNet, layer::Linear, mlp::Mlp, mobilenet::MobileNet,
     noisy_cnn::NoisyCnn, resnet::ResNet, vgg::Vgg,
 };
 use crate::{
@@ -61,6 +61,7 @@ enum ImageEncoder {
     MobileNet(MobileNet),
     DenseNet(DenseNet),
     NoisyCnn(NoisyCnn),
+    DenseSe(DenseSe),
 }
 
 impl Encoder {
@@ -73,6 +74,7 @@ impl Encoder {
             Encoder::Image(ImageEncoder::MobileNet(net)) => net.features,
             Encoder::Image(ImageEncoder::DenseNet(net)) => net.features,
             Encoder::Image(ImageEncoder::NoisyCnn(net)) => net.features,
+            Encoder::Image(ImageEncoder::DenseSe(net)) => net.features,
         }
     }
 }
@@ -96,6 +98,7 @@ impl ImageEncoder {
             ImageEncoder::MobileNet(net) => net.forward(p, x, pass),
             ImageEncoder::DenseNet(net) => net.forward(p, x, pass),
             ImageEncoder::NoisyCnn(net) => net.forward(p, x, pass),
+            ImageEncoder::DenseSe(net) => net.forward(p, x, pass),
         }
     }
 }
@@ -167,6 +170,9 @@ impl<D: Device> Network<D> {
             NetworkSpec::Densenet121 => image(ImageEncoder::DenseNet(DenseNet::new(p, input)?)),
             NetworkSpec::NoisyCnn { dropout } => {
                 image(ImageEncoder::NoisyCnn(NoisyCnn::new(p, *dropout, input, seed)?))
+            }
+            NetworkSpec::DenseSe { dropout } => {
+                image(ImageEncoder::DenseSe(DenseSe::new(p, *dropout, input, seed)?))
             }
             NetworkSpec::Mlp { hidden, dropout } => {
                 Encoder::Flat(Mlp::new(p, hidden, *dropout, input, seed)?)

@@ -68,6 +68,14 @@ pub enum NetworkSpec {
         #[serde(default = "half")]
         dropout: f64,
     },
+    /// DenSE, the other network of the papers on noisy labels: a convolution and four modules of two, whose outputs are weighed
+    /// by squeeze and excitation and concatenated with what they read. 458,358 numbers with running statistics at 100 frames,
+    /// 96 bands and 20 outputs.
+    DenseSe {
+        /// Probability that a value before the classifier is dropped in training.
+        #[serde(default = "half")]
+        dropout: f64,
+    },
     /// Fully connected layers with ReLU over the flattened patch.
     Mlp {
         /// Sizes of the hidden layers.
@@ -129,7 +137,7 @@ impl NetworkSpec {
             NetworkSpec::VggLike { hidden } if *hidden == 0 || *hidden > 1 << 20 => {
                 Err(NnError::range("hidden", hidden, "in 1 ..= 1048576"))
             }
-            NetworkSpec::NoisyCnn { dropout } => in_range("dropout", *dropout, 0.0..1.0, "in [0, 1)"),
+            NetworkSpec::NoisyCnn { dropout } | NetworkSpec::DenseSe { dropout } => in_range("dropout", *dropout, 0.0..1.0, "in [0, 1)"),
             NetworkSpec::Mlp { hidden, .. } if hidden.iter().any(|&size| size == 0 || size > 1 << 20) => {
                 Err(NnError::range("hidden", format!("{hidden:?}"), "sizes in 1 ..= 1048576"))
             }
@@ -156,6 +164,7 @@ impl NetworkSpec {
             NetworkSpec::MobilenetV1 => "mobilenet_v1",
             NetworkSpec::Densenet121 => "densenet121",
             NetworkSpec::NoisyCnn { .. } => "noisy_cnn",
+            NetworkSpec::DenseSe { .. } => "dense_se",
             NetworkSpec::Mlp { .. } => "mlp",
         }
     }
@@ -178,6 +187,7 @@ impl NetworkSpec {
             NetworkSpec::Resnet18
             | NetworkSpec::Resnet50 { .. }
             | NetworkSpec::MobilenetV1
+            | NetworkSpec::DenseSe { .. }
             | NetworkSpec::Mlp { .. } => (1, 1),
         }
     }

@@ -9,7 +9,7 @@ use crate::score::Scored;
 /// Gives the features that a model's encoder finds in clips: the numbers that its classifier reads.
 ///
 /// They are neither standardised nor scaled to length. For networks that end in a mean or maximum over the patch these are its
-/// channels (512 for `resnet18`, 2048 for `resnet50`), for `noisy_cnn`, `vgg_like` and `mlp` the last hidden layer.
+/// channels (512 for `resnet18`, 2048 for `resnet50`), for `noisy_cnn`, `vgg_like` and `mlp` the last hidden layer, for `dense_se` the flattened map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbedParams {

@@ -65,6 +65,12 @@ pub enum NetworkParams {
         #[serde(default = "half")]
         dropout: f64,
     },
+    /// DenSE: dense modules with squeeze and excitation; the other network of the papers on noisy labels.
+    DenseSe {
+        /// Probability that a value before the classifier is dropped in training, `0..1`.
+        #[serde(default = "half")]
+        dropout: f64,
+    },
     /// Fully connected layers.
     Mlp {
         /// Sizes of the hidden layers; an empty list gives a linear model.
@@ -132,6 +138,7 @@ impl NetworkParams {
             Self::MobilenetV1 {} => NetworkSpec::MobilenetV1,
             Self::Densenet121 {} => NetworkSpec::Densenet121,
             Self::NoisyCnn { dropout } => NetworkSpec::NoisyCnn { dropout: *dropout },
+            Self::DenseSe { dropout } => NetworkSpec::DenseSe { dropout: *dropout },
             Self::Mlp { hidden, dropout } => NetworkSpec::Mlp { hidden: hidden.clone(), dropout: *dropout },
         }
     }
@@ -148,6 +155,7 @@ impl NetworkParams {
             }
             Self::Resnet50 { attention, .. } => Self::Resnet50 { attention: *attention, stereo: false },
             Self::NoisyCnn { .. } => Self::NoisyCnn { dropout: half() },
+            Self::DenseSe { .. } => Self::DenseSe { dropout: half() },
             Self::Mlp { hidden, dropout } => {
                 // A dropout between two layers moves the number of the second one.
                 Self::Mlp { hidden: hidden.clone(), dropout: if *dropout > 0.0 { half() } else { 0.0 } }

@@ -34,7 +34,7 @@ use crate::named;
 #[serde(deny_unknown_fields, default)]
 pub struct TrainParams {
     /// The network: `vgg41_plain`, `vgg41`, `vgg_like`, `crnn`, `resnet18`, `resnet50`, `mobilenet_v1`, `densenet121`,
-    /// `noisy_cnn`, `mlp`, or a map with `name` and options.
+    /// `noisy_cnn`, `dense_se`, `mlp`, or a map with `name` and options.
     #[serde(deserialize_with = "named::deserialize")]
     #[schemars(schema_with = "named::schema::<NetworkParams>")]
     pub network: NetworkParams,
