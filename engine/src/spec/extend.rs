@@ -1,4 +1,5 @@
-//! `extends:` a base file: maps merge, lists and scalars replace, `null` removes a key.
+//! `extends:` a base file: maps merge, lists and scalars replace, `null` removes a key. A stage whose `uses` is another one is replaced
+//! whole, and so is a map whose `name` is, such as a schedule.
 
 use std::path::{Path, PathBuf};
 
@@ -165,7 +166,9 @@ fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Node {
     let Node { span, verbatim, value } = over;
     match (base.value, value) {
         (Value::Map(base), Value::Map(over)) => {
-            if is_stage(path) && replaces(&base, &over) {
+            if says_other(is_stage(path), "uses", &base, &over)
+                || says_other(!path.is_empty(), "name", &base, &over)
+            {
                 return Node { span, verbatim, value: Value::Map(over) };
             }
             Node { span, verbatim, value: Value::Map(merge_entries(base, over, path)) }
@@ -200,12 +203,11 @@ fn is_stage(path: &[String]) -> bool {
     path.len() == 2 && path[0] == "stages"
 }
 
-fn replaces(base: &Entries, over: &Entries) -> bool {
-    let uses = |entries: &Entries| {
-        entries
-            .iter()
-            .find(|(key, _)| key.text == "uses")
-            .and_then(|(_, node)| node.as_str().map(str::to_owned))
+/// Whether a map names another kind, so that what the base says of the old one does not hold.
+fn says_other(here: bool, key: &str, base: &Entries, over: &Entries) -> bool {
+    let kind = |entries: &Entries| {
+        let (_, node) = entries.iter().find(|(found, _)| found.text == key)?;
+        node.as_str().map(str::to_owned)
     };
-    matches!((uses(base), uses(over)), (base, Some(over)) if base.as_deref() != Some(over.as_str()))
+    here && kind(over).is_some_and(|over| kind(base).as_ref() != Some(&over))
 }

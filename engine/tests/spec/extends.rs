@@ -39,6 +39,18 @@ fn a_stage_of_another_kind_is_replaced_whole() {
 }
 
 #[test]
+fn a_map_of_another_name_is_replaced_whole() {
+    let with = |map: &str| {
+        let over = format!("extends: esc50.yaml\nname: other\nmatrix: {{ loss: {{ lq: {map} }} }}\n");
+        let lines = load(&[("x.yaml", &over), ("esc50.yaml", EXAMPLE)]).unwrap();
+        lines.into_iter().find(|line| line.starts_with("model[fold=1,loss=lq]")).unwrap()
+    };
+    assert!(with("{ q: 0.5 }").contains(r#""loss":{"name":"lq","q":0.5}"#), "{}", with("{ q: 0.5 }"));
+    let other = with("{ name: cce }");
+    assert!(other.contains(r#""loss":{"name":"cce","q":null}"#), "{other}");
+}
+
+#[test]
 fn mistakes_point_into_the_file_where_they_stand() {
     let over = "extends: mid.yaml\nstages:\n  audio: { with: { sample_rate: 5 } }\n";
     let mid = "extends: base.yaml\nparams:\n  root: { no: text }\n";
