@@ -80,6 +80,7 @@ fn a_training_starts_from_a_model_of_its_network() {
         ),
         (json!({ "name": "resnet50", "stereo": true }), json!("resnet50")),
         (json!({ "name": "noisy_cnn", "dropout": 0.1 }), json!("noisy_cnn")),
+        (json!({ "name": "dense_se", "dropout": 0.1 }), json!("dense_se")),
         (json!({ "name": "mlp", "dropout": 0.1 }), json!({ "name": "mlp", "dropout": 0.3 })),
     ] {
         check_init(json!({ "network": one }), import(other), &[]);
