@@ -35,7 +35,10 @@ pub fn has_validation(stage: &dyn BoundStage) -> Option<bool> {
         SplitTrainVal::KIND => Some(true),
         SplitUploader::KIND => Some(false),
         // A name in a list may be that of a subset that the data set lacks.
-        SplitSubsets::KIND => val()?.as_array().filter(|names| names.is_empty()).map(|_| false),
+        SplitSubsets::KIND => {
+            let none = val()?.as_array()?.is_empty() && stage.params().get("val_where").is_none();
+            none.then_some(false)
+        }
         _ => None,
     }
 }

@@ -32,12 +32,16 @@ pub struct SubsetsParams {
     /// What a clip that trains or validates must have in columns of `clips`: `{ verified: false }` takes the noisy clips of
     /// FSDnoisy18k. Other clips that would train or validate are not used.
     pub train_where: BTreeMap<String, Written>,
+    /// What a clip of the subsets that train must have to validate instead: with `{ verified: true }` here and `{ verified: false }`
+    /// there, models of FSDnoisy18k learn from noisy clips and are chosen by verified ones. Absent: none does.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub val_where: BTreeMap<String, Written>,
 }
 
 impl Default for SubsetsParams {
     fn default() -> Self {
         let [train, val, test] = Subset::ALL.map(|subset| vec![subset.name().to_owned()]);
-        Self { train, val, test, train_where: BTreeMap::new() }
+        Self { train, val, test, train_where: BTreeMap::new(), val_where: BTreeMap::new() }
     }
 }
 
@@ -87,8 +91,9 @@ impl Stage for SplitSubsets {
     }
 
     fn inputs(params: &SubsetsParams) -> Vec<Port> {
-        let columns: Vec<&str> =
-            std::iter::once(COLUMN).chain(params.train_where.keys().map(String::as_str)).collect();
+        let wanted = params.train_where.keys().chain(params.val_where.keys()).map(String::as_str);
+        let columns: BTreeSet<&str> = wanted.filter(|&column| column != COLUMN).collect();
+        let columns: Vec<&str> = std::iter::once(COLUMN).chain(columns).collect();
         vec![ClipFacts::port(&columns), ClipFacts::labels_port().optional()]
     }
 
@@ -127,25 +132,17 @@ fn split(
             )));
         }
     }
-    let mut wanted: Vec<(&str, &str, Vec<Option<String>>)> = Vec::new();
-    for (column, value) in &params.train_where {
-        let cells = columns::maybe_text(table, column)
-            .map_err(|error| error.help("`train_where` names columns of text of the clips"))?;
-        let there: BTreeSet<&str> = cells.iter().flatten().map(String::as_str).collect();
-        if !there.contains(value.as_str()) {
-            let there: Vec<&str> = there.into_iter().take(10).collect();
-            let message = format!("no clip has `{}` in the column `{column}`", value.as_str());
-            return Err(StageError::failed(message).help(format!("there is: {}", there.join(", "))));
-        }
-        wanted.push((column, value.as_str(), cells));
-    }
+    let trains = Conditions::read("train_where", &params.train_where, table)?;
+    let validates = Conditions::read("val_where", &params.val_where, table)?;
     let mut split = Split::default();
     let mut unused: BTreeMap<String, usize> = BTreeMap::new();
     for (at, (id, name)) in facts.ids.iter().zip(&names).enumerate() {
         let subset = name.as_deref().and_then(|name| params.subset(name));
-        let other = wanted.iter().find(|(_, value, cells)| cells[at].as_deref() != Some(*value));
-        match (subset, other) {
-            (Some(Subset::Train | Subset::Val), Some((column, value, _))) => {
+        match (subset, trains.unmet(at)) {
+            (Some(Subset::Train), _) if !params.val_where.is_empty() && validates.unmet(at).is_none() => {
+                split.clips.insert(id.clone(), Subset::Val);
+            }
+            (Some(Subset::Train | Subset::Val), Some((column, value))) => {
                 *unused.entry(format!("without {column} {value}")).or_default() += 1;
             }
             (Some(subset), _) => {
@@ -164,6 +161,37 @@ fn split(
         return Err(StageError::failed(message).help("name them with `train`, `val` and `test`"));
     }
     Ok((split, unused))
+}
+
+/// What cells must say, with the cells.
+struct Conditions<'a>(Vec<(&'a str, &'a str, Vec<Option<String>>)>);
+
+impl<'a> Conditions<'a> {
+    fn read(
+        parameter: &str,
+        wanted: &'a BTreeMap<String, Written>,
+        table: &RecordBatch,
+    ) -> Result<Self, StageError> {
+        let mut conditions = Vec::new();
+        for (column, value) in wanted {
+            let cells = columns::maybe_text(table, column)
+                .map_err(|error| error.help(format!("`{parameter}` names columns of text of the clips")))?;
+            let there: BTreeSet<&str> = cells.iter().flatten().map(String::as_str).collect();
+            if !there.contains(value.as_str()) {
+                let there: Vec<&str> = there.into_iter().take(10).collect();
+                let message = format!("no clip has `{}` in the column `{column}`", value.as_str());
+                return Err(StageError::failed(message).help(format!("there is: {}", there.join(", "))));
+            }
+            conditions.push((column.as_str(), value.as_str(), cells));
+        }
+        Ok(Self(conditions))
+    }
+
+    /// The first condition that a row does not meet.
+    fn unmet(&self, row: usize) -> Option<(&'a str, &'a str)> {
+        let unmet = self.0.iter().find(|(_, value, cells)| cells[row].as_deref() != Some(*value));
+        unmet.map(|&(column, value, _)| (column, value))
+    }
 }
 
 #[cfg(test)]
@@ -196,6 +224,17 @@ mod tests {
         assert_eq!(split.clips, expected.map(|(id, subset)| (id.to_owned(), subset)).into());
         let expected = [("in no subset", 1), ("of `x`", 1), ("without verified false", 1)];
         assert_eq!(unused, expected.map(|(why, clips)| (why.to_owned(), clips)).into());
+    }
+
+    #[test]
+    fn clips_that_were_checked_validate() {
+        let subsets = [Some("train"), Some("train"), Some("train"), Some("test")];
+        let (facts, table) = clips(&subsets, &["true", "false", "unknown", "true"]);
+        let text = r#"{ "train_where": { "verified": false }, "val_where": { "verified": true } }"#;
+        let (split, unused) = split(&params(text), &facts, &table).unwrap();
+        let expected = [("c0", Subset::Val), ("c1", Subset::Train), ("c3", Subset::Test)];
+        assert_eq!(split.clips, expected.map(|(id, subset)| (id.to_owned(), subset)).into());
+        assert_eq!(unused, [("without verified false".to_owned(), 1)].into());
     }
 
     #[test]
