@@ -2,9 +2,14 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use dfdx::tensor::Cpu;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Device, NnError, parameter::Parameters};
+use crate::{
+    Device, NnError,
+    net::{InputShape, Network, NetworkSpec},
+    parameter::Parameters,
+};
 
 /// What a training leaves as it is. Batch norms whose weight is frozen use their running statistics and leave them, too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,6 +77,18 @@ fn longest(numbers: &BTreeMap<String, f64>, name: &str) -> Option<f64> {
 }
 
 impl Tuning {
+    /// Fails as a training would: where a prefix fits no parameter of the network, a factor is out of range, or nothing is left to
+    /// train. No parameter gets a value.
+    pub fn check(&self, network: &NetworkSpec) -> Result<(), NnError> {
+        network.check()?;
+        // Names depend neither on the shape of the input nor on the number of outputs. Two channels are two images, too.
+        let (frames, bands) = network.least();
+        let input = InputShape { channels: 2, frames, bands };
+        let mut network = Network::unfilled(Cpu::default(), network, input, 1)?;
+        let classifier = network.spec().classifier();
+        self.apply(network.parameters_mut(), classifier)
+    }
+
     /// Marks the parameters of a network with the given classifier.
     pub(crate) fn apply<D: Device>(
         &self,
