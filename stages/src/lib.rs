@@ -13,6 +13,7 @@ pub mod labels;
 pub mod losses;
 pub mod model;
 mod named;
+pub mod neighbours;
 pub mod patch;
 pub mod plot;
 pub mod predict;

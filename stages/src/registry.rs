@@ -8,8 +8,8 @@ use crate::dataset::{
     ClipsExclude, DatasetAudioset, DatasetCsv, DatasetDcase2013, DatasetEsc50, DatasetFolder, DatasetFsd50k,
     DatasetFsdkaggle2018, DatasetFsdnoisy18k, DatasetGtzan, DatasetSynth, DatasetUrbansound8k,
 };
-use crate::embed::Embed;
-use crate::evaluate::{Evaluate, EvaluateConsistency, EvaluateRecovery};
+use crate::embed::{Embed, EmbedRaw};
+use crate::evaluate::{Evaluate, EvaluateConsistency, EvaluateKnn, EvaluateRecovery, EvaluateRetrieval};
 use crate::import::ModelImport;
 use crate::labels::{LabelsCorrupt, LabelsEnhance, LabelsHide, LabelsMerge, LabelsPropagate, LabelsSubset};
 use crate::losses::Losses;
@@ -41,9 +41,12 @@ pub fn registry() -> Registry {
         .with_map::<Decode>()
         .with_map::<SpectrogramStage>()
         .with_map::<Embed>()
+        .with_map::<EmbedRaw>()
         .with::<Evaluate>()
         .with::<EvaluateConsistency>()
+        .with::<EvaluateKnn>()
         .with::<EvaluateRecovery>()
+        .with::<EvaluateRetrieval>()
         .with::<LabelsCorrupt>()
         .with::<LabelsEnhance>()
         .with::<LabelsHide>()

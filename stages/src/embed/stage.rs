@@ -83,7 +83,7 @@ impl MapStage for Embed {
 }
 
 /// The mean of vectors, in f64 and in their order.
-fn mean(vectors: &[f32], size: usize) -> Vec<f32> {
+pub(super) fn mean(vectors: &[f32], size: usize) -> Vec<f32> {
     let mut sums = vec![0.0f64; size];
     for vector in vectors.chunks_exact(size) {
         sums.iter_mut().zip(vector).for_each(|(sum, &value)| *sum += f64::from(value));

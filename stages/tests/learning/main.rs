@@ -8,6 +8,7 @@ mod embed;
 mod evaluate;
 mod init;
 mod missing;
+mod neighbours;
 mod noisy;
 mod plot;
 mod predict;
