@@ -29,6 +29,7 @@ pub mod split;
 pub mod synth;
 pub mod table;
 pub mod train;
+pub mod tsne;
 mod written;
 
 pub use registry::registry;

@@ -9,17 +9,20 @@ use crate::dataset::{
     DatasetFsdkaggle2018, DatasetFsdnoisy18k, DatasetGtzan, DatasetSynth, DatasetUrbansound8k,
 };
 use crate::embed::{Embed, EmbedRaw};
-use crate::evaluate::{Evaluate, EvaluateConsistency, EvaluateKnn, EvaluateRecovery, EvaluateRetrieval};
+use crate::evaluate::{
+    Evaluate, EvaluateConsistency, EvaluateHistory, EvaluateKnn, EvaluateRecovery, EvaluateRetrieval,
+};
 use crate::import::ModelImport;
 use crate::labels::{LabelsCorrupt, LabelsEnhance, LabelsHide, LabelsMerge, LabelsPropagate, LabelsSubset};
 use crate::losses::Losses;
-use crate::plot::Plot;
+use crate::plot::{Plot, Scatter};
 use crate::scenes::Scenes;
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
 use crate::split::{SplitFolds, SplitPrune, SplitRandom, SplitSubsets, SplitTrainVal, SplitUploader};
 use crate::table::Table;
 use crate::train::Train;
+use crate::tsne::Tsne;
 
 /// The registry of all stages.
 #[must_use]
@@ -44,6 +47,7 @@ pub fn registry() -> Registry {
         .with_map::<EmbedRaw>()
         .with::<Evaluate>()
         .with::<EvaluateConsistency>()
+        .with::<EvaluateHistory>()
         .with::<EvaluateKnn>()
         .with::<EvaluateRecovery>()
         .with::<EvaluateRetrieval>()
@@ -56,6 +60,7 @@ pub fn registry() -> Registry {
         .with::<Losses>()
         .with::<ModelImport>()
         .with::<Plot>()
+        .with::<Scatter>()
         .with::<Scenes>()
         .with_map::<Score>()
         .with::<SplitFolds>()
@@ -66,4 +71,5 @@ pub fn registry() -> Registry {
         .with::<SplitUploader>()
         .with::<Table>()
         .with::<Train>()
+        .with::<Tsne>()
 }

@@ -8,6 +8,7 @@ use sndpipe_engine::{
 
 use super::params::{EmbedParams, Per};
 use crate::model::TrainedModel;
+use crate::patch;
 
 /// Embeds clips with a model.
 pub struct Embed;
@@ -31,7 +32,7 @@ impl MapStage for Embed {
     }
 
     fn input(_: &EmbedParams) -> Port {
-        Port::new("features", Kind::Features)
+        patch::port()
     }
 
     fn others(_: &EmbedParams) -> Vec<Port> {

@@ -2,6 +2,7 @@
 
 mod consistency;
 pub mod dprime;
+mod history;
 pub mod knn;
 pub mod metric;
 mod params;
@@ -13,6 +14,7 @@ mod stage;
 mod truth;
 
 pub use consistency::{ConsistencyParams, EvaluateConsistency, Fill};
+pub use history::{EvaluateHistory, HistoryParams};
 pub use knn::{EvaluateKnn, KnnParams, Protocol};
 pub use params::{EvaluateParams, Task};
 pub use recovery::{EvaluateRecovery, RecoveryParams};

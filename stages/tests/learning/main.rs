@@ -17,4 +17,6 @@ mod resume;
 mod score;
 mod table;
 mod train;
+mod transfer;
+mod tsne;
 mod wiring;
