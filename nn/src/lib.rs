@@ -25,7 +25,7 @@ mod weights;
 mod window;
 
 pub use checkpoint::METADATA_KEY;
-pub use cpu::{Heap, keep_large_buffers, simd_level};
+pub use cpu::{Heap, inner_products, keep_large_buffers, simd_level};
 #[cfg(feature = "cuda")]
 pub use cuda::{KernelTime, time_kernels};
 pub use device::{Device, DeviceKind};

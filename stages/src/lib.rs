@@ -13,6 +13,7 @@ pub mod labels;
 pub mod losses;
 pub mod model;
 mod named;
+pub mod neighbours;
 pub mod patch;
 pub mod plot;
 pub mod predict;
@@ -28,6 +29,7 @@ pub mod split;
 pub mod synth;
 pub mod table;
 pub mod train;
+pub mod tsne;
 mod written;
 
 pub use registry::registry;

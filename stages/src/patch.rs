@@ -2,9 +2,15 @@
 
 use half::slice::HalfFloatSliceExt;
 use sndpipe_cache::{Meta, RowRef, ValuesRef};
-use sndpipe_engine::StageError;
+use sndpipe_engine::{Kind, Port, StageError};
 
 use crate::model::Standardisation;
+
+/// The input of a stage that cuts patches: features, or embeddings, of which each vector is a frame of one channel.
+#[must_use]
+pub fn port() -> Port {
+    Port::any("features", &[Kind::Features, Kind::Embeddings])
+}
 
 /// What a frame of features holds. A row is stored as `[channels, frames, bands]`, bands innermost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,18 +8,21 @@ use crate::dataset::{
     ClipsExclude, DatasetAudioset, DatasetCsv, DatasetDcase2013, DatasetEsc50, DatasetFolder, DatasetFsd50k,
     DatasetFsdkaggle2018, DatasetFsdnoisy18k, DatasetGtzan, DatasetSynth, DatasetUrbansound8k,
 };
-use crate::embed::Embed;
-use crate::evaluate::{Evaluate, EvaluateConsistency, EvaluateRecovery};
+use crate::embed::{Embed, EmbedRaw};
+use crate::evaluate::{
+    Evaluate, EvaluateConsistency, EvaluateHistory, EvaluateKnn, EvaluateRecovery, EvaluateRetrieval,
+};
 use crate::import::ModelImport;
 use crate::labels::{LabelsCorrupt, LabelsEnhance, LabelsHide, LabelsMerge, LabelsPropagate, LabelsSubset};
 use crate::losses::Losses;
-use crate::plot::Plot;
+use crate::plot::{Plot, Scatter};
 use crate::scenes::Scenes;
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
 use crate::split::{SplitFolds, SplitPrune, SplitRandom, SplitSubsets, SplitTrainVal, SplitUploader};
 use crate::table::Table;
 use crate::train::Train;
+use crate::tsne::Tsne;
 
 /// The registry of all stages.
 #[must_use]
@@ -41,9 +44,13 @@ pub fn registry() -> Registry {
         .with_map::<Decode>()
         .with_map::<SpectrogramStage>()
         .with_map::<Embed>()
+        .with_map::<EmbedRaw>()
         .with::<Evaluate>()
         .with::<EvaluateConsistency>()
+        .with::<EvaluateHistory>()
+        .with::<EvaluateKnn>()
         .with::<EvaluateRecovery>()
+        .with::<EvaluateRetrieval>()
         .with::<LabelsCorrupt>()
         .with::<LabelsEnhance>()
         .with::<LabelsHide>()
@@ -53,6 +60,7 @@ pub fn registry() -> Registry {
         .with::<Losses>()
         .with::<ModelImport>()
         .with::<Plot>()
+        .with::<Scatter>()
         .with::<Scenes>()
         .with_map::<Score>()
         .with::<SplitFolds>()
@@ -63,4 +71,5 @@ pub fn registry() -> Registry {
         .with::<SplitUploader>()
         .with::<Table>()
         .with::<Train>()
+        .with::<Tsne>()
 }

@@ -18,13 +18,19 @@ fn every_stage_kind_is_described() {
         "embed",
         "model.import",
         "evaluate",
+        "embed.raw",
         "evaluate.consistency",
+        "evaluate.history",
+        "evaluate.knn",
+        "evaluate.retrieval",
         "evaluate.recovery",
         "labels.corrupt",
         "labels.hide",
         "scenes",
         "table",
         "plot",
+        "scatter",
+        "tsne",
     ] {
         assert!(names.contains(&expected), "no `{expected}`\n{list}");
     }

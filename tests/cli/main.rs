@@ -9,6 +9,7 @@ mod faults;
 mod gc;
 mod help;
 mod interrupt;
+mod judge;
 mod large;
 mod listing;
 mod mistakes;

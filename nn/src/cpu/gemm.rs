@@ -2,6 +2,8 @@
 
 use gemm::Parallelism;
 
+use crate::NnError;
+
 /// A matrix inside a slice: rows, columns, and the distances between neighbours along each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {
@@ -64,5 +66,40 @@ pub(crate) fn matmul(a: (&[f32], Layout), b: (&[f32], Layout), c: (&mut [f32], L
             false,
             Parallelism::None,
         );
+    }
+}
+
+/// Inner products of every row of `a` with every row of `b`, on the calling thread.
+///
+/// # Shapes
+/// `a` is `[m, size]`, `b` is `[n, size]`, `out` is `[m, n]`, all row-major.
+///
+/// # Errors
+/// [`NnError::Shape`] where a length is no multiple of `size`, or `out` has not `m * n` numbers.
+pub fn inner_products(a: &[f32], b: &[f32], size: usize, out: &mut [f32]) -> Result<(), NnError> {
+    let (rows, cols) = (a.len() / size.max(1), b.len() / size.max(1));
+    if a.len() != rows * size || b.len() != cols * size || out.len() != rows * cols {
+        let found = [a.len(), b.len(), out.len()];
+        return Err(NnError::shape("inner products", &[rows * size, cols * size, rows * cols], &found));
+    }
+    let (a, b) = ((a, Layout::row_major(rows, size)), (b, Layout::row_major(cols, size).t()));
+    matmul(a, b, (out, Layout::row_major(rows, cols)), false);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_meets_every_row() {
+        let (a, b) = ([1.0, 2.0, 3.0, 4.0], [1.0, 0.0, 0.0, 1.0, 2.0, -1.0]);
+        let mut out = [9.0; 6];
+        inner_products(&a, &b, 2, &mut out).unwrap();
+        assert_eq!(out, [1.0, 2.0, 0.0, 3.0, 4.0, 2.0]);
+        for (a, out) in [(&a[..3], &mut [0.0; 6][..]), (&a, &mut [0.0; 5])] {
+            let error = inner_products(a, &b, 2, out).unwrap_err().to_string();
+            assert!(error.starts_with("inner products: expected shape"), "{error}");
+        }
     }
 }

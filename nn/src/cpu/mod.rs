@@ -25,6 +25,7 @@ mod tensor;
 pub(crate) mod window_pool;
 pub(crate) mod zeros;
 
+pub use gemm::inner_products;
 pub use heap::{Heap, keep_large_buffers};
 pub use simd::simd_level;
 pub(crate) use tensor::{buffer, counted, data, data_mut, tensor};

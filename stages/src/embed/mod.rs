@@ -1,7 +1,11 @@
-//! `embed`: what a model's encoder makes of clips.
+//! `embed`: what a model's encoder makes of clips, and `embed.raw`: what features are without one.
 
 mod params;
+mod raw;
 mod stage;
+mod vectors;
 
 pub use params::{EmbedParams, Per};
+pub use raw::{EmbedRaw, Form, RawParams};
 pub use stage::Embed;
+pub(crate) use vectors::Embedded;

@@ -8,6 +8,7 @@ use sndpipe_engine::{
 
 use super::params::{EmbedParams, Per};
 use crate::model::TrainedModel;
+use crate::patch;
 
 /// Embeds clips with a model.
 pub struct Embed;
@@ -31,7 +32,7 @@ impl MapStage for Embed {
     }
 
     fn input(_: &EmbedParams) -> Port {
-        Port::new("features", Kind::Features)
+        patch::port()
     }
 
     fn others(_: &EmbedParams) -> Vec<Port> {
@@ -83,7 +84,7 @@ impl MapStage for Embed {
 }
 
 /// The mean of vectors, in f64 and in their order.
-fn mean(vectors: &[f32], size: usize) -> Vec<f32> {
+pub(super) fn mean(vectors: &[f32], size: usize) -> Vec<f32> {
     let mut sums = vec![0.0f64; size];
     for vector in vectors.chunks_exact(size) {
         sums.iter_mut().zip(vector).for_each(|(sum, &value)| *sum += f64::from(value));

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sndpipe_cache::{Meta, RowRef, Rows};
+use sndpipe_cache::{Meta, RowRef};
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
 
 use super::metric::Measured;
@@ -12,7 +12,6 @@ use super::report;
 use crate::model::TrainedModel;
 use crate::patch::{self, FrameShape};
 use crate::score::Scored;
-use crate::split::Split;
 
 /// Patches of a clip that are looked at at once.
 const AT_ONCE: usize = 32;
@@ -101,7 +100,7 @@ impl Stage for EvaluateConsistency {
         io.note("simd", sndpipe_nn::simd_level());
         let judge = Judge::new(params, &model)?;
         let rows = io.open_rows("features")?;
-        let chosen = chosen(params, &rows, io)?;
+        let chosen = params.subset.positions(&rows, "features", io)?;
         let counts: Vec<Result<Counts, StageError>> = chosen
             .par_iter()
             .with_max_len(1)
@@ -140,33 +139,6 @@ impl Stage for EvaluateConsistency {
         let meta = Meta::from([("shift".to_owned(), rule)]);
         io.write_table("metrics", meta, &report::long_table(&[], &all.rows(params))?)
     }
-}
-
-/// Where the clips that are looked at stand.
-fn chosen(params: &ConsistencyParams, rows: &Rows, io: &mut StageIo<'_>) -> Result<Vec<usize>, StageError> {
-    if !io.has("split") {
-        return Ok((0..rows.len()).collect());
-    }
-    let split = Split::read(&io.table("split")?)?;
-    let names = params.subset.values();
-    let wanted = split.clips.iter().filter(|(_, subset)| names.contains(&subset.name()));
-    let (mut positions, mut without) = (Vec::new(), 0);
-    for (id, _) in wanted {
-        match rows.position(id) {
-            Some(position) => positions.push(position),
-            None => without += 1,
-        }
-    }
-    if without > 0 {
-        io.remark(format!("{without} clips without features, left out"));
-    }
-    if positions.is_empty() {
-        return Err(StageError::failed(format!(
-            "the split has no clip with features in {}",
-            names.join(", ")
-        )));
-    }
-    Ok(positions)
 }
 
 /// What was counted.

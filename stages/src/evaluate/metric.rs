@@ -39,6 +39,12 @@ impl Judged {
         self.truth.iter().enumerate().filter(|(_, truth)| **truth == Some(true)).map(|(class, _)| class)
     }
 
+    /// Whether a class is among the first `n`; of those with a score of 0 none is.
+    #[must_use]
+    pub fn ranks_within(&self, class: usize, n: usize) -> bool {
+        self.ranking().into_iter().take(n).any(|ranked| ranked == class && self.scores[class] > 0.0)
+    }
+
     /// Whether the predicted class is one that the clip has.
     #[must_use]
     pub fn correct(&self) -> bool {
@@ -86,6 +92,20 @@ pub fn recall(clips: &[Judged], class: usize) -> Measured {
     Measured::mean(of_class.map(|clip| f64::from(u8::from(clip.predicted() == Some(class)))))
 }
 
+/// Share of clips with a class that is among the first `n` of their ranking.
+#[must_use]
+pub fn accuracy_within(clips: &[Judged], n: usize) -> Measured {
+    let hit = |clip: &Judged| clip.present().any(|class| clip.ranks_within(class, n));
+    Measured::mean(clips.iter().map(|clip| f64::from(u8::from(hit(clip)))))
+}
+
+/// Share of the clips of a class that have it among the first `n` of their ranking; `n` of the value counts the clips of the class.
+#[must_use]
+pub fn recall_within(clips: &[Judged], class: usize, n: usize) -> Measured {
+    let of_class = clips.iter().filter(|clip| clip.truth[class] == Some(true));
+    Measured::mean(of_class.map(|clip| f64::from(u8::from(clip.ranks_within(class, n)))))
+}
+
 /// The pairs of score and truth of a class, best score first, ignored ones left out.
 fn ranked(clips: &[Judged], class: usize) -> Vec<(f32, bool)> {
     let mut pairs: Vec<(f32, bool)> =
@@ -101,7 +121,11 @@ fn ranked(clips: &[Judged], class: usize) -> Vec<(f32, bool)> {
 /// The definition of scikit-learn's `average_precision_score`.
 #[must_use]
 pub fn average_precision(clips: &[Judged], class: usize) -> Measured {
-    let pairs = ranked(clips, class);
+    area_under_precision(&ranked(clips, class))
+}
+
+/// Average precision of pairs of score and truth, best score first.
+pub(super) fn area_under_precision(pairs: &[(f32, bool)]) -> Measured {
     let positives = pairs.iter().filter(|(_, positive)| *positive).count();
     if positives == 0 {
         return Measured { value: None, n: 0 };

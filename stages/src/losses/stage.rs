@@ -8,6 +8,7 @@ use super::params::{LossesParams, PatchLoss};
 use crate::columns::{self, Values};
 use crate::labels::Labels;
 use crate::model::{OutputKind, TrainedModel};
+use crate::patch;
 use crate::split::Split;
 
 /// Clips that are scored at once.
@@ -29,7 +30,7 @@ impl Stage for Losses {
 
     fn inputs(_: &LossesParams) -> Vec<Port> {
         vec![
-            Port::new("features", Kind::Features),
+            patch::port(),
             Port::new("model", Kind::Model),
             Port::new("labels", Kind::Labels).reading(&Labels::COLUMNS),
             Port::new("split", Kind::Split).reading(&Split::COLUMNS),

@@ -11,7 +11,8 @@ use crate::table::OneOrMany;
 ///
 /// `plot` is an SVG that needs nothing else and is readable on light and dark ground; `points` has what is drawn: `line, x, mean, std,
 /// n`, with means and deviations as for `table`. Places on x are numbers where all labels are, else evenly spaced. A `*` in the name of
-/// a metric stands for its place: `consistency_time_*` over 1, 3 and 5.
+/// a metric stands for its place: `consistency_time_*` over 1, 3 and 5; an evaluation without one of the places has a gap there. A line of
+/// more than 30 places has marks and bars at some of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlotParams {

@@ -48,7 +48,9 @@ impl Points {
                 let point = |place: &String| -> Result<Summary, StageError> {
                     let values = match &params.x {
                         Some(_) => values_of(cells, metric)?,
-                        None => values_of(cells, &metric.replacen('*', place, 1))?,
+                        None => {
+                            cells.iter().map(|cell| cell.value(&metric.replacen('*', place, 1))).collect()
+                        }
                     };
                     let here = |cell: &Cell| {
                         let at = params.x.as_ref().is_none_or(|axis| cell.label(axis) == Some(place));

@@ -4,6 +4,7 @@ use serde_json::json;
 use sndpipe_cache::Meta;
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
 
+use super::canvas::Words;
 use super::params::PlotParams;
 use super::points::Points;
 use super::svg::{Drawing, DrawnLine, svg};
@@ -15,7 +16,8 @@ pub struct Plot;
 
 impl Stage for Plot {
     const NAME: &'static str = "plot";
-    const VERSION: u32 = 1;
+    /// 2: marks at some places of long lines, other marks from the seventh line on.
+    const VERSION: u32 = 2;
     type Params = PlotParams;
 
     fn check(params: &PlotParams) -> Vec<ParamError> {
@@ -54,10 +56,14 @@ fn drawing(params: &PlotParams, points: &Points) -> Drawing {
         Some(axis) if bars => format!("means; bars: one standard deviation over {axis}"),
         _ => String::new(),
     };
-    Drawing {
+    let words = Words {
         title: params.title.clone(),
         x_label: params.x_label.clone().or_else(|| params.x.clone()).unwrap_or_default(),
         y_label: unit(y_label),
+        note,
+    };
+    Drawing {
+        words,
         places: points.places.iter().enumerate().map(|(place, label)| (at(place), label.clone())).collect(),
         numeric: numbers.is_some(),
         bounds: if percent { [0.0, 100.0] } else { [f64::MIN, f64::MAX] },
@@ -73,7 +79,6 @@ fn drawing(params: &PlotParams, points: &Points) -> Drawing {
                     .collect(),
             })
             .collect(),
-        note,
     }
 }
 

@@ -1,5 +1,6 @@
 //! `score`: the scores that a model gives to clips.
 
+mod chosen;
 mod params;
 mod stage;
 

@@ -7,6 +7,7 @@ use sndpipe_engine::{
 
 use super::params::ScoreParams;
 use crate::model::{PatchMean, TrainedModel};
+use crate::patch;
 
 /// Scores clips with a model.
 pub struct Score;
@@ -30,7 +31,7 @@ impl MapStage for Score {
     }
 
     fn input(_: &ScoreParams) -> Port {
-        Port::new("features", Kind::Features)
+        patch::port()
     }
 
     fn others(_: &ScoreParams) -> Vec<Port> {

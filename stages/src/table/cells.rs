@@ -8,12 +8,20 @@ use sndpipe_engine::{Axes, StageError};
 use super::params::OneOrMany;
 use crate::columns;
 
-/// The one metric that is the better the smaller it is.
-pub(crate) const LOSS: &str = "loss";
+/// Beginnings of the names of metrics that are the better the smaller they are.
+const FALLING: [&str; 2] = ["loss", "epochs_to_"];
+
+/// Beginnings of the names of other metrics that are no fractions.
+const PLAIN: [&str; 2] = ["dprime", "rate"];
+
+/// Whether a metric is the better the smaller it is.
+pub(crate) fn falls(metric: &str) -> bool {
+    FALLING.iter().any(|start| metric.starts_with(start))
+}
 
 /// Whether a metric is a fraction, which is shown as a percentage.
 pub(crate) fn is_fraction(metric: &str) -> bool {
-    metric != LOSS && !metric.starts_with("dprime")
+    !falls(metric) && !PLAIN.iter().any(|start| metric.starts_with(start))
 }
 
 /// One evaluation: its cell, and the metrics over all classes.
@@ -33,6 +41,11 @@ impl Cell {
         let metrics =
             rows.filter(|((_, class), _)| class.is_none()).map(|((name, _), value)| (name, value)).collect();
         Ok(Self { axes, metrics })
+    }
+
+    /// The value of a metric; none where it is undefined or not there.
+    pub fn value(&self, metric: &str) -> Option<f64> {
+        self.metrics.iter().find(|(name, _)| name == metric).and_then(|(_, value)| *value)
     }
 
     /// The label on an axis.

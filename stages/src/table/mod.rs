@@ -5,9 +5,10 @@ mod cells;
 mod paired;
 mod paper;
 mod params;
+mod recovered;
 mod stage;
 
 pub(crate) use aggregate::{Summary, spread_axis, summarise};
-pub(crate) use cells::{Cell, averaged, is_fraction, labels_of, values_of};
-pub use params::{Bootstrap, OneOrMany, PaperValue, TableParams};
+pub(crate) use cells::{Cell, averaged, falls, is_fraction, labels_of, values_of};
+pub use params::{Bootstrap, OneOrMany, PaperValue, Recovered, TableParams};
 pub use stage::Table;

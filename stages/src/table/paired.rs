@@ -39,22 +39,9 @@ pub(crate) fn compare(
     bootstrap: &Bootstrap,
     falls: bool,
 ) -> Result<Paired, StageError> {
-    let by_labels = |cells: &[(&Cell, Option<f64>)]| -> BTreeMap<Vec<String>, Option<f64>> {
-        cells.iter().map(|(cell, value)| (cell.labels(over), *value)).collect()
-    };
-    let (row, baseline) = (by_labels(row), by_labels(baseline));
-    let alone = row.keys().find(|labels| !baseline.contains_key(*labels)).map(|labels| (labels, "baseline"));
-    let alone = alone
-        .or_else(|| baseline.keys().find(|labels| !row.contains_key(*labels)).map(|labels| (labels, "row")));
-    if let Some((labels, lacks)) = alone {
-        let cell: Vec<String> =
-            over.iter().zip(labels).map(|(axis, label)| format!("{axis}={label}")).collect();
-        return Err(StageError::failed(format!("the {lacks} has no cell {}", cell.join(", ")))
-            .help("compare rows over the same folds and seeds, or leave `baseline` out"));
-    }
-    let pairs = row.len();
-    let differences: Option<Vec<f64>> =
-        row.iter().map(|(labels, value)| Some((*value)? - (*baseline.get(labels)?)?)).collect();
+    let differences = differences(row, (baseline, "baseline"), over)?;
+    let pairs = differences.len();
+    let differences: Option<Vec<f64>> = differences.into_iter().collect();
     let Some(differences) = differences else {
         return Ok(Paired { difference: None, interval: None, pairs, verdict: "undefined" });
     };
@@ -62,9 +49,38 @@ pub(crate) fn compare(
     if pairs < 2 {
         return Ok(Paired { difference: Some(difference), interval: None, pairs, verdict: "one pair" });
     }
-    let interval = interval(&differences, bootstrap);
+    let n = differences.len() as f64;
+    let interval = interval(pairs, bootstrap, |drawn| drawn.map(|pair| differences[pair]).sum::<f64>() / n);
     let verdict = verdict(interval, pairs, bootstrap.level, falls);
     Ok(Paired { difference: Some(difference), interval: Some(interval), pairs, verdict })
+}
+
+/// A value of a cell less that of its partner; none where one of both is undefined.
+pub(super) type Difference = Option<f64>;
+
+/// The differences between a row and another one, which has a name, in the order of the labels on the axes that are averaged.
+///
+/// # Errors
+/// [`StageError::Failed`] naming a cell without a partner.
+pub(super) fn differences(
+    row: &[(&Cell, Option<f64>)],
+    (other, name): (&[(&Cell, Option<f64>)], &str),
+    over: &[String],
+) -> Result<Vec<Difference>, StageError> {
+    let by_labels = |cells: &[(&Cell, Option<f64>)]| -> BTreeMap<Vec<String>, Option<f64>> {
+        cells.iter().map(|(cell, value)| (cell.labels(over), *value)).collect()
+    };
+    let (row, other) = (by_labels(row), by_labels(other));
+    let alone = row.keys().find(|labels| !other.contains_key(*labels)).map(|labels| (labels, name));
+    let alone = alone
+        .or_else(|| other.keys().find(|labels| !row.contains_key(*labels)).map(|labels| (labels, "row")));
+    if let Some((labels, lacks)) = alone {
+        let cell: Vec<String> =
+            over.iter().zip(labels).map(|(axis, label)| format!("{axis}={label}")).collect();
+        return Err(StageError::failed(format!("the {lacks} has no cell {}", cell.join(", ")))
+            .help(format!("compare rows over the same folds and seeds, or leave the {name} out")));
+    }
+    Ok(row.iter().map(|(labels, value)| Some((*value)? - other.get(labels).copied().flatten()?)).collect())
 }
 
 /// What an interval says. Where every difference has one sign, so has the interval; that many pairs do so by chance alone must be
@@ -85,22 +101,25 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The percentile bootstrap of the mean.
+/// The percentile bootstrap of a statistic of pairs, which is given the pairs that were drawn.
 ///
 /// # Source
 /// Efron, Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 13.
-fn interval(differences: &[f64], bootstrap: &Bootstrap) -> [f64; 2] {
+pub(super) fn interval(
+    pairs: usize,
+    bootstrap: &Bootstrap,
+    of: impl Fn(&mut dyn Iterator<Item = usize>) -> f64,
+) -> [f64; 2] {
     let stream = Stream::new(bootstrap.seed, "table bootstrap");
-    let n = differences.len();
-    let mut means: Vec<f64> = (0..bootstrap.samples as u64)
+    let mut values: Vec<f64> = (0..bootstrap.samples as u64)
         .map(|sample| {
             let mut rng = stream.at(0, sample);
-            (0..n).map(|_| differences[rng.index(n)]).sum::<f64>() / n as f64
+            of(&mut (0..pairs).map(|_| rng.index(pairs)))
         })
         .collect();
-    means.sort_by(f64::total_cmp);
+    values.sort_by(f64::total_cmp);
     let tail = (1.0 - bootstrap.level) / 2.0;
-    [tail, 1.0 - tail].map(|share| quantile(&means, share))
+    [tail, 1.0 - tail].map(|share| quantile(&values, share))
 }
 
 /// The quantile of sorted values, linear between two of them.

@@ -18,6 +18,10 @@ use sndpipe_engine::ParamError;
 /// baseline in the same cell of the `over` axes, its bootstrap interval, and what follows. `within noise` means that the interval
 /// contains zero; `better` and `worse` that it does not; `too few pairs` that it does not, but that so few differences have
 /// one sign by chance more often than `level` allows (below 6 pairs at 0.95). A cell without a partner is an error.
+///
+/// With `recovered` there are `recovered`, `recovered low` and `recovered high`: the share `(row - baseline) / (topline - baseline)` of means over
+/// the cells of the `over` axes, and its bootstrap interval, for which all three rows are drawn alike. There is none where the topline
+/// is not better than the baseline, and no interval where some sample of cells says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableParams {
@@ -38,12 +42,25 @@ pub struct TableParams {
     /// The row that every other row is compared with, pair by pair: its label, or labels joined by `, `. Absent: no comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
+    /// Two rows between which lies a gain, and the share of it that every row has. Absent: no such column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<Recovered>,
     /// How the interval of a comparison is found.
     #[serde(default, skip_serializing_if = "Bootstrap::is_default")]
     pub bootstrap: Bootstrap,
     /// Decimals of percentages in text, `0..=6`.
     #[serde(default = "one")]
     pub precision: u8,
+}
+
+/// The rows between which lies a gain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recovered {
+    /// The row that has nothing of it: its label, or labels joined by `, `.
+    pub baseline: String,
+    /// The row that has all of it, such as the supervised one.
+    pub topline: String,
 }
 
 /// The percentile bootstrap over pairs.
@@ -161,6 +178,16 @@ impl TableParams {
         if self.baseline.is_some() && self.rows.0.is_empty() {
             let error = ParamError::new("baseline", "a table of one row has nothing to compare");
             mistakes.push(error.help("name the axis of rows with `rows`"));
+        }
+        if let Some(Recovered { baseline, topline }) = &self.recovered {
+            if self.rows.0.is_empty() {
+                let error = ParamError::new("recovered", "a table of one row has nothing to compare");
+                mistakes.push(error.help("name the axis of rows with `rows`"));
+            }
+            if baseline == topline {
+                let message = format!("`{baseline}` is the baseline, too, and there is no gain");
+                mistakes.push(ParamError::new("recovered.topline", message));
+            }
         }
         let over = self.over.iter().flat_map(|over| &over.0).map(|axis| ("over", axis));
         let mut used: Vec<(&str, &String)> = Vec::new();

@@ -8,10 +8,11 @@ use sndpipe_cache::Meta;
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
 
 use super::aggregate::{Summary, spread_axis, summarise};
-use super::cells::{Cell, LOSS, averaged, is_fraction, labels_of, values_of};
+use super::cells::{Cell, averaged, falls, is_fraction, labels_of, values_of};
 use super::paired::{self, Paired, compare};
 use super::paper::{known, paper};
-use super::params::TableParams;
+use super::params::{Recovered, TableParams};
+use super::recovered::{self, Share, recover};
 use crate::columns::{self, Values};
 
 /// Gathers metrics into a table.
@@ -62,9 +63,15 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
     if let Some(name) = &params.baseline {
         known("baseline", name, &rows)?;
     }
+    if let Some(Recovered { baseline, topline }) = &params.recovered {
+        known("recovered.baseline", baseline, &rows)?;
+        known("recovered.topline", topline, &rows)?;
+    }
+    let named = |name: &str| rows.iter().find(|row| row.join(", ") == name);
     let mut keys: Vec<(Vec<String>, String)> = Vec::new();
     let mut summaries: Vec<Vec<Summary>> = vec![Vec::new(); groups.len()];
     let mut comparisons: Vec<Vec<Paired>> = vec![Vec::new(); groups.len()];
+    let mut shares: Vec<Vec<Share>> = vec![Vec::new(); groups.len()];
     for metric in &params.metric.0 {
         let values = values_of(cells, metric)?;
         let chosen = |row: &[String], group: Option<&str>| -> Vec<(&Cell, Option<f64>)> {
@@ -74,22 +81,29 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
             };
             cells.iter().zip(values.iter().copied()).filter(|(cell, _)| here(cell)).collect()
         };
-        let baseline = rows.iter().find(|row| params.baseline.as_ref() == Some(&row.join(", ")));
+        let baseline = params.baseline.as_ref().and_then(|name| named(name));
+        let gain = params.recovered.as_ref().and_then(|gain| named(&gain.baseline).zip(named(&gain.topline)));
         for row in &rows {
             for (at, group) in groups.iter().enumerate() {
                 let here = chosen(row, group.as_deref());
+                let place = || format!("row `{}`, metric `{metric}`", row.join(", "));
                 summaries[at].push(summarise(&here, &over, spread));
                 if let Some(baseline) = baseline {
                     let paired = if row == baseline {
                         Paired::BASELINE
                     } else {
                         let there = chosen(baseline, group.as_deref());
-                        let falls = metric == LOSS;
-                        let place = format!("row `{}`, metric `{metric}`", row.join(", "));
-                        compare(&here, &there, &over, &params.bootstrap, falls)
-                            .map_err(|error| error.at(&place))?
+                        compare(&here, &there, &over, &params.bootstrap, falls(metric))
+                            .map_err(|error| error.at(&place()))?
                     };
                     comparisons[at].push(paired);
+                }
+                if let Some((baseline, topline)) = gain {
+                    let [bottom, top] = [baseline, topline].map(|row| chosen(row, group.as_deref()));
+                    let share = recover(&here, &bottom, &top, &over, &params.bootstrap, falls(metric))
+                        .map_err(|error| error.at(&place()))?;
+                    let ends = row == baseline || row == topline;
+                    shares[at].push(Share { interval: share.interval.filter(|_| !ends), ..share });
                 }
             }
             keys.push((row.clone(), metric.clone()));
@@ -108,7 +122,7 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
     }
     columns
         .push(("metric".to_owned(), Values::Text(keys.iter().map(|(_, metric)| metric.clone()).collect())));
-    for ((group, summaries), comparisons) in groups.iter().zip(&summaries).zip(&comparisons) {
+    for (at, (group, summaries)) in groups.iter().zip(&summaries).enumerate() {
         let (mean, std, n) = match group {
             Some(label) => (label.clone(), format!("{label} std"), format!("{label} n")),
             None => ("mean".to_owned(), "std".to_owned(), "n".to_owned()),
@@ -121,12 +135,18 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
         columns.push((mean, Values::Number(summaries.iter().map(|summary| summary.mean).collect())));
         columns.push((std, Values::Number(summaries.iter().map(|summary| summary.std).collect())));
         columns.push((n, Values::Int(summaries.iter().map(|summary| summary.n as i64).collect())));
+        let prefix = group.as_ref().map(|label| format!("{label} ")).unwrap_or_default();
         if params.baseline.is_some() {
-            let prefix = group.as_ref().map(|label| format!("{label} ")).unwrap_or_default();
-            for (name, values) in paired::columns(&prefix, comparisons) {
+            for (name, values) in paired::columns(&prefix, &comparisons[at]) {
                 if matches!(values, Values::Number(_)) {
                     display.insert(name.clone(), json!(number));
                 }
+                columns.push((name, values));
+            }
+        }
+        if params.recovered.is_some() {
+            for (name, values) in recovered::columns(&prefix, &shares[at]) {
+                display.insert(name.clone(), json!("percent"));
                 columns.push((name, values));
             }
         }
@@ -202,6 +222,32 @@ mod tests {
         assert!((number("low")[0].unwrap() + 0.1).abs() < 1e-12 && number("high")[0].is_some());
         assert_eq!(columns::text(&table, "verdict").unwrap(), ["too few pairs", "baseline"]);
         assert_eq!(meta["display"]["difference"], "percent");
+    }
+
+    #[test]
+    fn a_row_recovers_a_share_of_a_gain() {
+        let mut all = cells();
+        for (fold, value) in [("1", 0.55), ("2", 0.75)] {
+            let axes = vec![("fold".to_owned(), fold.to_owned()), ("loss".to_owned(), "mix".to_owned())];
+            all.push(Cell { axes, metrics: vec![("accuracy".to_owned(), Some(value))] });
+        }
+        let gain = json!({ "baseline": "lq", "topline": "cce" });
+        let params = params(json!({ "rows": "loss", "metric": "accuracy", "recovered": gain }));
+        let (meta, table) = build(&params, &all).unwrap();
+        let number = |name: &str| columns::number(&table, name).unwrap();
+        let shares: Vec<f64> = number("recovered").into_iter().flatten().collect();
+        assert!(shares.iter().zip([0.0, 1.0, 0.5]).all(|(a, b)| (a - b).abs() < 1e-9), "{shares:?}");
+        let low = number("recovered low");
+        assert!(low[0].is_none() && low[1].is_none() && (low[2].unwrap() - 0.5).abs() < 1e-9, "{low:?}");
+        assert_eq!(meta["display"]["recovered high"], "percent");
+        let gain = json!({ "baseline": "lq", "topline": "best" });
+        let params = self::params(json!({ "rows": "loss", "metric": "accuracy", "recovered": gain }));
+        let error = build(&params, &all).unwrap_err().to_string();
+        assert_eq!(error, "`recovered.topline` names the row `best`; the rows are `lq`, `cce`, `mix`");
+        let gain = json!({ "baseline": "lq", "topline": "lq" });
+        let params = self::params(json!({ "metric": "accuracy", "recovered": gain }));
+        let paths: Vec<String> = params.mistakes().into_iter().map(|error| error.path).collect();
+        assert_eq!(paths, ["recovered", "recovered.topline"]);
     }
 
     #[test]

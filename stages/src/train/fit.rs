@@ -33,6 +33,8 @@ pub(crate) struct Fit<'a, 'io> {
     /// Threads that make batches.
     pub workers: usize,
     pub validation: Option<Validation<'a>>,
+    /// The test subset, for a curve and nothing else.
+    pub test: Option<Validation<'a>>,
     pub spec: TrainerSpec,
     /// The model that the training starts from.
     pub init: Option<Init>,
@@ -205,14 +207,16 @@ impl Fit<'_, '_> {
     fn end_epoch(&self, at: &mut Checkpoint) -> Result<(), StageError> {
         let tick = || self.io.tick();
         let epoch = at.state.epoch + 1;
-        let measures =
-            self.validation.as_ref().map(|validation| validation.measure(&at.trainer, &tick)).transpose();
-        let measures = measures.map_err(|error| match error {
-            StageError::Failed { message, .. } => {
-                StageError::failed(format!("after epoch {epoch}: {message}")).help(DIVERGED)
-            }
-            other => other,
-        })?;
+        let measure = |subset: &Option<Validation<'_>>| {
+            let measures = subset.as_ref().map(|subset| subset.measure(&at.trainer, &tick)).transpose();
+            measures.map_err(|error| match error {
+                StageError::Failed { message, .. } => {
+                    StageError::failed(format!("after epoch {epoch}: {message}")).help(DIVERGED)
+                }
+                other => other,
+            })
+        };
+        let (measures, test) = (measure(&self.validation)?, measure(&self.test)?);
         let watched = self.params.watched();
         let value = measures.as_ref().and_then(|measures| measures.get(watched));
         if self.params.needs_validation() && value.is_none() {
@@ -246,19 +250,21 @@ impl Fit<'_, '_> {
         if let (Some(spec), Some(value)) = (self.plateau(), value) {
             at.state.plateau.observe(&spec, value);
         }
-        self.record(&mut at.state, epoch, rate, measures.as_ref());
+        self.record(&mut at.state, epoch, rate, [("val", measures.as_ref()), ("test", test.as_ref())]);
         Ok(())
     }
 
-    fn record(&self, state: &mut State, epoch: u32, rate: f64, measures: Option<&Measures>) {
+    fn record(&self, state: &mut State, epoch: u32, rate: f64, measured: [(&str, Option<&Measures>); 2]) {
         let seen = state.seen.max(1) as f64;
         state.history.add(epoch, "train", "loss", Some(state.loss.get() / seen));
         if self.params.loss.output() == OutputKind::Softmax {
             state.history.add(epoch, "train", "patch_accuracy", Some(state.correct as f64 / seen));
         }
         state.history.add(epoch, "train", "rate", Some(rate));
-        for (metric, value) in measures.into_iter().flat_map(Measures::iter) {
-            state.history.add(epoch, "val", metric.name(), value);
+        for (subset, measures) in measured {
+            for (metric, value) in measures.into_iter().flat_map(Measures::iter) {
+                state.history.add(epoch, subset, metric.name(), value);
+            }
         }
         state.epoch = epoch;
         (state.step, state.correct, state.seen, state.loss) = (0, 0, 0, Bits::new(0.0));

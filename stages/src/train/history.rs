@@ -57,13 +57,13 @@ impl History {
         self.rows.push(Entry { epoch, subset: subset.to_owned(), metric: metric.to_owned(), value });
     }
 
-    /// The numbers of an epoch in a line for people; `val` stands before those of the validation subset.
+    /// The numbers of an epoch in a line for people; the name of the subset stands before those that are not of the training subset.
     pub fn line(&self, epoch: u32) -> String {
         let mut parts = Vec::new();
         for row in self.rows.iter().filter(|row| row.epoch == epoch) {
             let Some(value) = row.value.map(Bits::get) else { continue };
             let value = if row.metric == "rate" { format!("{value:.2e}") } else { format!("{value:.4}") };
-            let subset = if row.subset == "train" { "" } else { "val " };
+            let subset = if row.subset == "train" { String::new() } else { format!("{} ", row.subset) };
             parts.push(format!("{subset}{} {value}", row.metric.replace('_', " ")));
         }
         parts.join(", ")

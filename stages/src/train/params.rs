@@ -28,6 +28,9 @@ use crate::named;
 /// A label that is `ignored` is neither there nor not there: with `bce` its class has no part in the loss of the clip (the sum over
 /// classes is still divided by all of them), on the validation subset its pair is left out of every metric.
 ///
+/// `features` may be embeddings: each vector is a frame, and with `patch: { frames: 1 }` a patch; `mlp` takes them as they are, without
+/// hidden layers as a linear model.
+///
 /// With a model at the input `init` the training starts from its weights rather than from random ones; names and shapes must
 /// be the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,7 +45,8 @@ pub struct TrainParams {
     pub patch: PatchParams,
     /// Patches in a step, `1..=65536`.
     pub batch: usize,
-    /// Passes over the training clips, `1..=1000000`.
+    /// Passes over the training clips, `0..=1000000`; with 0 the model has the weights that it starts from, random ones or those of
+    /// `init`, and the statistics of the training clips.
     pub epochs: u32,
     /// The loss: `bce` (any number of classes a clip; sigmoid), or for one class a clip (softmax) `cce`, `mae`, `lq`, `lsoft`,
     /// `cce_smooth`, `cce_max`, `cce_outlier`, `lq_max`, `lq_percentile`, or a map with `name` and options.
@@ -55,7 +59,7 @@ pub struct TrainParams {
     pub optimiser: OptimiserParams,
     /// The learning rate that the schedule starts from; above 0.
     pub rate: f64,
-    /// How the rate changes: `constant`, `cosine`, `plateau`, or a map such as `{ name: step, at: [0.8], factor: 0.1 }`.
+    /// How the rate changes: `constant`, `cosine`, `exponential`, `plateau`, or a map such as `{ name: step, at: [0.8], factor: 0.1 }`.
     #[serde(deserialize_with = "named::deserialize")]
     #[schemars(schema_with = "named::schema::<ScheduleParams>")]
     pub schedule: ScheduleParams,
@@ -106,6 +110,15 @@ pub struct TrainParams {
     /// Another loss after some epochs. Absent: one loss throughout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub then: Option<Then>,
+    /// Measures the test subset after each epoch, too, for a curve: `history` has it, and nothing else looks at it. It chooses no epoch,
+    /// ends no training and changes no rate.
+    #[serde(skip_serializing_if = "is_false")]
+    pub test_curve: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn is_random(patches: &Patches) -> bool {
@@ -147,6 +160,7 @@ impl Default for TrainParams {
             smoothing: None,
             clean: None,
             then: None,
+            test_curve: false,
         }
     }
 }
@@ -320,7 +334,7 @@ impl TrainParams {
         };
         let outside = |value: f64, low: f64, high: f64| !(low..=high).contains(&value);
         refuse(!(1..=65_536).contains(&self.batch), "batch", &self.batch, "1..=65536");
-        refuse(!(1..=1_000_000).contains(&self.epochs), "epochs", &self.epochs, "1..=1000000");
+        refuse(self.epochs > 1_000_000, "epochs", &self.epochs, "0..=1000000");
         refuse(!(self.rate > 0.0 && self.rate <= 1e3), "rate", &self.rate, "0 (exclusive) ..=1000");
         let epochs = f64::from(self.epochs);
         refuse(
@@ -361,6 +375,10 @@ impl TrainParams {
             mistakes.push(error.help("name what is frozen, such as `[conv1., layer1.]`, or write `none`"));
         }
         mistakes.extend(self.schedule.mistakes(self.epochs));
+        if self.warm_up > 0.0 && matches!(self.schedule, ScheduleParams::Exponential { .. }) {
+            let error = ParamError::new("warm_up", "the schedule `exponential` has a warm-up of its own");
+            mistakes.push(error.help("write `schedule: { name: exponential, warm_up: 15 }`"));
+        }
         mistakes.extend(self.network.mistake());
         if let Err(error) = self.loss.spec().check() {
             mistakes.push(nested("loss", &error));

@@ -38,6 +38,28 @@ pub enum ScheduleParams {
         #[serde(default)]
         minimum: f64,
     },
+    /// A factor for each epoch, behind a pause at a small rate and a rise to the whole one; all steps of an epoch have the same rate.
+    ///
+    /// ESResNet's: `{ name: exponential, factor: 0.985, start: 0.1, pause: 5, warm_up: 15 }`. Epochs 0 to 4 have a tenth of the rate, 5 to 14
+    /// rise by the same amount each to all of it, from 15 on each has 0.985 of the one before.
+    Exponential {
+        /// What the rate of an epoch is multiplied by for the next, above 0, at most 1.
+        #[serde(default = "esresnet")]
+        factor: f64,
+        /// Share of the rate at the beginning, `0..=1`.
+        #[serde(default = "tenth")]
+        start: f64,
+        /// Epochs at that share, `0..=warm_up`.
+        #[serde(default)]
+        pause: u32,
+        /// Epochs before the first at the whole rate, those of the pause included.
+        #[serde(default)]
+        warm_up: u32,
+    },
+}
+
+const fn esresnet() -> f64 {
+    0.985
 }
 
 const fn half() -> f64 {
@@ -74,6 +96,12 @@ impl ScheduleParams {
                 ScheduleSpec::Step { milestones: at.clone(), gamma: *factor, warmup }
             }
             Self::Cosine { minimum } => ScheduleSpec::Cosine { minimum: *minimum, warmup },
+            &Self::Exponential { factor, start, pause, warm_up } => ScheduleSpec::Exponential {
+                gamma: factor,
+                start,
+                pause: pause.into(),
+                warmup: warm_up.into(),
+            },
         }
     }
 
@@ -110,7 +138,47 @@ impl ScheduleParams {
             Self::Cosine { minimum } => {
                 refuse(outside(*minimum, 0.0, 1.0), "schedule.minimum", minimum, "0..=1");
             }
+            Self::Exponential { factor, start, pause, warm_up } => {
+                let range = "0 (exclusive) ..=1";
+                refuse(!(*factor > 0.0 && *factor <= 1.0), "schedule.factor", factor, range);
+                refuse(outside(*start, 0.0, 1.0), "schedule.start", start, "0..=1");
+                refuse(pause > warm_up, "schedule.pause", pause, &format!("0..={warm_up} (`warm_up`)"));
+            }
         }
         mistakes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sndpipe_nn::Moment;
+
+    use super::*;
+
+    /// The check values of the methods reference, section 15.
+    #[test]
+    fn an_exponential_is_that_of_esresnet() {
+        let schedule: ScheduleParams =
+            serde_json::from_value(json!({ "name": "exponential", "pause": 5, "warm_up": 15 })).unwrap();
+        assert_eq!(schedule.mistakes(300), []);
+        for (epoch, expected) in [
+            (0, 2.5e-5),
+            (4, 2.5e-5),
+            (5, 4.75e-5),
+            (9, 1.375e-4),
+            (14, 2.5e-4),
+            (15, 2.5e-4),
+            (16, 2.4625e-4),
+            (100, 6.9186e-5),
+            (299, 3.4185e-6),
+        ] {
+            let at = Moment { epoch, step: 3, steps_per_epoch: 7, epochs: 300 };
+            let rate = schedule.spec(0.0).rate(2.5e-4, at);
+            assert!((rate / expected - 1.0).abs() < 1e-5, "epoch {epoch}: {rate} instead of {expected}");
+        }
+        let wrong = ScheduleParams::Exponential { factor: 0.0, start: 2.0, pause: 6, warm_up: 5 };
+        let paths: Vec<String> = wrong.mistakes(300).into_iter().map(|error| error.path).collect();
+        assert_eq!(paths, ["schedule.factor", "schedule.start", "schedule.pause"]);
     }
 }

@@ -18,7 +18,7 @@ use super::standardise;
 use super::validate::Validation;
 use crate::labels::Labels;
 use crate::model::ModelCard;
-use crate::patch::FrameShape;
+use crate::patch::{self, FrameShape};
 use crate::split::{self, Split, Subset};
 
 /// The way out where no clip validates.
@@ -43,7 +43,7 @@ impl Stage for Train {
 
     fn inputs(params: &TrainParams) -> Vec<Port> {
         vec![
-            Port::new("features", Kind::Features),
+            patch::port(),
             Port::new("labels", Kind::Labels).reading(&Labels::COLUMNS),
             Port::new("split", Kind::Split).reading(&Split::COLUMNS),
             Port::new(init::PORT, Kind::Model).optional(),
@@ -62,6 +62,7 @@ impl Stage for Train {
     fn check_wiring(params: &TrainParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
         let mut mistakes = init::mistakes(params, upstream);
         mistakes.extend(clean::unconnected(params.clean.as_ref(), upstream));
+        mistakes.extend(several_vectors(params, upstream));
         let Some(place) = params.validates() else { return mistakes };
         let splits = upstream.iter().filter(|wired| wired.port == "split");
         for wired in splits.filter(|wired| split::has_validation(wired.stage) == Some(false)) {
@@ -89,6 +90,7 @@ impl Stage for Train {
                 training.with_clean(&rows, &chosen)
             }
         };
+        let testing = testing(params, &split, &rows, &labels)?;
         let remarks = [remark("training", &training), remark("validation", &validating)];
 
         let features = io.meta("features")?.clone();
@@ -123,15 +125,15 @@ impl Stage for Train {
             device: device(io.device()),
             seed: params.seed,
         };
-        let validation = (validating.len() > 0).then_some(Validation {
+        let measured = |samples| Validation {
             rows: &rows,
-            samples: &validating,
+            samples,
             input,
             classes,
             standardisation: &standardisation,
             hop: params.patch.hop(),
             loss: &params.loss,
-        });
+        };
         let batches = Batches {
             rows: &rows,
             samples: &training,
@@ -151,7 +153,8 @@ impl Stage for Train {
             io,
             batches,
             workers: rayon::current_num_threads().min(MOST_WORKERS),
-            validation,
+            validation: (validating.len() > 0).then(|| measured(&validating)),
+            test: testing.as_ref().map(measured),
             spec,
             init,
             card: serde_json::to_value(&card).map_err(|error| StageError::failed(error.to_string()))?,
@@ -174,6 +177,18 @@ impl Stage for Train {
         io.write_blob("model", meta, &fitted.weights, "safetensors")?;
         io.write_table("history", Meta::new(), &fitted.history.to_table()?)
     }
+}
+
+/// Patches of several vectors, where the features are embeddings.
+fn several_vectors(params: &TrainParams, upstream: &[Upstream<'_>]) -> Option<ParamError> {
+    let embedded =
+        upstream.iter().any(|wired| wired.port == "features" && wired.output.kind == Kind::Embeddings);
+    (embedded && params.patch.frames != 1).then(|| {
+        let frames = params.patch.frames;
+        let message = format!("the features are embeddings, and {frames} of them would be one patch");
+        ParamError::new("patch.frames", message)
+            .help("each vector is a frame of its own: `patch: { frames: 1 }`")
+    })
 }
 
 /// What a checkpoint must agree on: the stage, its parameters and the content of its inputs.
@@ -225,6 +240,26 @@ fn check_subsets(
             .help(NEEDS_VALIDATION));
     }
     Ok(())
+}
+
+/// The clips of the test subset, where a curve of it is asked for.
+fn testing(
+    params: &TrainParams,
+    split: &Split,
+    rows: &Rows,
+    labels: &Labels,
+) -> Result<Option<Samples>, StageError> {
+    if !params.test_curve {
+        return Ok(None);
+    }
+    let testing = Samples::new(split.of(Subset::Test), rows, labels, &params.loss)?;
+    if testing.len() == 0 {
+        return Err(StageError::failed(
+            "`test_curve` needs a test subset, and no clip of it has features and labels",
+        )
+        .help("leave `test_curve` out"));
+    }
+    Ok(Some(testing))
 }
 
 /// What cannot be made batches of.

@@ -1,0 +1,187 @@
+//! `evaluate.history`: how fast a training learnt, as metrics.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sndpipe_cache::Meta;
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+
+use super::metric::Measured;
+use super::report;
+use crate::columns;
+use crate::split::Subset;
+use crate::table::{OneOrMany, falls};
+
+/// Makes metrics of the history of a training, so that `table` and `plot` can average them over folds and seeds.
+///
+/// `metrics` has for each epoch, counted from 1, the value after it: `accuracy_after_1`, `accuracy_after_2` and so on, for
+/// `plot` with `metric: accuracy_after_*`; and for each value of `reach` the epochs that it took: `epochs_to_accuracy_0.8`, the first
+/// epoch with at least that value (at most, for `loss`). What was not reached is undefined, with `n` 0: look at the `n` of a table.
+///
+/// The test subset is in a history where `train` was asked for it (`test_curve`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryParams {
+    /// The metric, or metrics: `accuracy`, `balanced_accuracy`, `mAP` or `loss` of `val` and `test`; `loss`, `patch_accuracy` or `rate` of
+    /// `train`.
+    pub metric: OneOrMany,
+    /// The subset that was measured.
+    #[serde(default = "val")]
+    pub subset: Subset,
+    /// Values whose first epoch is looked for.
+    #[serde(default)]
+    pub reach: Vec<f64>,
+}
+
+const fn val() -> Subset {
+    Subset::Val
+}
+
+/// `evaluate.history`.
+pub struct EvaluateHistory;
+
+impl Stage for EvaluateHistory {
+    const NAME: &'static str = "evaluate.history";
+    const VERSION: u32 = 1;
+    type Params = HistoryParams;
+
+    fn check(params: &HistoryParams) -> Vec<ParamError> {
+        let mut mistakes = Vec::new();
+        if params.metric.0.is_empty() {
+            let error = ParamError::new("metric", "an empty list gives no metrics");
+            mistakes.push(error.help("name a metric, such as `accuracy`"));
+        }
+        for (at, value) in params.reach.iter().enumerate() {
+            let path = format!("reach[{at}]");
+            if !value.is_finite() {
+                mistakes.push(ParamError::new(path, format!("{value} is no number to reach")));
+            } else if params.reach[..at].contains(value) {
+                mistakes.push(ParamError::new(path, format!("{value} is there already")));
+            }
+        }
+        mistakes
+    }
+
+    fn inputs(_: &HistoryParams) -> Vec<Port> {
+        vec![Port::new("history", Kind::History).reading(&["epoch", "subset", "metric", "value"])]
+    }
+
+    fn outputs(_: &HistoryParams) -> Vec<Output> {
+        vec![Output::new("metrics", Kind::Metrics)]
+    }
+
+    fn run(params: &HistoryParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
+        let table = io.table("history")?;
+        let epochs = columns::maybe_int(&table, "epoch")?;
+        let (subsets, metrics) = (columns::text(&table, "subset")?, columns::text(&table, "metric")?);
+        let values = columns::number(&table, "value")?;
+        let all: Vec<Entry<'_>> = epochs
+            .into_iter()
+            .zip(subsets.iter().zip(&metrics))
+            .zip(values)
+            .filter_map(|((epoch, (subset, metric)), value)| {
+                Some(Entry { epoch: epoch?, subset, metric, value })
+            })
+            .collect();
+        let mut rows = Vec::new();
+        for metric in &params.metric.0 {
+            rows.extend(of_metric(params, metric, &all)?);
+        }
+        io.write_table("metrics", Meta::new(), &report::long_table(&[], &rows)?)
+    }
+}
+
+/// A row of a history.
+struct Entry<'a> {
+    epoch: i64,
+    subset: &'a str,
+    metric: &'a str,
+    value: Option<f64>,
+}
+
+type Row = (String, Option<usize>, Measured);
+
+fn of_metric(params: &HistoryParams, metric: &str, all: &[Entry<'_>]) -> Result<Vec<Row>, StageError> {
+    let subset = params.subset.name();
+    let of_subset = || all.iter().filter(|entry| entry.subset == subset);
+    let curve: Vec<&Entry<'_>> = of_subset().filter(|entry| entry.metric == metric).collect();
+    if curve.is_empty() {
+        let there: BTreeSet<&str> = of_subset().map(|entry| entry.metric).collect();
+        if there.is_empty() {
+            let help = match params.subset {
+                Subset::Train => "train for at least one epoch",
+                Subset::Val => "give the split a `val`, or look at another `subset`",
+                Subset::Test => "set `test_curve: true` at `train`",
+            };
+            return Err(
+                StageError::failed(format!("the history has nothing of the subset {subset}")).help(help)
+            );
+        }
+        let there: Vec<&str> = there.into_iter().collect();
+        let message = format!("the history has no `{metric}` of {subset}; it has {}", there.join(", "));
+        return Err(StageError::failed(message));
+    }
+    let one = |value: Option<f64>| Measured { value, n: usize::from(value.is_some()) };
+    let after = |entry: &&Entry<'_>| (format!("{metric}_after_{}", entry.epoch), None, one(entry.value));
+    let mut rows: Vec<Row> = curve.iter().map(after).collect();
+    for &goal in &params.reach {
+        let reached = |value: f64| if falls(metric) { value <= goal } else { value >= goal };
+        let first =
+            curve.iter().filter(|entry| entry.value.is_some_and(reached)).map(|entry| entry.epoch).min();
+        rows.push((format!("epochs_to_{metric}_{goal}"), None, one(first.map(|epoch| epoch as f64))));
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entries() -> Vec<Entry<'static>> {
+        let entry = |epoch, subset, metric, value| Entry { epoch, subset, metric, value: Some(value) };
+        let mut all = vec![entry(1, "train", "loss", 3.0)];
+        for (epoch, accuracy, loss) in [(1, 0.4, 2.0), (2, 0.8, 1.0), (3, 0.7, 1.5)] {
+            all.push(entry(epoch, "val", "accuracy", accuracy));
+            all.push(entry(epoch, "val", "loss", loss));
+        }
+        all
+    }
+
+    fn rows(value: serde_json::Value) -> Result<Vec<(String, Option<f64>)>, String> {
+        let params: HistoryParams = serde_json::from_value(value).unwrap();
+        assert_eq!(EvaluateHistory::check(&params), []);
+        let rows = of_metric(&params, &params.metric.0[0], &entries()).map_err(|error| error.to_string())?;
+        Ok(rows.into_iter().map(|(name, _, measured)| (name, measured.value)).collect())
+    }
+
+    #[test]
+    fn the_first_epoch_counts() {
+        let found = rows(json!({ "metric": "accuracy", "reach": [0.5, 0.8, 0.9] })).unwrap();
+        let expected = [
+            ("accuracy_after_1", Some(0.4)),
+            ("accuracy_after_2", Some(0.8)),
+            ("accuracy_after_3", Some(0.7)),
+            ("epochs_to_accuracy_0.5", Some(2.0)),
+            ("epochs_to_accuracy_0.8", Some(2.0)),
+            ("epochs_to_accuracy_0.9", None),
+        ];
+        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value)));
+        let found = rows(json!({ "metric": "loss", "reach": [1.2] })).unwrap();
+        assert_eq!(found[3], ("epochs_to_loss_1.2".to_owned(), Some(2.0)));
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let error = rows(json!({ "metric": "mAP" })).unwrap_err();
+        assert_eq!(error, "the history has no `mAP` of val; it has accuracy, loss");
+        let error = rows(json!({ "metric": "accuracy", "subset": "test" })).unwrap_err();
+        assert_eq!(error, "the history has nothing of the subset test");
+        let wrong: HistoryParams =
+            serde_json::from_value(json!({ "metric": [], "reach": [0.5, 0.5] })).unwrap();
+        let paths: Vec<String> = EvaluateHistory::check(&wrong).into_iter().map(|error| error.path).collect();
+        assert_eq!(paths, ["metric", "reach[1]"]);
+    }
+}

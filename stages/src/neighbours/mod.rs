@@ -1,0 +1,7 @@
+//! The nearest of many vectors, and what their classes say.
+
+mod search;
+mod votes;
+
+pub use search::{Neighbour, Search, Vectors};
+pub use votes::{Voted, leave_one_clip_out, memory_bank};

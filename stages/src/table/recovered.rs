@@ -1,0 +1,116 @@
+//! How much of a gain a row recovers.
+
+use sndpipe_engine::StageError;
+
+use super::cells::Cell;
+use super::paired::{differences, interval};
+use super::params::Bootstrap;
+use crate::columns::Values;
+
+/// The share of a gain that a row has.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Share {
+    /// `(row - baseline) / (topline - baseline)`, of means over pairs; none where the topline is not better than the baseline.
+    pub share: Option<f64>,
+    /// The ends of the interval; none for the baseline and the topline, for one pair, and where the gain is too uncertain to divide by:
+    /// some sample has none.
+    pub interval: Option<[f64; 2]>,
+}
+
+/// The cells of a row.
+type Cells<'a> = [(&'a Cell, Option<f64>)];
+
+/// The share of the gain from the baseline to the topline that a row has, with the percentile bootstrap over cells that agree on the axes
+/// that are averaged: the same cells are drawn for all three.
+///
+/// # Errors
+/// [`StageError::Failed`] naming a cell without a partner.
+pub(crate) fn recover(
+    row: &Cells<'_>,
+    baseline: &Cells<'_>,
+    topline: &Cells<'_>,
+    over: &[String],
+    bootstrap: &Bootstrap,
+    falls: bool,
+) -> Result<Share, StageError> {
+    let gains = differences(row, (baseline, "baseline"), over)?;
+    let wholes = differences(topline, (baseline, "baseline"), over)?;
+    // Where smaller is better, both are turned round.
+    let sign = if falls { -1.0 } else { 1.0 };
+    let pairs = gains.into_iter().zip(wholes).map(|(gain, whole)| Some((sign * gain?, sign * whole?)));
+    let Some(pairs) = pairs.collect::<Option<Vec<(f64, f64)>>>() else { return Ok(Share::default()) };
+    let ratio = |drawn: &mut dyn Iterator<Item = usize>| {
+        let (gain, whole) = drawn.fold((0.0, 0.0), |(gain, whole), pair| {
+            let (of_gain, of_whole): (f64, f64) = pairs[pair];
+            (gain + of_gain, whole + of_whole)
+        });
+        if whole > 0.0 { gain / whole } else { f64::NAN }
+    };
+    let share = Some(ratio(&mut (0..pairs.len()))).filter(|share| share.is_finite());
+    if share.is_none() || pairs.len() < 2 {
+        return Ok(Share { share, interval: None });
+    }
+    let certain = std::cell::Cell::new(true);
+    let interval = interval(pairs.len(), bootstrap, |drawn| {
+        let value = ratio(drawn);
+        certain.set(certain.get() && value.is_finite());
+        value
+    });
+    Ok(Share { share, interval: Some(interval).filter(|_| certain.get()) })
+}
+
+/// The columns of shares; `prefix` is the label of a column, or nothing.
+pub(crate) fn columns(prefix: &str, shares: &[Share]) -> Vec<(String, Values)> {
+    let name = |what: &str| format!("{prefix}recovered{what}");
+    let end = |at: usize| Values::Number(shares.iter().map(|of| of.interval.map(|ends| ends[at])).collect());
+    vec![
+        (name(""), Values::Number(shares.iter().map(|of| of.share).collect())),
+        (name(" low"), end(0)),
+        (name(" high"), end(1)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(values: &[f64]) -> Vec<(Cell, Option<f64>)> {
+        let cell = |fold: usize| Cell { axes: vec![("fold".to_owned(), fold.to_string())], metrics: vec![] };
+        values.iter().enumerate().map(|(fold, value)| (cell(fold), Some(*value))).collect()
+    }
+
+    fn share(row: &[f64], baseline: &[f64], topline: &[f64], falls: bool) -> Result<Share, StageError> {
+        let all = [row, baseline, topline].map(cells);
+        let [row, baseline, topline] =
+            all.each_ref().map(|cells| cells.iter().map(|(cell, value)| (cell, *value)).collect::<Vec<_>>());
+        recover(&row, &baseline, &topline, &["fold".to_owned()], &Bootstrap::default(), falls)
+    }
+
+    #[test]
+    fn a_share_is_that_of_the_means() {
+        let (baseline, topline) = ([0.40, 0.50, 0.45, 0.42], [0.80, 0.82, 0.81, 0.79]);
+        let row = [0.56, 0.64, 0.59, 0.58];
+        let found = share(&row, &baseline, &topline, false).unwrap();
+        // By hand: gains 0.16, 0.14, 0.14, 0.16 of 0.40, 0.32, 0.36, 0.37.
+        assert!((found.share.unwrap() - 0.60 / 1.45).abs() < 1e-12, "{found:?}");
+        let [low, high] = found.interval.unwrap();
+        assert!(low < 0.60 / 1.45 && high > 0.60 / 1.45);
+        // The ratio of any sample lies between the smallest and the largest of one cell.
+        assert!(low >= 0.14 / 0.36 - 1e-12 && high <= 0.14 / 0.32 + 1e-12, "{low} {high}");
+        let turned = share(&row.map(|x| -x), &baseline.map(|x| -x), &topline.map(|x| -x), true).unwrap();
+        assert_eq!(turned, found);
+        assert_eq!(share(&baseline, &baseline, &topline, false).unwrap().share, Some(0.0));
+        assert_eq!(share(&topline, &baseline, &topline, false).unwrap().share, Some(1.0));
+    }
+
+    #[test]
+    fn a_gain_that_may_be_none_has_no_interval() {
+        let found = share(&[0.5, 0.5, 0.6], &[0.4, 0.6, 0.5], &[0.6, 0.5, 0.7], false).unwrap();
+        assert!((found.share.unwrap() - 0.1 / 0.3).abs() < 1e-9 && found.interval.is_none(), "{found:?}");
+        let worse = share(&[0.5, 0.5], &[0.6, 0.6], &[0.4, 0.4], false).unwrap();
+        assert_eq!(worse, Share::default());
+        assert_eq!(share(&[0.5], &[0.4], &[0.6], false).unwrap().interval, None);
+        let error = share(&[0.5, 0.6], &[0.4, 0.4], &[0.6], false).unwrap_err().to_string();
+        assert_eq!(error, "the row has no cell fold=1");
+    }
+}
