@@ -103,8 +103,9 @@ pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
 /// Prints the tables that nothing else reads: what the experiment was made for.
 fn print_tables(session: &Session, report: &RunReport) -> Result<(), Failure> {
     let readers = session.graph.readers();
-    let wanted =
-        |id: &InstanceId| readers[*id].is_empty() && session.graph.instances[*id].bound.name() == table::KIND;
+    let wanted = |id: &InstanceId| {
+        readers[*id].is_empty() && table::KINDS.contains(&session.graph.instances[*id].bound.name())
+    };
     let ids: Vec<InstanceId> = report.outcomes.keys().copied().filter(wanted).collect();
     let mut out = Out::new();
     for id in ids.iter().take(TABLES) {

@@ -15,8 +15,8 @@ use crate::render;
 use crate::results::{Results, never_ran, warn_if_old};
 use crate::session::{Session, select};
 
-/// The stage kind whose tables are printed when none is named.
-pub const KIND: &str = "table";
+/// The stage kinds whose tables are printed when none is named.
+pub const KINDS: [&str; 2] = ["table", "claims"];
 
 /// Prints result tables.
 pub fn table(args: &Table, cache: &Path) -> Result<Exit, Failure> {
@@ -43,8 +43,9 @@ pub fn table(args: &Table, cache: &Path) -> Result<Exit, Failure> {
 
 fn chosen(graph: &Graph, stage: Option<&str>) -> Result<Vec<InstanceId>, Failure> {
     let Some(stage) = stage else {
-        let ids: Vec<InstanceId> =
-            (0..graph.instances.len()).filter(|&id| graph.instances[id].bound.name() == KIND).collect();
+        let ids: Vec<InstanceId> = (0..graph.instances.len())
+            .filter(|&id| KINDS.contains(&graph.instances[id].bound.name()))
+            .collect();
         let help = "name a stage whose output is a table, or add one with `uses: table`";
         return if ids.is_empty() {
             Err(Failure::usage("the pipeline has no `table` stage").help(help))

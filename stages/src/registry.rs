@@ -20,7 +20,7 @@ use crate::scenes::Scenes;
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
 use crate::split::{SplitFolds, SplitPrune, SplitRandom, SplitSubsets, SplitTrainVal, SplitUploader};
-use crate::table::Table;
+use crate::table::{Claims, Table};
 use crate::train::Train;
 use crate::tsne::Tsne;
 
@@ -70,6 +70,7 @@ pub fn registry() -> Registry {
         .with::<SplitTrainVal>()
         .with::<SplitUploader>()
         .with::<Table>()
+        .with::<Claims>()
         .with::<Train>()
         .with::<Tsne>()
 }

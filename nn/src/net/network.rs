@@ -3,8 +3,8 @@
 use dfdx::tensor::{NoneTape, PutTape, Storage, Tape};
 
 use super::{
-    InputShape, NetworkSpec, crnn::Crnn, dense_se::DenseSe, densenet::DenseNet, layer::Linear, mlp::Mlp, mobilenet::MobileNet,
-    noisy_cnn::NoisyCnn, resnet::ResNet, vgg::Vgg,
+    InputShape, NetworkSpec, crnn::Crnn, dense_se::DenseSe, densenet::DenseNet, layer::Linear, mlp::Mlp,
+    mobilenet::MobileNet, noisy_cnn::NoisyCnn, resnet::ResNet, vgg::Vgg,
 };
 use crate::{
     Device, NnError,

@@ -137,7 +137,9 @@ impl NetworkSpec {
             NetworkSpec::VggLike { hidden } if *hidden == 0 || *hidden > 1 << 20 => {
                 Err(NnError::range("hidden", hidden, "in 1 ..= 1048576"))
             }
-            NetworkSpec::NoisyCnn { dropout } | NetworkSpec::DenseSe { dropout } => in_range("dropout", *dropout, 0.0..1.0, "in [0, 1)"),
+            NetworkSpec::NoisyCnn { dropout } | NetworkSpec::DenseSe { dropout } => {
+                in_range("dropout", *dropout, 0.0..1.0, "in [0, 1)")
+            }
             NetworkSpec::Mlp { hidden, .. } if hidden.iter().any(|&size| size == 0 || size > 1 << 20) => {
                 Err(NnError::range("hidden", format!("{hidden:?}"), "sizes in 1 ..= 1048576"))
             }

@@ -177,10 +177,6 @@ impl Stage for DatasetCsv {
 }
 
 /// Reads the manifest again and proves that it still is what the plan saw.
-fn manifest(
-    path: &std::path::Path,
-    delimiter: char,
-    io: &StageIo<'_>,
-) -> Result<Sheet, StageError> {
+fn manifest(path: &std::path::Path, delimiter: char, io: &StageIo<'_>) -> Result<Sheet, StageError> {
     Sheet::parse(path, &declared::read(MANIFEST, path, io)?, delimiter)
 }

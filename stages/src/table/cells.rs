@@ -70,6 +70,17 @@ pub(crate) fn labels_of(cells: &[Cell], axis: &str) -> Vec<String> {
     labels
 }
 
+/// The labels of rows in the order in which they first occur, which is that of the pipeline file.
+pub(super) fn rows_of(cells: &[Cell], axes: &[String]) -> Vec<Vec<String>> {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for labels in cells.iter().map(|cell| cell.labels(axes)) {
+        if !rows.contains(&labels) {
+            rows.push(labels);
+        }
+    }
+    rows
+}
+
 /// The axes that are averaged: those of `over`, or all that have no other place. `places` are the other parameters that name axes,
 /// `placed` the axes that they name.
 ///

@@ -1,7 +1,9 @@
 //! `table`: metrics of the cells of a matrix as one table.
 
 mod aggregate;
+mod beside;
 mod cells;
+mod claims;
 mod paired;
 mod paper;
 mod params;
@@ -10,5 +12,6 @@ mod stage;
 
 pub(crate) use aggregate::{Summary, spread_axis, summarise};
 pub(crate) use cells::{Cell, averaged, falls, is_fraction, labels_of, values_of};
+pub use claims::{Claim, Claims, ClaimsParams};
 pub use params::{Bootstrap, OneOrMany, PaperValue, Recovered, TableParams};
 pub use stage::Table;

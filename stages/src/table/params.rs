@@ -6,6 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use sndpipe_engine::ParamError;
 
+use super::beside;
+
 /// Gathers metrics into a table: a row for each label of the `rows` axes, the mean over the `over` axes.
 ///
 /// The mean is taken over the last axes of `over` first, so that `over: [fold, seed]` gives the mean of the means of folds.
@@ -22,6 +24,9 @@ use sndpipe_engine::ParamError;
 /// With `recovered` there are `recovered`, `recovered low` and `recovered high`: the share `(row - baseline) / (topline - baseline)` of means over
 /// the cells of the `over` axes, and its bootstrap interval, for which all three rows are drawn alike. There is none where the topline
 /// is not better than the baseline, and no interval where some sample of cells says so.
+///
+/// With `beside` the table has rows of other stages: each name is an input that gathers metrics, too, and the label of their row. Where they
+/// lack an axis that is averaged, a cell stands for all of its labels: a baseline that knows no seeds is compared with every seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableParams {
@@ -45,6 +50,9 @@ pub struct TableParams {
     /// Two rows between which lies a gain, and the share of it that every row has. Absent: no such column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<Recovered>,
+    /// Inputs whose metrics are rows, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<String>,
     /// How the interval of a comparison is found.
     #[serde(default, skip_serializing_if = "Bootstrap::is_default")]
     pub bootstrap: Bootstrap,
@@ -82,8 +90,21 @@ impl Default for Bootstrap {
 }
 
 impl Bootstrap {
-    fn is_default(&self) -> bool {
+    pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Every parameter out of its range.
+    pub(super) fn mistakes(&self) -> Vec<ParamError> {
+        let mut mistakes = Vec::new();
+        if !(100..=1_000_000).contains(&self.samples) {
+            let message = format!("{} is outside 100..=1000000", self.samples);
+            mistakes.push(ParamError::new("bootstrap.samples", message));
+        }
+        if !(0.5..1.0).contains(&self.level) {
+            mistakes.push(ParamError::new("bootstrap.level", format!("{} is outside 0.5..1", self.level)));
+        }
+        mistakes
     }
 }
 
@@ -167,14 +188,8 @@ impl TableParams {
         if self.precision > 6 {
             mistakes.push(ParamError::new("precision", format!("{} is outside 0..=6", self.precision)));
         }
-        if !(100..=1_000_000).contains(&self.bootstrap.samples) {
-            let message = format!("{} is outside 100..=1000000", self.bootstrap.samples);
-            mistakes.push(ParamError::new("bootstrap.samples", message));
-        }
-        if !(0.5..1.0).contains(&self.bootstrap.level) {
-            let message = format!("{} is outside 0.5..1", self.bootstrap.level);
-            mistakes.push(ParamError::new("bootstrap.level", message));
-        }
+        mistakes.extend(self.bootstrap.mistakes());
+        mistakes.extend(beside::mistakes(&self.beside, &self.rows));
         if self.baseline.is_some() && self.rows.0.is_empty() {
             let error = ParamError::new("baseline", "a table of one row has nothing to compare");
             mistakes.push(error.help("name the axis of rows with `rows`"));

@@ -8,7 +8,8 @@ use sndpipe_cache::Meta;
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
 
 use super::aggregate::{Summary, spread_axis, summarise};
-use super::cells::{Cell, averaged, falls, is_fraction, labels_of, values_of};
+use super::beside;
+use super::cells::{Cell, averaged, falls, is_fraction, labels_of, rows_of, values_of};
 use super::paired::{self, Paired, compare};
 use super::paper::{known, paper};
 use super::params::{Recovered, TableParams};
@@ -27,8 +28,8 @@ impl Stage for Table {
         params.mistakes()
     }
 
-    fn inputs(_: &TableParams) -> Vec<Port> {
-        vec![Port::new("metrics", Kind::Metrics).collecting().reading(&["metric", "class", "value"])]
+    fn inputs(params: &TableParams) -> Vec<Port> {
+        beside::ports(&params.beside)
     }
 
     fn outputs(_: &TableParams) -> Vec<Output> {
@@ -36,9 +37,7 @@ impl Stage for Table {
     }
 
     fn run(params: &TableParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
-        let tables = io.tables("metrics")?;
-        let cells: Vec<Cell> =
-            tables.into_iter().map(|(axes, table)| Cell::read(axes, &table)).collect::<Result<_, _>>()?;
+        let cells = beside::read(&params.rows, &params.beside, io)?;
         let (meta, table) = build(params, &cells)?;
         io.write_table("table", meta, &table)
     }
@@ -49,13 +48,7 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
     let placed: Vec<&String> = params.rows.0.iter().chain(&params.columns).collect();
     let over = averaged(cells, &placed, params.over.as_ref(), &["rows", "columns"])?;
     let spread = spread_axis(cells, &over);
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for cell in cells {
-        let labels = cell.labels(&params.rows.0);
-        if !rows.contains(&labels) {
-            rows.push(labels);
-        }
-    }
+    let rows = rows_of(cells, &params.rows.0);
     let groups = params
         .columns
         .as_ref()
