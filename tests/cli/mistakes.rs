@@ -47,7 +47,7 @@ fn broken_pipelines_are_refused_at_their_place() {
     refused("unknown_key", "name: sounds", "title: sounds");
     refused("unknown_parameter", "sample_rate: 8000", "samplerate: 8000");
     refused("wrong_type", "sample_rate: 8000", "sample_rate: fast");
-    refused("out_of_range", "epochs: 1", "epochs: 0");
+    refused("out_of_range", "epochs: 1", "epochs: 1000001");
     refused("out_of_range_reference", "bands: 16 }", "bands: 0 }");
     refused("missing_parameter", "test: \"${fold}\", ", "");
     refused("unknown_reference", "in: audio", "in: audoi");
