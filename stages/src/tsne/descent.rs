@@ -66,6 +66,11 @@ impl Descent {
         for iteration in 0..self.iterations {
             tick(iteration)?;
             let early = iteration < self.early;
+            if iteration == self.early {
+                // Groups that have formed start anew: what they had for larger affinities throws them out of good places.
+                speed.fill([0.0; 2]);
+                gains.fill([1.0; 2]);
+            }
             let (exaggeration, momentum) = if early { (self.exaggeration, 0.5) } else { (1.0, 0.8) };
             let (repulsions, sum) = self.repulsions(&points);
             let gradients: Vec<Point> = (0..n)
