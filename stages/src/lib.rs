@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod audio;
+pub mod augment;
 pub mod columns;
 pub mod command;
 pub mod dataset;
@@ -16,6 +17,7 @@ mod named;
 pub mod patch;
 pub mod plot;
 pub mod predict;
+pub mod pretrain;
 mod quantity;
 #[cfg(test)]
 #[path = "../tests/real/mod.rs"]
@@ -28,6 +30,7 @@ pub mod split;
 pub mod synth;
 pub mod table;
 pub mod train;
+pub mod views;
 mod written;
 
 pub use registry::registry;

@@ -14,12 +14,14 @@ use crate::import::ModelImport;
 use crate::labels::{LabelsCorrupt, LabelsEnhance, LabelsHide, LabelsMerge, LabelsPropagate, LabelsSubset};
 use crate::losses::Losses;
 use crate::plot::Plot;
+use crate::pretrain::Pretrain;
 use crate::scenes::Scenes;
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
 use crate::split::{SplitFolds, SplitPrune, SplitRandom, SplitSubsets, SplitTrainVal, SplitUploader};
 use crate::table::Table;
 use crate::train::Train;
+use crate::views::ViewsStage;
 
 /// The registry of all stages.
 #[must_use]
@@ -53,6 +55,7 @@ pub fn registry() -> Registry {
         .with::<Losses>()
         .with::<ModelImport>()
         .with::<Plot>()
+        .with::<Pretrain>()
         .with::<Scenes>()
         .with_map::<Score>()
         .with::<SplitFolds>()
@@ -63,4 +66,5 @@ pub fn registry() -> Registry {
         .with::<SplitUploader>()
         .with::<Table>()
         .with::<Train>()
+        .with::<ViewsStage>()
 }

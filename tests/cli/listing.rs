@@ -25,6 +25,8 @@ fn every_stage_kind_is_described() {
         "scenes",
         "table",
         "plot",
+        "pretrain",
+        "views",
     ] {
         assert!(names.contains(&expected), "no `{expected}`\n{list}");
     }

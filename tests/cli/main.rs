@@ -13,6 +13,7 @@ mod large;
 mod listing;
 mod mistakes;
 mod observe;
+mod pretrain;
 mod runs;
 mod sandbox;
 mod sharing;

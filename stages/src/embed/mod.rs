@@ -3,5 +3,5 @@
 mod params;
 mod stage;
 
-pub use params::{EmbedParams, Per};
+pub use params::{EmbedParams, Of, Per};
 pub use stage::Embed;

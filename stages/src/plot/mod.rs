@@ -8,3 +8,4 @@ mod ticks;
 
 pub use params::PlotParams;
 pub use stage::Plot;
+pub(crate) use svg::escaped;

@@ -78,7 +78,7 @@ impl ScheduleParams {
     }
 
     /// Every parameter out of its range.
-    pub(super) fn mistakes(&self, epochs: u32) -> Vec<ParamError> {
+    pub(crate) fn mistakes(&self, epochs: u32) -> Vec<ParamError> {
         let mut mistakes = Vec::new();
         let mut refuse = |wrong: bool, path: &str, value: &dyn std::fmt::Display, range: &str| {
             if wrong {
