@@ -6,8 +6,9 @@ use crate::{
     NnError,
     ops::{
         ActivationKernel, BatchNormKernel, ConcatKernel, ContrastKernel, Conv2dKernel, ElementwiseKernel,
-        GruKernel, InstanceNormKernel, L2NormaliseKernel, LastProductKernel, LayerNormKernel, LinearKernel,
-        LossKernel, LowPassKernel, PolyphaseKernel, PoolKernel, PreluKernel, ResizeKernel, WindowPoolKernel,
+        GatherKernel, GruKernel, InstanceNormKernel, L2NormaliseKernel, LastProductKernel, LayerNormKernel,
+        LinearKernel, LossKernel, LowPassKernel, PolyphaseKernel, PoolKernel, PreluKernel, ResizeKernel,
+        WindowPoolKernel,
     },
     optimiser::UpdateKernel,
 };
@@ -23,6 +24,7 @@ pub trait Device:
     + ContrastKernel
     + Conv2dKernel
     + ElementwiseKernel
+    + GatherKernel
     + GruKernel
     + InstanceNormKernel
     + L2NormaliseKernel

@@ -10,7 +10,7 @@ use crate::{
     Device, DeviceKind, NnError,
     checkpoint::{Archive, load_parameters},
     device::{on_device, place},
-    net::{InputShape, Network, NetworkSpec, Pass},
+    net::{HeadSpec, InputShape, Network, NetworkSpec, Pass},
     tensor::Tensor2,
 };
 
@@ -41,12 +41,16 @@ fn batches<D: Device>(
 
 /// The metadata of a model: the network's description and the caller's `meta`.
 pub(crate) fn network_json<D: Device>(network: &Network<D>, meta: &Value) -> Value {
-    json!({
+    let mut description = json!({
         "input": network.input(),
         "meta": meta,
         "network": network.spec(),
         "outputs": network.outputs(),
-    })
+    });
+    if !network.head().is_classifier() {
+        description["head"] = json!(network.head());
+    }
+    description
 }
 
 /// A trained network, for evaluation only.
@@ -67,6 +71,8 @@ enum AnyNetwork {
 #[derive(Deserialize)]
 struct Metadata {
     network: NetworkSpec,
+    #[serde(default)]
+    head: HeadSpec,
     input: InputShape,
     outputs: usize,
     #[serde(default)]
@@ -82,8 +88,9 @@ impl Model {
         let m: Metadata = serde_json::from_value(archive.metadata).map_err(|e| NnError::Format {
             reason: format!("no description of the network in the metadata: {e}"),
         })?;
+        let sizes = (m.input, m.outputs);
         let network: Result<_, NnError> =
-            place!(AnyNetwork, device, |device| Network::unfilled(device, &m.network, m.input, m.outputs));
+            place!(AnyNetwork, device, |device| Network::unfilled(device, &m.network, &m.head, sizes));
         let mut network = network?;
         on_device!(AnyNetwork, &mut network, network => {
             load_parameters(network.parameters_mut(), archive.tensors)
@@ -91,12 +98,13 @@ impl Model {
         Ok(Model { network, meta: m.meta })
     }
 
-    /// Logits (n, outputs) of `inputs` (n, channels, frames, bands), both flat.
+    /// Logits (n, outputs) of `inputs` (n, channels, frames, bands), both flat; of a network with another head than a
+    /// classifier, what that head gives.
     pub fn logits(&self, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
         on_device!(AnyNetwork, &self.network, network => logits(network, inputs))
     }
 
-    /// Features (n, h) of `inputs` (n, channels, frames, bands), both flat: what the classifier reads; `h` is
+    /// Features (n, h) of `inputs` (n, channels, frames, bands), both flat: what the head reads; `h` is
     /// [`features`](Model::features).
     pub fn embed(&self, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
         on_device!(AnyNetwork, &self.network, network => {
@@ -119,12 +127,17 @@ impl Model {
         on_device!(AnyNetwork, &self.network, network => network.spec())
     }
 
+    /// What stands behind the encoder.
+    pub fn head(&self) -> &HeadSpec {
+        on_device!(AnyNetwork, &self.network, network => network.head())
+    }
+
     /// Shape of a sample.
     pub fn input(&self) -> InputShape {
         on_device!(AnyNetwork, &self.network, network => network.input())
     }
 
-    /// Number of logits.
+    /// Number of logits, or of whatever else the head gives.
     pub fn outputs(&self) -> usize {
         on_device!(AnyNetwork, &self.network, network => network.outputs())
     }

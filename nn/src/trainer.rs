@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 #[cfg(feature = "cuda")]
 use dfdx::tensor::Cuda;
-use dfdx::{
-    tensor::{Cpu, OwnedTape, PutTape, SplitTape},
-    tensor_ops::Backward,
-};
+use dfdx::tensor::{Cpu, OwnedTape, PutTape, SplitTape};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -16,17 +13,15 @@ use crate::{
     checkpoint::{Archive, load_parameters, load_strict},
     cpu,
     device::{on_device, place},
+    learner::{FORMAT, Learner, checkpoint_metadata, nothing_left},
     memory,
-    model::{logits, network_json},
-    net::{InputShape, Network, NetworkSpec, Pass},
+    model::logits,
+    net::{InputShape, Network, NetworkSpec, PROJECTION, Pass},
     ops::{LossSpec, try_loss, try_masked_loss, try_selective_loss},
     optimiser::{Optimiser, OptimiserSpec},
     parameter::Parameters,
     tuning::{Freeze, Tuning},
 };
-
-/// Numbers held for each parameter: its value, its gradient, up to two moments, and what a kernel packs.
-const PARAMETER_COPIES: u64 = 5;
 
 /// Everything that a training needs beside data and learning rates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,8 +78,7 @@ enum AnySession {
 /// A training on the device `D`.
 #[derive(Debug)]
 struct Session<D: Device> {
-    network: Network<D>,
-    optimiser: Optimiser<D>,
+    learner: Learner<D>,
     average: Option<Average<D>>,
 }
 
@@ -113,8 +107,7 @@ impl<D: Device> Average<D> {
 impl<D: Device> Session<D> {
     fn new(device: D, spec: &TrainerSpec) -> Result<Self, NnError> {
         let network = Network::new(device, &spec.network, spec.input, spec.outputs, spec.seed)?;
-        let optimiser = Optimiser::new(&spec.optimiser, network.parameters())?;
-        Ok(Session { network, optimiser, average: None })
+        Ok(Session { learner: Learner::new(network, &spec.optimiser)?, average: None })
     }
 
     fn step(
@@ -125,9 +118,9 @@ impl<D: Device> Session<D> {
         rate: f64,
         spec: &TrainerSpec,
     ) -> Result<StepReport, NnError> {
-        let step = self.optimiser.steps();
+        let step = self.learner.optimiser.steps();
         let samples = inputs.len() / spec.input.len();
-        let device = self.network.parameters().device().clone();
+        let device = self.learner.network.parameters().device().clone();
         let table = |what: &str, values: &[f32], width: usize| {
             if values.len() != samples * width {
                 return Err(NnError::shape(what, &[samples, width], &[values.len()]));
@@ -138,7 +131,7 @@ impl<D: Device> Session<D> {
         let (what, width) = if spec.loss == LossSpec::Bce { ("mask", spec.outputs) } else { ("clean", 1) };
         let marks = marks.map(|marks| table(what, marks, width)).transpose()?;
         let mut pass = Pass::train(step);
-        let output = self.network.forward::<OwnedTape<f32, D>>(inputs, &mut pass)?;
+        let output = self.learner.network.forward::<OwnedTape<f32, D>>(inputs, &mut pass)?;
         let (logits, tape) = output.split_tape();
         let output = logits.clone().put_tape(tape);
         let loss = match marks {
@@ -146,60 +139,26 @@ impl<D: Device> Session<D> {
             Some(mask) if spec.loss == LossSpec::Bce => try_masked_loss(output, &targets, &mask)?,
             Some(clean) => try_selective_loss(output, &targets, &clean, spec.loss)?,
         };
-        let (loss, tape) = loss.split_tape();
-        let trained = self.network.parameters().iter().filter(|p| p.trained).count();
-        let verdict = device
-            .verdict_begin(&loss, &logits, &targets, trained)
-            .map_err(NnError::kernel("report of a step"))?;
-        let mut gradients = loss.put_tape(tape).try_backward().map_err(NnError::kernel("backward pass"))?;
-        let parameters = self.network.parameters_mut();
-        let found = self.optimiser.step(parameters, &mut gradients, rate, (verdict, spec.clip_norm))?;
-        if !found.loss.is_finite() {
-            return Err(NnError::NonFiniteLoss { loss: found.loss, step });
-        }
-        if !found.norm.is_finite() {
-            return Err(NnError::NonFiniteGradient { norm: found.norm, step });
-        }
-        self.network.finish(pass);
+        let found = self.learner.update(loss, (&logits, &targets), pass, (rate, spec.clip_norm))?;
         if let Some(average) = &mut self.average {
-            average.update(self.network.parameters(), self.optimiser.steps())?;
+            average.update(self.learner.network.parameters(), self.learner.optimiser.steps())?;
         }
         Ok(StepReport { loss: found.loss, grad_norm: found.norm, correct: found.correct })
     }
 
     fn save(&mut self, archive: &mut Archive) {
-        archive.put_parameters("network.", self.network.parameters());
-        for (name, shape, value) in self.optimiser.state(self.network.parameters()) {
-            archive.put(format!("optimiser.{name}"), shape, value);
-        }
+        self.learner.save(archive);
         if let Some(average) = &self.average {
             archive.put_parameters("average.", &average.values);
         }
     }
 
-    fn load(&mut self, archive: &mut Archive) -> Result<(), NnError> {
-        let (weights, state) = (archive.take_prefix("network."), archive.take_prefix("optimiser."));
-        load_parameters(self.network.parameters_mut(), weights)?;
+    fn load(&mut self, archive: &mut Archive, steps: u64) -> Result<(), NnError> {
         if let Some(average) = &mut self.average {
             load_parameters(&mut average.values, archive.take_prefix("average."))?;
         }
-        let parameters = self.network.parameters();
-        let device = parameters.device().clone();
-        let targets =
-            self.optimiser.state(parameters).map(|(name, shape, value)| (name, shape.to_vec(), value));
-        load_strict(&device, targets, state)
+        self.learner.load(archive, steps)
     }
-}
-
-/// `parameters` of the network as safetensors, with its description and `meta`.
-fn weights<D: Device>(
-    network: &Network<D>,
-    parameters: &Parameters<D>,
-    meta: &Value,
-) -> Result<Vec<u8>, NnError> {
-    let mut archive = Archive { metadata: network_json(network, meta), ..Archive::default() };
-    archive.put_parameters("", parameters);
-    archive.to_bytes()
 }
 
 impl Trainer {
@@ -231,7 +190,7 @@ impl Trainer {
             return Err(NnError::range("decay", decay, "in [0, 1)"));
         }
         on_device!(AnySession, &mut self.session, session => {
-            let values = session.network.parameters().try_copy()?;
+            let values = session.learner.network.parameters().try_copy()?;
             session.average = Some(Average { decay, values });
             Ok(())
         })?;
@@ -245,8 +204,8 @@ impl Trainer {
     pub fn with_tuning(mut self, tuning: &Tuning) -> Result<Trainer, NnError> {
         let classifier = self.spec.network.classifier();
         on_device!(AnySession, &mut self.session, session => {
-            tuning.apply(session.network.parameters_mut(), classifier)?;
-            session.optimiser = Optimiser::new(&self.spec.optimiser, session.network.parameters())?;
+            tuning.apply(session.learner.network.parameters_mut(), classifier)?;
+            session.learner.optimiser = Optimiser::new(&self.spec.optimiser, session.learner.network.parameters())?;
             Ok::<(), NnError>(())
         })?;
         self.tuning = tuning.clone();
@@ -260,24 +219,22 @@ impl Trainer {
 
     /// How many numbers are trained.
     pub fn parameter_count(&self) -> usize {
-        on_device!(AnySession, &self.session, session => session.network.parameters().count())
+        on_device!(AnySession, &self.session, session => session.learner.network.parameters().count())
     }
 
     /// About how many bytes of main memory a step on `samples` samples needs: weights, gradients, optimiser, and what the
     /// forward pass keeps for the backward pass, as one sample shows. 0 on a GPU, which has its own.
     pub fn memory(&self, samples: usize) -> Result<u64, NnError> {
-        let network = match &self.session {
-            AnySession::Cpu(session) => &session.network,
+        let learner = match &self.session {
+            AnySession::Cpu(session) => &session.learner,
             #[cfg(feature = "cuda")]
             AnySession::Cuda(..) => return Ok(0),
         };
         let sample = vec![0.0; self.spec.input.len()];
         let (output, kept) =
-            cpu::counted(|| network.forward::<OwnedTape<f32, Cpu>>(&sample, &mut Pass::train(0)));
+            cpu::counted(|| learner.network.forward::<OwnedTape<f32, Cpu>>(&sample, &mut Pass::train(0)));
         drop(output?);
-        let parameters = self.parameter_count() as u64 * size_of::<f32>() as u64;
-        // Gradients of what is being computed, and working buffers, come on top of what is kept.
-        Ok(PARAMETER_COPIES * parameters + samples as u64 * (kept + kept / 4))
+        Ok(learner.memory(samples as u64 * kept))
     }
 
     /// Fails where a step on `samples` samples would need more memory than there is now; a GPU tells by itself, in the step.
@@ -287,7 +244,7 @@ impl Trainer {
 
     /// Optimiser steps done.
     pub fn steps(&self) -> u64 {
-        on_device!(AnySession, &self.session, session => session.optimiser.steps())
+        on_device!(AnySession, &self.session, session => session.learner.optimiser.steps())
     }
 
     /// One step on a batch: `inputs` (n, channels, frames, bands), `targets` (n, outputs), both flat.
@@ -360,14 +317,14 @@ impl Trainer {
 
     /// Logits (n, outputs) of `inputs` (n, channels, frames, bands) with the running statistics.
     pub fn predict(&self, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
-        on_device!(AnySession, &self.session, session => logits(&session.network, inputs))
+        on_device!(AnySession, &self.session, session => logits(&session.learner.network, inputs))
     }
 
     /// The weights alone as safetensors, under the names PyTorch would use, with `meta` beside the network's description.
     /// Read by [`Model::load`](crate::Model::load).
     pub fn save_weights(&self, meta: &Value) -> Result<Vec<u8>, NnError> {
         on_device!(AnySession, &self.session, session => {
-            weights(&session.network, session.network.parameters(), meta)
+            session.learner.weights(session.learner.network.parameters(), None, meta)
         })
     }
 
@@ -376,7 +333,7 @@ impl Trainer {
     pub fn save_average(&self, meta: &Value) -> Result<Option<Vec<u8>>, NnError> {
         on_device!(AnySession, &self.session, session => {
             let average = session.average.as_ref();
-            average.map(|average| weights(&session.network, &average.values, meta)).transpose()
+            average.map(|average| session.learner.weights(&average.values, None, meta)).transpose()
         })
     }
 
@@ -384,18 +341,19 @@ impl Trainer {
     pub fn load_weights(&mut self, bytes: &[u8]) -> Result<(), NnError> {
         let archive = Archive::from_bytes(bytes)?;
         on_device!(AnySession, &mut self.session, session => {
-            load_parameters(session.network.parameters_mut(), archive.tensors)
+            load_parameters(session.learner.network.parameters_mut(), archive.tensors)
         })
     }
 
     /// Replaces the weights of the encoder by those of `bytes` (safetensors), strictly; the classifier and the optimiser's
-    /// state stay. A classifier in `bytes` may have any shape.
+    /// state stay. A classifier or projection in `bytes` may have any shape.
     pub fn load_encoder(&mut self, bytes: &[u8]) -> Result<(), NnError> {
         let mut archive = Archive::from_bytes(bytes)?;
         let classifier = format!("{}.", self.spec.network.classifier());
         archive.take_prefix(&classifier);
+        archive.take_prefix(&format!("{PROJECTION}."));
         on_device!(AnySession, &mut self.session, session => {
-            let parameters = session.network.parameters_mut();
+            let parameters = session.learner.network.parameters_mut();
             let device = parameters.device().clone();
             let encoder = parameters.iter_mut().filter(|p| !p.name.starts_with(&classifier));
             let targets = encoder.map(|p| (p.name.clone(), p.shape.clone(), &mut p.value));
@@ -406,7 +364,7 @@ impl Trainer {
     /// The whole state (weights, optimiser, step counter) with the caller's `state`, to go on bit-exactly.
     pub fn checkpoint(&mut self, state: &Value) -> Result<Vec<u8>, NnError> {
         let mut metadata = json!({
-            "format": 1,
+            "format": FORMAT,
             "spec": self.spec,
             "state": state,
             "steps": self.steps(),
@@ -433,7 +391,6 @@ impl Trainer {
     pub fn resume(bytes: &[u8]) -> Result<(Trainer, Value), NnError> {
         #[derive(Deserialize)]
         struct Metadata {
-            format: u32,
             spec: TrainerSpec,
             state: Value,
             steps: u64,
@@ -446,14 +403,7 @@ impl Trainer {
             decays: BTreeMap<String, u64>,
         }
         let mut archive = Archive::from_bytes(bytes)?;
-        let metadata = std::mem::take(&mut archive.metadata);
-        let m: Metadata = serde_json::from_value(metadata)
-            .map_err(|e| NnError::Format { reason: format!("no checkpoint of a training: {e}") })?;
-        if m.format != 1 {
-            return Err(NnError::Format {
-                reason: format!("checkpoint format {}, this version reads 1", m.format),
-            });
-        }
+        let m: Metadata = checkpoint_metadata(&mut archive)?;
         let mut trainer = Trainer::new(m.spec)?;
         if let Some((freeze, rates)) = m.tuning {
             let numbers = |bits: BTreeMap<String, u64>| {
@@ -465,11 +415,8 @@ impl Trainer {
         if let Some(decay) = m.average {
             trainer = trainer.with_average(f64::from_bits(decay))?;
         }
-        on_device!(AnySession, &mut trainer.session, session => session.load(&mut archive))?;
-        if let Some(name) = archive.tensors.keys().next() {
-            return Err(NnError::Format { reason: format!("tensor `{name}` belongs to nothing") });
-        }
-        on_device!(AnySession, &mut trainer.session, session => session.optimiser.set_steps(m.steps));
+        on_device!(AnySession, &mut trainer.session, session => session.load(&mut archive, m.steps))?;
+        nothing_left(&archive)?;
         Ok((trainer, m.state))
     }
 }

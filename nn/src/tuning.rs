@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     Device, NnError,
-    net::{InputShape, Network, NetworkSpec},
+    net::{HeadSpec, InputShape, Network, NetworkSpec},
     parameter::Parameters,
 };
 
@@ -84,7 +84,7 @@ impl Tuning {
         // Names depend neither on the shape of the input nor on the number of outputs. Two channels are two images, too.
         let (frames, bands) = network.least();
         let input = InputShape { channels: 2, frames, bands };
-        let mut network = Network::unfilled(Cpu::default(), network, input, 1)?;
+        let mut network = Network::unfilled(Cpu::default(), network, &HeadSpec::Classifier, (input, 1))?;
         let classifier = network.spec().classifier();
         self.apply(network.parameters_mut(), classifier)
     }

@@ -11,8 +11,8 @@ use sndpipe_nn::{
     InputGrad, NnError, Rng, Tensor4,
     ops::{
         Conv2dSpec, Divisor, PolyphaseNorm, PoolSpec, try_add, try_add_relu, try_average_pool, try_bias,
-        try_blur, try_concat_channels, try_conv2d, try_global_average, try_max_pool, try_multiply,
-        try_polyphase, try_relu, try_reshape, try_resize_bilinear, try_trained_low_pass,
+        try_blur, try_concat_channels, try_conv2d, try_gather, try_global_average, try_max_pool,
+        try_multiply, try_polyphase, try_relu, try_reshape, try_resize_bilinear, try_trained_low_pass,
     },
 };
 
@@ -269,4 +269,28 @@ fn resizing_agrees_with_its_definition() {
     let y = try_resize_bilinear(x.clone(), (1, 8), InputGrad::Set).unwrap();
     assert_eq!(y.as_vec(), [0.0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.0]);
     assert!(try_resize_bilinear(x, (0, 8), InputGrad::Set).is_err());
+}
+
+#[test]
+fn rows_are_taken_and_their_gradients_added() {
+    let mut rng = Rng::new(11, "gather");
+    for (rows, width, indices) in [
+        (4, 3, vec![2, 0, 2, 2, 1]),
+        (3, 1, vec![0, 1, 2]),
+        (150, 5, (0..400).map(|i| i * 7 % 149).collect()),
+    ] {
+        let x = random(&mut rng, rows * width);
+        let tx = tensor(&x, (rows, width));
+        let taken = |x: &[f64]| -> Vec<f64> {
+            indices.iter().flat_map(|&row| x[row * width..(row + 1) * width].to_vec()).collect()
+        };
+        let y = try_gather(tx.leaky_trace(), &indices, InputGrad::Set).unwrap();
+        close("rows", &y.as_vec(), &taken(&wide(&x)), 1e-9);
+        let r = random(&mut rng, indices.len() * width);
+        let dx = differences(&x, &r, taken);
+        close("their gradient", &backward(y, &r).get(&tx).as_vec(), &dx, 1e-5);
+        two_readers(&mut rng, &tx, |x, g| try_gather(x, &indices, g));
+    }
+    let error = try_gather(tensor(&[0.0; 4], (2, 2)), &[0, 2], InputGrad::Set).unwrap_err().to_string();
+    assert_eq!(error, "`rows that are taken` is 2, must be below 2");
 }

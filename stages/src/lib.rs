@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod audio;
+pub mod augment;
 pub mod columns;
 pub mod command;
 pub mod dataset;
@@ -17,6 +18,7 @@ pub mod neighbours;
 pub mod patch;
 pub mod plot;
 pub mod predict;
+pub mod pretrain;
 mod quantity;
 #[cfg(test)]
 #[path = "../tests/real/mod.rs"]
@@ -30,6 +32,7 @@ pub mod synth;
 pub mod table;
 pub mod train;
 pub mod tsne;
+pub mod views;
 mod written;
 
 pub use registry::registry;

@@ -14,7 +14,8 @@ const PATCHES: usize = 32;
 /// What stands beside the weights in the model's metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
-    /// The classes in the order of the outputs.
+    /// The classes in the order of the outputs; none where it was trained without labels, and nothing turns what it gives into
+    /// scores.
     pub classes: Vec<String>,
     /// What turns logits into scores.
     pub output: OutputKind,
@@ -101,15 +102,29 @@ impl TrainedModel {
     /// Reads the artefact that `train` writes.
     ///
     /// # Errors
-    /// [`StageError::Failed`] if the bytes are no such model.
+    /// [`StageError::Failed`] if the bytes are no such model, or it has no classes.
     pub fn load(bytes: &[u8]) -> Result<Self, StageError> {
+        let model = Self::load_encoder(bytes)?;
+        if model.network.head().is_classifier() {
+            return Ok(model);
+        }
+        Err(StageError::failed("the model was trained without labels and has no classes")
+            .help("train a classifier on it (`train` with the model as `init`), or take what its encoder gives (`embed`)"))
+    }
+
+    /// Reads the artefact that `train` or `pretrain` writes.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if the bytes are no such model.
+    pub fn load_encoder(bytes: &[u8]) -> Result<Self, StageError> {
         let network = Model::load(bytes, DeviceKind::Cpu).map_err(|error| failed(&error))?;
         let card: ModelCard = serde_json::from_value(network.meta().clone()).map_err(|error| {
             StageError::failed(format!("the model does not say what it is for: {error}"))
-                .help("use a model that the stage `train` wrote")
+                .help("use a model that the stage `train` or `pretrain` wrote")
         })?;
         let shape = FrameShape { channels: network.input().channels, bands: network.input().bands };
-        if card.classes.len() != network.outputs() || !card.standardisation.fits(shape) {
+        let expected = if network.head().is_classifier() { network.outputs() } else { 0 };
+        if card.classes.len() != expected || !card.standardisation.fits(shape) {
             let (classes, outputs) = (card.classes.len(), network.outputs());
             return Err(StageError::failed(format!(
                 "the model does not fit itself: {classes} classes, {outputs} outputs, {} statistics for {} bands",
@@ -157,18 +172,25 @@ impl TrainedModel {
         finite("scores", self.network.logits(patches).map_err(|error| error.to_string())?)
     }
 
-    /// Numbers of an embedding.
+    /// Whether it has a head that makes embeddings.
     #[must_use]
-    pub fn embedding_size(&self) -> usize {
-        self.network.features()
+    pub fn projects(&self) -> bool {
+        !self.network.head().is_classifier()
     }
 
-    /// The embeddings of a clip's patches, one behind the other.
+    /// Numbers of an embedding: of what the encoder gives, or with `head` of what the head makes of it.
+    #[must_use]
+    pub fn embedding_size(&self, head: bool) -> usize {
+        if head { self.network.outputs() } else { self.network.features() }
+    }
+
+    /// The embeddings of a clip's patches, one behind the other: what the encoder gives, or with `head` what the head makes of it.
     ///
     /// # Errors
     /// What is wrong with the features of the clip.
-    pub fn embeddings(&self, row: RowRef<'_>, hop: usize) -> Result<Vec<f32>, String> {
-        let network = |inputs: &[f32]| self.network.embed(inputs);
+    pub fn embeddings(&self, row: RowRef<'_>, hop: usize, head: bool) -> Result<Vec<f32>, String> {
+        let network =
+            |inputs: &[f32]| if head { self.network.logits(inputs) } else { self.network.embed(inputs) };
         let input = self.network.input();
         finite("embeddings", clip_patches(row, input, hop, &self.card.standardisation, &network)?)
     }

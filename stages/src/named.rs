@@ -5,6 +5,27 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+/// Reads a list of names or maps; see [`deserialize`].
+///
+/// # Errors
+/// Those of `T`, with the place in the list named.
+pub fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let read = |(i, value): (usize, Value)| {
+        deserialize(value).map_err(|error| D::Error::custom(format!("item {}: {error}", i + 1)))
+    };
+    Vec::<Value>::deserialize(deserializer)?.into_iter().enumerate().map(read).collect()
+}
+
+/// The schema of what [`list`] reads.
+pub fn list_schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let item = schema::<T>(generator);
+    json_schema!({ "type": "array", "items": item })
+}
+
 /// Reads a name or a map with the key `name`; both give the same value, so that both give the same key.
 ///
 /// # Errors

@@ -106,6 +106,14 @@ pub fn cut(
     }
 }
 
+/// Standardises a patch `[channels, frames, bands]` that was cut as it is stored.
+pub(crate) fn standardise(patch: &mut [f32], shape: FrameShape, standardisation: &Standardisation) {
+    let plane = patch.len() / shape.channels;
+    for (channel, plane) in patch.chunks_exact_mut(plane).enumerate() {
+        standardisation.apply(plane, channel, shape);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use sndpipe_cache::{Row, Values};

@@ -16,6 +16,7 @@ use crate::import::ModelImport;
 use crate::labels::{LabelsCorrupt, LabelsEnhance, LabelsHide, LabelsMerge, LabelsPropagate, LabelsSubset};
 use crate::losses::Losses;
 use crate::plot::{Plot, Scatter};
+use crate::pretrain::Pretrain;
 use crate::scenes::Scenes;
 use crate::score::Score;
 use crate::spectrogram::SpectrogramStage;
@@ -23,6 +24,7 @@ use crate::split::{SplitFolds, SplitPrune, SplitRandom, SplitSubsets, SplitTrain
 use crate::table::{Claims, Table};
 use crate::train::Train;
 use crate::tsne::Tsne;
+use crate::views::ViewsStage;
 
 /// The registry of all stages.
 #[must_use]
@@ -61,6 +63,7 @@ pub fn registry() -> Registry {
         .with::<ModelImport>()
         .with::<Plot>()
         .with::<Scatter>()
+        .with::<Pretrain>()
         .with::<Scenes>()
         .with_map::<Score>()
         .with::<SplitFolds>()
@@ -73,4 +76,5 @@ pub fn registry() -> Registry {
         .with::<Claims>()
         .with::<Train>()
         .with::<Tsne>()
+        .with::<ViewsStage>()
 }

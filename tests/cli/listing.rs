@@ -31,6 +31,8 @@ fn every_stage_kind_is_described() {
         "plot",
         "scatter",
         "tsne",
+        "pretrain",
+        "views",
     ] {
         assert!(names.contains(&expected), "no `{expected}`\n{list}");
     }

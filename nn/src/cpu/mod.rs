@@ -9,6 +9,7 @@ pub(crate) mod concat;
 pub(crate) mod contrast;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
+pub(crate) mod gather;
 pub(crate) mod gemm;
 pub(crate) mod gru;
 pub(crate) mod heap;

@@ -32,6 +32,7 @@ const KERNELS: &str = concat!(
     include_str!("pool.cu"),
     include_str!("window_pool.cu"),
     include_str!("conv2d.cu"),
+    include_str!("gather.cu"),
     include_str!("gru.cu"),
     include_str!("loss.cu"),
     include_str!("contrast.cu"),

@@ -16,6 +16,7 @@ mod contrast;
 mod conv2d;
 mod cudnn;
 mod elementwise;
+mod gather;
 mod gru;
 mod instance_norm;
 mod l2_normalise;

@@ -1,9 +1,11 @@
 //! Networks, built at run time from their description.
 
+mod coincidence;
 mod crnn;
 mod dense_se;
 mod densenet;
 mod gru;
+mod head;
 mod layer;
 mod mlp;
 mod mobilenet;
@@ -15,7 +17,10 @@ mod sequence;
 mod spec;
 mod vgg;
 
+pub(crate) use coincidence::Coincidence;
 pub use gru::Gru;
+pub use head::HeadSpec;
+pub(crate) use head::PROJECTION;
 pub use network::{Network, Pass};
 pub use pooling::PoolingSpec;
 pub use spec::{InputShape, NetworkSpec};

@@ -3,8 +3,16 @@
 use dfdx::tensor::{NoneTape, PutTape, Storage, Tape};
 
 use super::{
-    InputShape, NetworkSpec, crnn::Crnn, dense_se::DenseSe, densenet::DenseNet, layer::Linear, mlp::Mlp,
-    mobilenet::MobileNet, noisy_cnn::NoisyCnn, resnet::ResNet, vgg::Vgg,
+    InputShape, NetworkSpec,
+    crnn::Crnn,
+    dense_se::DenseSe,
+    densenet::DenseNet,
+    head::{Head, HeadSpec, PROJECTION},
+    mlp::Mlp,
+    mobilenet::MobileNet,
+    noisy_cnn::NoisyCnn,
+    resnet::ResNet,
+    vgg::Vgg,
 };
 use crate::{
     Device, NnError,
@@ -32,15 +40,16 @@ impl<D: Storage<f32>> Pass<D> {
     }
 }
 
-/// A network: an encoder from samples to features, a linear classifier, and their parameters.
+/// A network: an encoder from samples to features, a head such as a linear classifier, and their parameters.
 #[derive(Debug)]
 pub struct Network<D: Storage<f32>> {
     spec: NetworkSpec,
+    head_spec: HeadSpec,
     input: InputShape,
     outputs: usize,
     parameters: Parameters<D>,
     encoder: Encoder,
-    classifier: Linear,
+    head: Head,
 }
 
 #[derive(Debug, Clone)]
@@ -117,27 +126,39 @@ impl<D: Device> Network<D> {
         outputs: usize,
         seed: u64,
     ) -> Result<Self, NnError> {
-        Self::build(Parameters::new(device, seed), spec, input, outputs, seed)
+        Self::with_head(device, spec, &HeadSpec::Classifier, (input, outputs), seed)
+    }
+
+    /// As [`new`](Network::new) with another head. What scales features alone has as many outputs as these, whatever is asked for.
+    pub fn with_head(
+        device: D,
+        spec: &NetworkSpec,
+        head: &HeadSpec,
+        (input, outputs): (InputShape, usize),
+        seed: u64,
+    ) -> Result<Self, NnError> {
+        Self::build(Parameters::new(device, seed), spec, head, (input, outputs), seed)
     }
 
     /// The network without values: they are to be loaded before anything is computed.
     pub(crate) fn unfilled(
         device: D,
         spec: &NetworkSpec,
-        input: InputShape,
-        outputs: usize,
+        head: &HeadSpec,
+        (input, outputs): (InputShape, usize),
     ) -> Result<Self, NnError> {
-        Self::build(Parameters::unfilled(device), spec, input, outputs, 0)
+        Self::build(Parameters::unfilled(device), spec, head, (input, outputs), 0)
     }
 
     fn build(
         mut parameters: Parameters<D>,
         spec: &NetworkSpec,
-        input: InputShape,
-        outputs: usize,
+        head: &HeadSpec,
+        (input, outputs): (InputShape, usize),
         seed: u64,
     ) -> Result<Self, NnError> {
         spec.check()?;
+        head.check()?;
         if !(1..=MOST).contains(&outputs) {
             return Err(NnError::range("outputs", outputs, "in 1 ..= 2^32"));
         }
@@ -178,13 +199,16 @@ impl<D: Device> Network<D> {
                 Encoder::Flat(Mlp::new(p, hidden, *dropout, input, seed)?)
             }
         };
-        // A classifier that reads the sample itself hands no gradient on.
+        // A head that reads the sample itself hands no gradient on.
         let input_grad = match spec {
             NetworkSpec::Mlp { hidden, .. } if hidden.is_empty() => InputGrad::Skip,
             _ => InputGrad::Set,
         };
-        let classifier = Linear::new(p, spec.classifier(), encoder.features(), outputs, input_grad)?;
-        Ok(Network { spec: spec.clone(), input, outputs, parameters, encoder, classifier })
+        let features = encoder.features();
+        let outputs = if *head == HeadSpec::Unit { features } else { outputs };
+        let (head_spec, spec) = (head.clone(), spec.clone());
+        let head = Head::new(p, head, spec.classifier(), (features, outputs), input_grad)?;
+        Ok(Network { spec, head_spec, input, outputs, parameters, encoder, head })
     }
 
     /// What the network was built from.
@@ -197,12 +221,17 @@ impl<D: Device> Network<D> {
         self.input
     }
 
-    /// Number of logits.
+    /// What stands behind the encoder.
+    pub fn head(&self) -> &HeadSpec {
+        &self.head_spec
+    }
+
+    /// Number of logits, or of whatever else the head gives.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// Numbers of a sample's features, which the encoder gives and the classifier reads.
+    /// Numbers of a sample's features, which the encoder gives and the head reads.
     pub fn features(&self) -> usize {
         self.encoder.features()
     }
@@ -223,24 +252,34 @@ impl<D: Device> Network<D> {
         }
     }
 
-    /// Logits (n, outputs) of `n` samples given as (n, channels, frames, bands), recorded on a tape of type `T`.
+    /// What the head gives, (n, outputs), such as logits, of `n` samples given as (n, channels, frames, bands), recorded on a tape of type `T`.
     pub fn forward<T: Tape<f32, D>>(
         &self,
         inputs: &[f32],
         pass: &mut Pass<D>,
     ) -> Result<Tensor2<D, T>, NnError> {
-        let classifier = format!("{}.", self.spec.classifier());
-        let mut encoder = self.parameters.iter().filter(|p| !p.name.starts_with(&classifier));
+        let head = if self.head_spec.is_classifier() { self.spec.classifier() } else { PROJECTION };
+        let head = format!("{head}.");
+        let mut encoder = self.parameters.iter().filter(|p| !p.name.starts_with(&head));
         let features = if T::OWNS_TAPE && !encoder.any(|p| p.trained) {
             // No gradient is wanted of an encoder that is frozen.
             self.embed::<NoneTape>(inputs, pass)?.put_tape(T::default())
         } else {
             self.embed(inputs, pass)?
         };
-        self.classifier.forward(&self.parameters, features)
+        self.apply_head(features, pass)
     }
 
-    /// Features (n, h) that the encoder gives the classifier, of `n` samples given as (n, channels, frames, bands); `h` is
+    /// What the head gives, (n, outputs), of features (n, h).
+    pub fn apply_head<T: Tape<f32, D>>(
+        &self,
+        features: Tensor2<D, T>,
+        pass: &mut Pass<D>,
+    ) -> Result<Tensor2<D, T>, NnError> {
+        self.head.forward(&self.parameters, features, pass)
+    }
+
+    /// Features (n, h) that the encoder gives the head, of `n` samples given as (n, channels, frames, bands); `h` is
     /// [`features`](Network::features).
     pub fn embed<T: Tape<f32, D>>(
         &self,

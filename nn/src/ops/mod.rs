@@ -5,6 +5,7 @@ mod batch_norm;
 mod concat;
 mod conv2d;
 mod elementwise;
+mod gather;
 mod gru;
 mod instance_norm;
 mod l2_normalise;
@@ -31,6 +32,7 @@ pub use batch_norm::{
 pub use concat::{ConcatKernel, try_concat_channels, try_reshape};
 pub use conv2d::{Conv2dKernel, Conv2dSpec, try_conv2d};
 pub use elementwise::{ElementwiseKernel, try_add, try_add_relu, try_bias, try_multiply};
+pub use gather::{GatherKernel, Places, try_gather};
 pub use gru::{CpuGruTraces, GruGradients, GruKernel, GruParameters, try_gru};
 pub use instance_norm::{CpuStatistics, InstanceNormKernel, try_instance_norm};
 pub use l2_normalise::{L2NormaliseKernel, try_l2_normalise};

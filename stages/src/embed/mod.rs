@@ -5,7 +5,7 @@ mod raw;
 mod stage;
 mod vectors;
 
-pub use params::{EmbedParams, Per};
+pub use params::{EmbedParams, Of, Per};
 pub use raw::{EmbedRaw, Form, RawParams};
 pub use stage::Embed;
 pub(crate) use vectors::Embedded;

@@ -8,8 +8,11 @@ use crate::score::Scored;
 
 /// Gives the features that a model's encoder finds in clips: the numbers that its classifier reads.
 ///
-/// They are neither standardised nor scaled to length. For networks that end in a mean or maximum over the patch these are its
-/// channels (512 for `resnet18`, 2048 for `resnet50`), for `noisy_cnn`, `vgg_like` and `mlp` the last hidden layer, for `dense_se` the flattened map.
+/// Of a model that was trained without labels they may also be what its head makes of these: vectors of length 1.
+///
+/// Features are neither standardised nor scaled to length. For networks that end in a mean or maximum over the patch these are its
+/// channels (512 for `resnet18`, 2048 for `resnet50`), for `noisy_cnn`, `vgg_like` and `mlp` the last hidden layer, for
+/// `dense_se` the flattened map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbedParams {
@@ -20,6 +23,24 @@ pub struct EmbedParams {
     pub hop: Option<usize>,
     /// Whether a row holds one vector for its clip or one for each patch.
     pub per: Per,
+    /// What is taken: what the encoder gives, or what the head of a model of `pretrain` makes of it.
+    #[serde(skip_serializing_if = "is_encoder")]
+    pub of: Of,
+}
+
+/// What a model gives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Of {
+    /// The encoder's features.
+    #[default]
+    Encoder,
+    /// What the head makes of them; not of a classifier.
+    Head,
+}
+
+fn is_encoder(of: &Of) -> bool {
+    *of == Of::Encoder
 }
 
 /// What gets a vector.
@@ -35,7 +56,7 @@ pub enum Per {
 
 impl Default for EmbedParams {
     fn default() -> Self {
-        Self { subset: Scored::All, hop: None, per: Per::Clip }
+        Self { subset: Scored::All, hop: None, per: Per::Clip, of: Of::Encoder }
     }
 }
 

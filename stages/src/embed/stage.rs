@@ -6,7 +6,7 @@ use sndpipe_engine::{
     Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, StageError, StageIo,
 };
 
-use super::params::{EmbedParams, Per};
+use super::params::{EmbedParams, Of, Per};
 use crate::model::TrainedModel;
 use crate::patch;
 
@@ -18,6 +18,7 @@ pub struct Embedder {
     model: TrainedModel,
     hop: usize,
     per: Per,
+    head: bool,
 }
 
 impl MapStage for Embed {
@@ -53,23 +54,30 @@ impl MapStage for Embed {
     }
 
     fn prepare(params: &EmbedParams, io: &StageIo<'_>) -> Result<(Embedder, Meta), StageError> {
-        let model = TrainedModel::load(&io.blob("model")?)?;
+        let model = TrainedModel::load_encoder(&io.blob("model")?)?;
         model.check_features(io.meta("features")?)?;
+        let head = params.of == Of::Head;
+        if head && !model.projects() {
+            return Err(StageError::failed(
+                "`of: head` needs a head that makes embeddings, and the model has a classifier",
+            )
+            .help("take a model of `pretrain`, or what the encoder gives (`of: encoder`)"));
+        }
         io.note("simd", sndpipe_nn::simd_level());
         let meta = Meta::from([
-            ("size".to_owned(), model.embedding_size().into()),
+            ("size".to_owned(), model.embedding_size(head).into()),
             ("per".to_owned(), json!(params.per)),
         ]);
         let hop = params.hop.unwrap_or(model.card.hop);
-        Ok((Embedder { model, hop, per: params.per }, meta))
+        Ok((Embedder { model, hop, per: params.per, head }, meta))
     }
 
     fn map(worker: &Embedder, input: &MapInput<'_>) -> Result<Row, MapError> {
         let MapContent::Row(row) = input.content else {
             return Err(StageError::failed("features were expected, not files").into());
         };
-        let size = worker.model.embedding_size();
-        let patches = worker.model.embeddings(row, worker.hop).map_err(MapError::Unusable)?;
+        let size = worker.model.embedding_size(worker.head);
+        let patches = worker.model.embeddings(row, worker.hop, worker.head).map_err(MapError::Unusable)?;
         let (values, frames) = match worker.per {
             Per::Clip => (mean(&patches, size), 1),
             Per::Patch => {

@@ -153,7 +153,7 @@ fn text(out: &mut String, x: f64, y: f64, anchor: &str, text: &str, more: &str) 
 }
 
 /// Text for XML, without the characters that it cannot hold.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

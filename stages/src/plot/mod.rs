@@ -11,3 +11,4 @@ mod ticks;
 pub use params::PlotParams;
 pub use scatter::{Scatter, ScatterParams};
 pub use stage::Plot;
+pub(crate) use canvas::escaped;

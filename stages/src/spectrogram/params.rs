@@ -165,6 +165,11 @@ impl SpectrogramParams {
         })
     }
 
+    /// Returns the logarithm that the features will have.
+    pub fn log_form(&self) -> LogForm {
+        self.log.unwrap_or(self.base().preset().log)
+    }
+
     /// Returns the recipe that fills in what is not given.
     pub fn base(&self) -> Recipe {
         self.recipe.unwrap_or(match self.kind() {

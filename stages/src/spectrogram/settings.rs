@@ -119,7 +119,7 @@ impl Settings {
             range: (low, high),
             area_norm: params.area_norm.unwrap_or(false),
             bin_hz,
-            log: params.log.unwrap_or(preset.log),
+            log: params.log_form(),
             offset: params.offset.unwrap_or(preset.offset),
             placement: params.offset_placement.unwrap_or(preset.placement),
             frames: params.frames,

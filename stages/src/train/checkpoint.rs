@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::Digest;
 use sndpipe_engine::{StageError, StageIo};
-use sndpipe_nn::{Plateau, Trainer};
+use sndpipe_nn::Plateau;
 
 use super::history::{Bits, History};
 use super::params::WatchedMetric;
+use super::task::Learner;
 
 /// The first bytes of a checkpoint.
-const MAGIC: &[u8; 8] = b"SNDCKPT1";
+const MAGIC: &[u8; 8] = b"SNDCKPT2";
 /// The name of the file in the stage's working directory.
 const NAME: &str = "checkpoint";
 
@@ -24,10 +25,8 @@ pub(crate) struct State {
     pub epoch: u32,
     /// Steps done in the epoch that is not over.
     pub step: usize,
-    /// Sum over the epoch's steps of loss times samples.
-    pub loss: Bits,
-    /// Samples of the epoch whose class was right.
-    pub correct: usize,
+    /// Sums over the samples of the epoch of what steps measure; empty before the first step.
+    pub sums: Vec<Bits>,
     /// Samples of the epoch.
     pub seen: usize,
     /// What was measured.
@@ -66,8 +65,7 @@ impl State {
             fingerprint,
             epoch: 0,
             step: 0,
-            loss: Bits::new(0.0),
-            correct: 0,
+            sums: Vec::new(),
             seen: 0,
             history: History::default(),
             best: None,
@@ -79,8 +77,8 @@ impl State {
 }
 
 /// A training at a moment.
-pub(crate) struct Checkpoint {
-    pub trainer: Trainer,
+pub(crate) struct Checkpoint<L> {
+    pub learner: L,
     pub state: State,
     /// The weights of the best epoch, where the model is to be that one.
     pub best_weights: Option<Vec<u8>>,
@@ -92,20 +90,20 @@ fn path(dir: &Path) -> PathBuf {
 
 /// Writes a checkpoint over the earlier one.
 ///
-/// The file is the magic, the BLAKE3 of the rest, the length of the trainer's bytes, these, and the best weights.
+/// The file is the magic, the BLAKE3 of the rest, the length of the learner's bytes, these, and the best weights.
 ///
 /// # Errors
 /// [`StageError::Cache`] if the cache cannot be written.
-pub(crate) fn write(
+pub(crate) fn write<L: Learner>(
     io: &StageIo<'_>,
-    trainer: &mut Trainer,
+    learner: &mut L,
     state: &State,
     best: Option<&[u8]>,
 ) -> Result<(), StageError> {
     let state = serde_json::to_value(state).map_err(|error| StageError::failed(error.to_string()))?;
-    let trainer = trainer.checkpoint(&state).map_err(|error| crate::model::failed(&error))?;
-    let mut body = (trainer.len() as u64).to_le_bytes().to_vec();
-    body.extend(trainer);
+    let learner = learner.checkpoint(&state).map_err(|error| crate::model::failed(&error))?;
+    let mut body = (learner.len() as u64).to_le_bytes().to_vec();
+    body.extend(learner);
     body.extend(best.unwrap_or_default());
     io.write_work(NAME, &[MAGIC, &Digest::of(&body).0, &body])
 }
@@ -114,7 +112,7 @@ pub(crate) fn write(
 ///
 /// # Errors
 /// Why it cannot be used.
-pub(crate) fn read(dir: &Path, fingerprint: &str) -> Result<Option<Checkpoint>, String> {
+pub(crate) fn read<L: Learner>(dir: &Path, fingerprint: &str) -> Result<Option<Checkpoint<L>>, String> {
     let bytes = match fs_err::read(path(dir)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -128,12 +126,12 @@ pub(crate) fn read(dir: &Path, fingerprint: &str) -> Result<Option<Checkpoint>, 
     }
     let (length, rest) = body.split_first_chunk::<8>().ok_or_else(damaged)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
-    let (trainer, best) = rest.split_at_checked(length).ok_or_else(damaged)?;
-    let (trainer, state) = Trainer::resume(trainer).map_err(|error| error.to_string())?;
+    let (learner, best) = rest.split_at_checked(length).ok_or_else(damaged)?;
+    let (learner, state) = L::resume(learner).map_err(|error| error.to_string())?;
     let state: State = serde_json::from_value(state).map_err(|error| error.to_string())?;
     if state.fingerprint != fingerprint {
         return Err("it belongs to another training".to_owned());
     }
     let best_weights = (!best.is_empty()).then(|| best.to_vec());
-    Ok(Some(Checkpoint { trainer, state, best_weights }))
+    Ok(Some(Checkpoint { learner, state, best_weights }))
 }

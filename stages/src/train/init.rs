@@ -45,7 +45,7 @@ impl Init {
             return Ok(None);
         }
         let bytes = io.blob(PORT)?;
-        let model = TrainedModel::load(&bytes)?;
+        let model = TrainedModel::load_encoder(&bytes)?;
         if params.init == Some(InitPart::All) && model.card.classes != classes {
             let found = &model.card.classes;
             let differs =

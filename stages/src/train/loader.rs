@@ -5,7 +5,7 @@ use std::thread::Scope;
 
 use sndpipe_engine::StageError;
 
-use super::batches::{Batch, Batches};
+use super::task::Task;
 
 /// Batches that a worker may be ahead.
 const AHEAD: usize = 2;
@@ -14,35 +14,38 @@ const AHEAD: usize = 2;
 ///
 /// Batch `i` comes from worker `i mod n`, and what it holds is a function of its epoch and step alone, so that any number of
 /// workers gives the same batches. Workers end when the loader is dropped.
-pub(crate) struct Loader {
-    workers: Vec<Receiver<Result<Batch, StageError>>>,
+pub(crate) struct Loader<B> {
+    workers: Vec<Receiver<Result<B, StageError>>>,
     /// The batch that comes next, counted over all epochs.
     next: usize,
 }
 
-impl Loader {
+impl<B: Send> Loader<B> {
     /// Starts `workers` threads (at least one) that make the batches from number `next`, counted over all epochs, to the last
     /// of `epochs`.
-    pub fn start<'scope>(
+    pub fn start<'scope, T: Task<Batch = B>>(
         scope: &'scope Scope<'scope, '_>,
-        batches: &'scope Batches<'_>,
+        task: &'scope T,
         next: usize,
         epochs: u32,
         workers: usize,
-    ) -> Self {
+    ) -> Self
+    where
+        B: 'scope,
+    {
         let workers = workers.max(1);
-        let end = batches.steps() * epochs as usize;
+        let end = task.steps() * epochs as usize;
         let spawn = |worker: usize| {
             let (sender, receiver) = sync_channel(AHEAD);
             scope.spawn(move || {
                 let mut order = (None, Vec::new());
                 let first = next + (worker + workers - next % workers) % workers;
                 for batch in (first..end).step_by(workers) {
-                    let (epoch, step) = ((batch / batches.steps()) as u32, batch % batches.steps());
+                    let (epoch, step) = ((batch / task.steps()) as u32, batch % task.steps());
                     if order.0 != Some(epoch) {
-                        order = (Some(epoch), batches.order(epoch));
+                        order = (Some(epoch), task.order(epoch));
                     }
-                    if sender.send(batches.batch(epoch, &order.1, step)).is_err() {
+                    if sender.send(task.batch(epoch, &order.1, step)).is_err() {
                         return;
                     }
                 }
@@ -56,7 +59,7 @@ impl Loader {
     ///
     /// # Errors
     /// [`StageError`] if a row cannot be read or has another shape, or there is no batch left.
-    pub fn next(&mut self) -> Result<Batch, StageError> {
+    pub fn next(&mut self) -> Result<B, StageError> {
         let worker = &self.workers[self.next % self.workers.len()];
         self.next += 1;
         worker.recv().map_err(|_| StageError::failed("a thread that makes batches has ended"))?

@@ -6,6 +6,7 @@ mod clean;
 mod fit;
 mod history;
 mod init;
+mod labelled;
 mod loader;
 mod loss;
 mod mixup;
@@ -17,6 +18,7 @@ mod schedule;
 mod smoothing;
 mod stage;
 mod standardise;
+mod task;
 mod validate;
 
 pub use batches::Patches;
@@ -30,3 +32,10 @@ pub use params::{EarlyStopping, PatchParams, Select, Standardise, TrainParams, W
 pub use schedule::ScheduleParams;
 pub use smoothing::SmoothingParams;
 pub use stage::Train;
+
+pub(crate) use fit::{Fit, fingerprint, workers};
+pub(crate) use params::{course_mistakes, nested};
+pub(crate) use samples::left_out;
+pub(crate) use stage::{device, frame_shape};
+pub(crate) use standardise::fit as fit_standardisation;
+pub(crate) use task::{Course, Step, Task};

@@ -326,26 +326,14 @@ impl TrainParams {
     /// Every parameter out of its range.
     #[must_use]
     pub fn mistakes(&self) -> Vec<ParamError> {
-        let mut mistakes = self.patch.mistakes();
+        let lengths = (self.batch, self.epochs);
+        let mut mistakes = course_mistakes(&self.patch, lengths, (self.rate, self.warm_up), self.clip_norm);
         let mut refuse = |wrong: bool, path: &str, value: &dyn std::fmt::Display, range: &str| {
             if wrong {
                 mistakes.push(ParamError::new(path, format!("{value} is outside {range}")));
             }
         };
         let outside = |value: f64, low: f64, high: f64| !(low..=high).contains(&value);
-        refuse(!(1..=65_536).contains(&self.batch), "batch", &self.batch, "1..=65536");
-        refuse(self.epochs > 1_000_000, "epochs", &self.epochs, "0..=1000000");
-        refuse(!(self.rate > 0.0 && self.rate <= 1e3), "rate", &self.rate, "0 (exclusive) ..=1000");
-        let epochs = f64::from(self.epochs);
-        refuse(
-            outside(self.warm_up, 0.0, epochs),
-            "warm_up",
-            &self.warm_up,
-            &format!("0..={epochs} (epochs)"),
-        );
-        if let Some(norm) = self.clip_norm {
-            refuse(!(norm > 0.0 && norm.is_finite()), "clip_norm", &norm, "the positive numbers");
-        }
         if let Some(stopping) = &self.early_stopping {
             let range = format!("1..={} (epochs)", self.epochs);
             refuse(
@@ -404,8 +392,32 @@ impl TrainParams {
     }
 }
 
+/// Every parameter out of its range of those that every training has.
+pub(crate) fn course_mistakes(
+    patch: &PatchParams,
+    (batch, epochs): (usize, u32),
+    (rate, warm_up): (f64, f64),
+    clip_norm: Option<f64>,
+) -> Vec<ParamError> {
+    let mut mistakes = patch.mistakes();
+    let mut refuse = |wrong: bool, path: &str, value: &dyn std::fmt::Display, range: &str| {
+        if wrong {
+            mistakes.push(ParamError::new(path, format!("{value} is outside {range}")));
+        }
+    };
+    refuse(!(1..=65_536).contains(&batch), "batch", &batch, "1..=65536");
+    refuse(epochs > 1_000_000, "epochs", &epochs, "0..=1000000");
+    refuse(!(rate > 0.0 && rate <= 1e3), "rate", &rate, "0 (exclusive) ..=1000");
+    let range = format!("0..={epochs} (epochs)");
+    refuse(!(0.0..=f64::from(epochs)).contains(&warm_up), "warm_up", &warm_up, &range);
+    if let Some(norm) = clip_norm {
+        refuse(!(norm > 0.0 && norm.is_finite()), "clip_norm", &norm, "the positive numbers");
+    }
+    mistakes
+}
+
 /// An error of the networks' crate as one of a nested parameter.
-pub(super) fn nested(parameter: &str, error: &NnError) -> ParamError {
+pub(crate) fn nested(parameter: &str, error: &NnError) -> ParamError {
     match error {
         NnError::Range { name, value, range } => {
             let name = if parameter == "optimiser" && name == "epsilon" { "eps" } else { name };

@@ -9,6 +9,16 @@ use super::loss::LossParams;
 use crate::labels::{Labels, State};
 use crate::model::OutputKind;
 
+/// What the summary says about clips of a subset that are left out: lists of them, each with what they lack.
+pub(crate) fn left_out(subset: &str, lists: &[(&[String], &str)]) -> Option<String> {
+    let part = |&(ids, what): &(&[String], &str)| {
+        let first = ids.first()?;
+        Some(format!("{} without {what} (the first is `{first}`)", ids.len()))
+    };
+    let parts: Vec<String> = lists.iter().filter_map(part).collect();
+    (!parts.is_empty()).then(|| format!("{subset} clips left out: {}", parts.join(", ")))
+}
+
 /// Clips of a subset, sorted by id.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Samples {

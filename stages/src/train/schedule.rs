@@ -106,7 +106,7 @@ impl ScheduleParams {
     }
 
     /// Every parameter out of its range.
-    pub(super) fn mistakes(&self, epochs: u32) -> Vec<ParamError> {
+    pub(crate) fn mistakes(&self, epochs: u32) -> Vec<ParamError> {
         let mut mistakes = Vec::new();
         let mut refuse = |wrong: bool, path: &str, value: &dyn std::fmt::Display, range: &str| {
             if wrong {
@@ -119,7 +119,7 @@ impl ScheduleParams {
             Self::Step { at, factor } => {
                 for (index, point) in at.iter().enumerate() {
                     refuse(
-                        outside(*point, 0.0, f64::from(epochs)),
+                        outside(*point, 0.0, f64::from(epochs)) && !(0.0..1.0).contains(point),
                         &format!("schedule.at[{index}]"),
                         point,
                         &format!("0..={epochs} (epochs, or a share below 1)"),

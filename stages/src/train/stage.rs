@@ -1,19 +1,17 @@
 //! The stage.
 
-use serde_json::json;
-use sndpipe_cache::{Digest, Meta, Rows};
-use sndpipe_engine::{
-    Device, Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream, canonical,
-};
+use sndpipe_cache::{Meta, Rows};
+use sndpipe_engine::{Device, Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream};
 use sndpipe_nn::{DeviceKind, InputShape, TrainerSpec};
 
 use super::batches::{Batches, Items};
 use super::clean;
-use super::fit::Fit;
+use super::fit::{Fit, fingerprint, workers};
 use super::init::{self, Init};
+use super::labelled::Labelled;
 use super::mixup::Pairing;
 use super::params::{Standardise, TrainParams};
-use super::samples::Samples;
+use super::samples::{Samples, left_out};
 use super::standardise;
 use super::validate::Validation;
 use crate::labels::Labels;
@@ -25,8 +23,8 @@ use crate::split::{self, Split, Subset};
 const NEEDS_VALIDATION: &str =
     "give the split stage a `val`, or train all epochs and keep the last (`select: last`)";
 
-/// Most threads that make batches: more would only wait for the network.
-const MOST_WORKERS: usize = 4;
+/// Everything that a training reads.
+const PORTS: [&str; 5] = ["features", "labels", "split", init::PORT, clean::PORT];
 
 /// Fits a network to features and labels.
 pub struct Train;
@@ -94,7 +92,7 @@ impl Stage for Train {
         let remarks = [remark("training", &training), remark("validation", &validating)];
 
         let features = io.meta("features")?.clone();
-        let shape = frame_shape(&features, &rows, &training)?;
+        let shape = frame_shape(&features, &rows, &training.positions)?;
         let input = InputShape { channels: shape.channels, frames: params.patch.frames, bands: shape.bands };
         let tick = || io.tick();
         let smoothing = params.smoothing.as_ref();
@@ -149,17 +147,19 @@ impl Stage for Train {
             mixup: params.mixup.as_ref(),
         };
         let fit = Fit {
-            params,
+            task: Labelled {
+                params,
+                batches,
+                validation: (validating.len() > 0).then(|| measured(&validating)),
+                test: testing.as_ref().map(measured),
+                spec,
+                init,
+            },
             io,
-            batches,
-            workers: rayon::current_num_threads().min(MOST_WORKERS),
-            validation: (validating.len() > 0).then(|| measured(&validating)),
-            test: testing.as_ref().map(measured),
-            spec,
-            init,
+            workers: workers(),
             card: serde_json::to_value(&card).map_err(|error| StageError::failed(error.to_string()))?,
             dir: io.work_dir()?,
-            fingerprint: fingerprint(params, io)?,
+            fingerprint: fingerprint(Self::VERSION, params, io, &PORTS)?,
         };
         let fitted = fit.run()?;
         io.note("simd", sndpipe_nn::simd_level());
@@ -191,28 +191,21 @@ fn several_vectors(params: &TrainParams, upstream: &[Upstream<'_>]) -> Option<Pa
     })
 }
 
-/// What a checkpoint must agree on: the stage, its parameters and the content of its inputs.
-fn fingerprint(params: &TrainParams, io: &StageIo<'_>) -> Result<String, StageError> {
-    let params = serde_json::to_value(params).map_err(|error| StageError::failed(error.to_string()))?;
-    let mut inputs = Vec::new();
-    for port in
-        ["features", "labels", "split", init::PORT, clean::PORT].into_iter().filter(|port| io.has(port))
-    {
-        inputs.push(io.manifest(port)?.id.to_string());
-    }
-    let all = json!({ "version": Train::VERSION, "params": params, "inputs": inputs });
-    Ok(Digest::of(canonical(&all).as_bytes()).to_string())
-}
-
-fn device(device: Device) -> DeviceKind {
+/// Where the networks' crate is to compute.
+pub(crate) fn device(device: Device) -> DeviceKind {
     match device {
         Device::Cpu => DeviceKind::Cpu,
         Device::Cuda { index, tf32 } => DeviceKind::Cuda { index, tf32 },
     }
 }
 
-fn frame_shape(features: &Meta, rows: &Rows, training: &Samples) -> Result<FrameShape, StageError> {
-    let first = training.positions.first().copied().unwrap_or_default();
+/// The shape of the frames of the first of the given clips.
+pub(crate) fn frame_shape(
+    features: &Meta,
+    rows: &Rows,
+    positions: &[usize],
+) -> Result<FrameShape, StageError> {
+    let first = positions.first().copied().unwrap_or_default();
     let named = |error: StageError| StageError::failed(format!("clip `{}`: {error}", &rows.ids()[first]));
     FrameShape::of(features, rows.row(first)?).map_err(named)
 }
@@ -283,14 +276,5 @@ fn check_batches(params: &TrainParams, items: &Items) -> Result<(), StageError> 
 
 /// What the summary says about clips that are left out.
 fn remark(subset: &str, samples: &Samples) -> Option<String> {
-    let part = |ids: &[String], what: &str| {
-        let first = ids.first()?;
-        Some(format!("{} without {what} (the first is `{first}`)", ids.len()))
-    };
-    let parts: Vec<String> =
-        [part(&samples.without_features, "features"), part(&samples.without_class, "a class")]
-            .into_iter()
-            .flatten()
-            .collect();
-    (!parts.is_empty()).then(|| format!("{subset} clips left out: {}", parts.join(", ")))
+    left_out(subset, &[(&samples.without_features, "features"), (&samples.without_class, "a class")])
 }

@@ -16,10 +16,20 @@ fn with() -> Value {
     with
 }
 
-fn train(bench: &Bench, inputs: &[Manifest; 3], with: Value, run: &Run) -> Result<Written, StageError> {
+/// Runs a stage of `train`'s inputs.
+fn run_stage(
+    bench: &Bench,
+    inputs: &[Manifest; 3],
+    (stage, with): (&str, Value),
+    run: &Run,
+) -> Result<Written, StageError> {
     let wires = ["features", "labels", "split"].into_iter().zip(inputs);
     let wires: Vec<_> = wires.map(|(port, manifest)| (port, vec![(Axes::new(), manifest)])).collect();
-    bench.run_as("one training", "train", with, &wires, run)
+    bench.run_as("one training", stage, with, &wires, run)
+}
+
+fn train(bench: &Bench, inputs: &[Manifest; 3], with: Value, run: &Run) -> Result<Written, StageError> {
+    run_stage(bench, inputs, ("train", with), run)
 }
 
 fn checkpoint(bench: &Bench) -> std::path::PathBuf {
@@ -32,14 +42,17 @@ fn stopped() -> Run {
 
 /// Stops a training after every step; it ends with the bytes of one that was not stopped.
 #[track_caller]
-fn stop_everywhere(task: &Task, with: &Value) {
+pub fn stop_everywhere(task: &Task, stage: &str, with: &Value) {
     let whole = Bench::new();
-    let expected = train(&whole, &task.put(&whole), with.clone(), &Run::default()).unwrap();
+    let run = |bench: &Bench, inputs: &[Manifest; 3], run: &Run| {
+        run_stage(bench, inputs, (stage, with.clone()), run)
+    };
+    let expected = run(&whole, &task.put(&whole), &Run::default()).unwrap();
     let bench = Bench::new();
     let inputs = task.put(&bench);
     let mut stops = 0;
     let written = loop {
-        match train(&bench, &inputs, with.clone(), &stopped()) {
+        match run(&bench, &inputs, &stopped()) {
             Ok(written) => break written,
             Err(StageError::Interrupted) => stops += 1,
             Err(other) => panic!("{other}"),
@@ -54,7 +67,7 @@ fn stop_everywhere(task: &Task, with: &Value) {
 
 #[test]
 fn stopping_at_every_step_changes_nothing() {
-    stop_everywhere(&Task::new(40), &with());
+    stop_everywhere(&Task::new(40), "train", &with());
 }
 
 #[test]
@@ -71,7 +84,7 @@ fn stopping_changes_nothing_for_any_option() {
     ] {
         let mut with = with();
         changes.as_object().unwrap().iter().for_each(|(name, value)| with[name] = value.clone());
-        stop_everywhere(&task, &with);
+        stop_everywhere(&task, "train", &with);
     }
 }
 

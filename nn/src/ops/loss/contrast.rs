@@ -122,7 +122,7 @@ pub fn try_triplet_hinge<D: Device, T: Tape<f32, D>>(
 }
 
 /// Fails where an index is not below `rows`.
-pub(super) fn check_indices(name: &str, indices: &[usize], rows: usize) -> Result<(), NnError> {
+pub(in crate::ops) fn check_indices(name: &str, indices: &[usize], rows: usize) -> Result<(), NnError> {
     match indices.iter().find(|&&i| i >= rows) {
         None => Ok(()),
         Some(index) => Err(NnError::range(name, index, &format!("below {rows}"))),

@@ -1,0 +1,66 @@
+//! The clips that patches are cut from.
+
+use sndpipe_cache::Rows;
+use sndpipe_engine::StageError;
+use sndpipe_nn::{InputShape, Rng};
+
+use crate::model::Standardisation;
+use crate::patch::{self, FrameShape};
+
+/// Some clips of features, counted from 0.
+pub(crate) struct Clips<'a> {
+    pub rows: &'a Rows,
+    /// Where the features of each stand.
+    pub positions: &'a [usize],
+    /// The shape of a patch.
+    pub input: InputShape,
+}
+
+impl Clips<'_> {
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.positions.len()
+    }
+
+    const fn shape(&self) -> FrameShape {
+        FrameShape { channels: self.input.channels, bands: self.input.bands }
+    }
+
+    /// Frames of a clip.
+    ///
+    /// # Errors
+    /// [`StageError`] if its row cannot be read or has another shape.
+    pub fn frames(&self, clip: usize) -> Result<usize, StageError> {
+        let position = self.positions[clip];
+        let frames = self.shape().frames(self.rows.row(position)?);
+        frames.map_err(|message| {
+            StageError::failed(format!("clip `{}`: {message}", &self.rows.ids()[position]))
+        })
+    }
+
+    /// A frame where a patch of a clip can start, each with the same probability.
+    ///
+    /// # Errors
+    /// As [`Clips::frames`].
+    pub fn start(&self, clip: usize, rng: &mut Rng) -> Result<usize, StageError> {
+        Ok(rng.index(self.room(clip)? + 1))
+    }
+
+    /// The last frame where a patch of a clip can start.
+    ///
+    /// # Errors
+    /// As [`Clips::frames`].
+    pub fn room(&self, clip: usize) -> Result<usize, StageError> {
+        Ok(self.frames(clip)?.saturating_sub(self.input.frames))
+    }
+
+    /// Copies the patch that starts at a frame, as it is stored.
+    ///
+    /// # Errors
+    /// As [`Clips::frames`].
+    pub fn cut(&self, clip: usize, start: usize, out: &mut [f32]) -> Result<(), StageError> {
+        self.frames(clip)?;
+        patch::cut(self.rows.row(self.positions[clip])?, self.shape(), start, &Standardisation::none(), out);
+        Ok(())
+    }
+}

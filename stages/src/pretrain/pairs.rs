@@ -1,0 +1,135 @@
+//! The batches that a training without labels makes of its clips.
+
+use sndpipe_cache::Meta;
+use sndpipe_engine::StageError;
+use sndpipe_nn::Stream;
+
+use super::sampler::{PairPatches, PairRecipe};
+use crate::augment::{At, Clips, StepParams, Views};
+use crate::model::Standardisation;
+use crate::patch::{self, FrameShape};
+
+/// Makes pairs of views. An epoch goes over all clips with each recipe, in a random order. Everything random is a function of
+/// (seed, epoch, item), an item being a clip with a recipe.
+pub(crate) struct Pairs<'a> {
+    clips: Clips<'a>,
+    recipes: &'a [PairRecipe],
+    /// The steps of both views, then those of the second alone, for each recipe.
+    steps: Vec<[Views<'a>; 2]>,
+    /// 1 where nothing needs the second one.
+    views: usize,
+    seed: u64,
+}
+
+/// A view while it is made: what it is, and where it was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub clip: usize,
+    /// The frame where its patch starts.
+    pub start: usize,
+}
+
+/// What a step trains on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PairBatch {
+    /// First views, then second ones, each `[n, channels, frames, bands]`.
+    pub inputs: Vec<f32>,
+    /// The clip of each pair.
+    pub clips: Vec<usize>,
+}
+
+impl<'a> Pairs<'a> {
+    /// Pairs of some clips of features with some metadata.
+    pub fn new(
+        clips: Clips<'a>,
+        (recipes, both): (&'a [PairRecipe], &'a [StepParams]),
+        features: &Meta,
+        views: usize,
+        seed: u64,
+    ) -> Self {
+        let steps = recipes.iter().enumerate().map(|(i, recipe)| {
+            [("both", both), ("second", recipe.second.as_slice())]
+                .map(|(which, steps)| Views::new(steps, features, seed, format!("{which} of recipe {i}")))
+        });
+        Self { recipes, steps: steps.collect(), clips, views, seed }
+    }
+
+    /// Items of an epoch.
+    pub const fn len(&self) -> usize {
+        self.clips.len() * self.recipes.len()
+    }
+
+    /// The order of an epoch.
+    pub fn order(&self, epoch: u32) -> Vec<usize> {
+        Stream::new(self.seed, "order").at(epoch, 0).permutation(self.len())
+    }
+
+    /// The batch of some items in an epoch, standardised.
+    ///
+    /// # Errors
+    /// [`StageError`] if a row cannot be read or has another shape.
+    pub fn batch(
+        &self,
+        epoch: u32,
+        items: &[usize],
+        standardisation: &Standardisation,
+    ) -> Result<PairBatch, StageError> {
+        let input = self.clips.input;
+        let shape = FrameShape { channels: input.channels, bands: input.bands };
+        let mut inputs = vec![0.0; self.views * items.len() * input.len()];
+        for (row, patch) in inputs.chunks_exact_mut(input.len()).enumerate() {
+            let (view, item) = (row / items.len(), items[row % items.len()]);
+            self.view(epoch, item, view, patch, &mut |_, _| ())?;
+            patch::standardise(patch, shape, standardisation);
+        }
+        Ok(PairBatch { inputs, clips: items.iter().map(|item| item / self.recipes.len()).collect() })
+    }
+
+    /// Where the patch of a view of an item is cut in an epoch.
+    ///
+    /// # Errors
+    /// [`StageError`] if a row cannot be read or has another shape.
+    pub fn cut(&self, epoch: u32, item: usize, view: usize) -> Result<Cut, StageError> {
+        let clip = item / self.recipes.len();
+        let room = self.clips.room(clip)?;
+        let mut rng = Stream::new(self.seed, "patches of pairs").at(epoch, item as u64);
+        let first = rng.index(room + 1);
+        let start = match self.recipes[item % self.recipes.len()].patches {
+            _ if view == 0 => first,
+            PairPatches::Same => first,
+            PairPatches::Random => rng.index(room + 1),
+            PairPatches::Near { frames } => {
+                let (low, high) = (first.saturating_sub(frames), (first + frames).min(room));
+                low + rng.index(high - low + 1)
+            }
+        };
+        Ok(Cut { clip, start })
+    }
+
+    /// Makes a view of an item in an epoch, as it is before standardisation; `seen` gets the patch as it is cut, without a step,
+    /// and after each step.
+    ///
+    /// # Errors
+    /// [`StageError`] if a row cannot be read or has another shape.
+    pub fn view(
+        &self,
+        epoch: u32,
+        item: usize,
+        view: usize,
+        patch: &mut [f32],
+        seen: &mut dyn FnMut(Option<&StepParams>, &[f32]),
+    ) -> Result<(), StageError> {
+        let Cut { clip, start } = self.cut(epoch, item, view)?;
+        self.clips.cut(clip, start, patch)?;
+        seen(None, patch);
+        let [both, second] = &self.steps[item % self.recipes.len()];
+        let at = At { epoch, item, view, clip };
+        for views in [Some(both), (view == 1).then_some(second)].into_iter().flatten() {
+            for (i, step) in views.steps().iter().enumerate() {
+                views.apply_step(i, patch, at, &self.clips)?;
+                seen(Some(step), patch);
+            }
+        }
+        Ok(())
+    }
+}

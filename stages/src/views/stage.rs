@@ -1,0 +1,80 @@
+//! The stage.
+
+use sndpipe_cache::Meta;
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_nn::InputShape;
+
+use super::params::ViewsParams;
+use super::picture::{Strip, svg};
+use crate::augment::{Clips, check_clips};
+use crate::pretrain::{Pairs, recipes};
+use crate::split::{Split, Subset};
+use crate::train::frame_shape;
+
+/// Draws views of clips.
+pub struct ViewsStage;
+
+impl Stage for ViewsStage {
+    const NAME: &'static str = "views";
+    const VERSION: u32 = 1;
+    type Params = ViewsParams;
+
+    fn check(params: &ViewsParams) -> Vec<ParamError> {
+        params.mistakes()
+    }
+
+    fn inputs(_: &ViewsParams) -> Vec<Port> {
+        vec![
+            Port::new("features", Kind::Features),
+            Port::new("split", Kind::Split).reading(&Split::COLUMNS).optional(),
+        ]
+    }
+
+    fn outputs(_: &ViewsParams) -> Vec<Output> {
+        vec![Output::new("picture", Kind::File)]
+    }
+
+    fn run(params: &ViewsParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
+        let rows = io.open_rows("features")?;
+        let positions: Vec<usize> = if io.has("split") {
+            let split = Split::read(&io.table("split")?)?;
+            split.of(Subset::Train).filter_map(|id| rows.position(id)).collect()
+        } else {
+            (0..rows.ids().len()).collect()
+        };
+        if positions.is_empty() {
+            return Err(StageError::failed("no clip has features")
+                .help("look at the split (`sndpipe show FILE split`), or leave it out"));
+        }
+        let features = io.meta("features")?.clone();
+        let shape = frame_shape(&features, &rows, &positions)?;
+        let input = InputShape { channels: shape.channels, frames: params.patch.frames, bands: shape.bands };
+        let recipes = recipes(params.patches, &params.samplers);
+        let steps = recipes.iter().flat_map(|recipe| &recipe.second);
+        check_clips(params.views.iter().chain(steps), positions.len())?;
+        let clips = Clips { rows: &rows, positions: &positions, input };
+        let pairs = Pairs::new(clips, (&recipes, &params.views), &features, 2, params.seed);
+        let (count, mut strips) = (params.clips.min(positions.len()), Vec::new());
+        let mut patch = vec![0.0; input.len()];
+        for drawn in 0..count {
+            let clip = drawn * positions.len() / count;
+            for (item, sampler) in (clip * recipes.len()..).zip(0..recipes.len()) {
+                let by = params.samplers.get(sampler).map_or("", |sampler| sampler.name());
+                for view in 0..2 {
+                    io.tick()?;
+                    let mut patches = Vec::new();
+                    pairs.view(params.epoch - 1, item, view, &mut patch, &mut |step, values| {
+                        let name = step.map_or("cut", |step| step.name());
+                        patches.push((name.to_owned(), values.to_vec()));
+                    })?;
+                    let start = pairs.cut(params.epoch - 1, item, view)?.start;
+                    let id = &rows.ids()[positions[clip]];
+                    let by = if by.is_empty() { String::new() } else { format!(", {by}") };
+                    let name = format!("{id}{by}, view {} from frame {start}", view + 1);
+                    strips.push(Strip { name, patches });
+                }
+            }
+        }
+        io.write_blob("picture", Meta::new(), svg(&strips, input).as_bytes(), "svg")
+    }
+}
