@@ -8,7 +8,7 @@ mod stage;
 mod svg;
 mod ticks;
 
+pub(crate) use canvas::escaped;
 pub use params::PlotParams;
 pub use scatter::{Scatter, ScatterParams};
 pub use stage::Plot;
-pub(crate) use canvas::escaped;
