@@ -16,8 +16,9 @@ fn clusters(clips: usize) -> Vec<Vec<Vec<f32>>> {
         let value = |at: usize, normal: f64| normal + if at == clip % 3 { 12.0 } else { 0.0 };
         (0..20).map(|at| value(at, rng.normal()) as f32).collect()
     };
-    let patches =
-        |clip: usize| (0..if clip % 10 == 0 { 2 } else { 1 }).map(|patch| vector(clip, patch)).collect();
+    let patches = |clip: usize| {
+        (0..if clip.is_multiple_of(10) { 2 } else { 1 }).map(|patch| vector(clip, patch)).collect()
+    };
     (0..clips).map(patches).collect()
 }
 
