@@ -193,8 +193,6 @@ fn the_head_is_kept() {
         error.starts_with("the model was trained without labels and has no classes / train a classifier"),
         "{error}"
     );
-    let wired = sndpipe_stages::registry();
-    assert!(wired.get("pretrain").is_some());
 }
 
 #[test]
@@ -235,9 +233,11 @@ fn what_cannot_be_trained_on_is_refused() {
     let Values::F32(values) = &mut broken.rows[0].1.values else { unreachable!() };
     values[3] = f32::INFINITY;
     assert_eq!(refused(&broken, json!({})), "clip `clip000`: the features hold values that are not finite");
-    let error = refused(
-        &task,
-        json!({ "rate": 1000, "optimiser": "sgd", "epochs": 400, "standardise": "none", "head": "linear" }),
-    );
-    assert!(error.contains("in epoch ") && error.contains("the weights before it are in"), "{error}");
+    let mut huge = Task::new(40);
+    for (_, row) in &mut huge.rows {
+        let Values::F32(values) = &mut row.values else { unreachable!() };
+        values.iter_mut().for_each(|value| *value = value.signum() * 3e38);
+    }
+    let error = refused(&huge, json!({ "standardise": "none" }));
+    assert!(error.contains("in epoch 1, step 1 of 3; the weights before it are in"), "{error}");
 }
