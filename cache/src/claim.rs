@@ -1,7 +1,7 @@
 //! Claims: which rows of a map are being computed, and by whom.
 //!
 //! A claim is a locked file that lists inputs; it ends with its process. Whoever makes one holds the lock of the map for that moment, reads what
-//! was committed and what others claim, and takes the rest. A claim is dropped when its rows are committed, or when they will not be.
+//! others claim and then what was committed, and takes the rest. A claim is dropped when its rows are committed, or when they will not be.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -79,8 +79,9 @@ impl RowMap {
                 None => std::thread::sleep(MOMENT),
             }
         };
-        self.refresh()?;
+        // Claims first: who drops one has committed its rows before, so that what is claimed no more is found among the commits.
         let others = self.others()?;
+        self.refresh()?;
         let mut holder = None;
         let states: Vec<InputState> = inputs
             .iter()

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::Meta;
 use sndpipe_engine::{ParamError, StageError, StageIo, Upstream, canonical};
-use sndpipe_nn::{NnError, Trainer, TrainerSpec, Tuning};
+use sndpipe_nn::{NnError, Trainer, TrainerSpec};
 
 use super::network::NetworkParams;
 use super::params::{Standardise, TrainParams};
@@ -100,9 +100,7 @@ pub(crate) fn trainer(
     params: &TrainParams,
     init: Option<&Init>,
 ) -> Result<Trainer, StageError> {
-    let tuning =
-        Tuning { freeze: params.freeze.clone(), rates: params.rates.clone(), decays: params.decays.clone() };
-    let new = Trainer::new(spec.clone()).and_then(|trainer| trainer.with_tuning(&tuning));
+    let new = Trainer::new(spec.clone()).and_then(|trainer| trainer.with_tuning(&params.tuning()));
     let mut trainer = new.map_err(|error| failed(&error))?;
     let Some(init) = init else { return Ok(trainer) };
     let loaded = match params.init.unwrap_or_default() {

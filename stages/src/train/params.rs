@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use sndpipe_engine::ParamError;
-use sndpipe_nn::{Freeze, NnError};
+use sndpipe_nn::{Freeze, NnError, Tuning};
 
 use super::batches::Patches;
 use super::clean::CleanParams;
@@ -388,7 +388,24 @@ impl TrainParams {
             );
             mistakes.push(error.help("watch `mAP` or `loss`, or train with `cce`"));
         }
+        let tuning = self.tuning();
+        if mistakes.is_empty()
+            && tuning != Tuning::default()
+            && let Err(error) = tuning.check(&self.network.spec())
+        {
+            mistakes.push(match error {
+                NnError::Range { name, value, range } => {
+                    ParamError::new(name, format!("{value} is not allowed, it must be {range}"))
+                }
+                other => ParamError::new("network", other.to_string()),
+            });
+        }
         mistakes
+    }
+
+    /// Which parameters are trained, and how fast.
+    pub(super) fn tuning(&self) -> Tuning {
+        Tuning { freeze: self.freeze.clone(), rates: self.rates.clone(), decays: self.decays.clone() }
     }
 }
 
@@ -482,6 +499,31 @@ mod tests {
             "freeze: a list of starts of names is empty, or one of them",
         ];
         assert_eq!(errors, expected);
+        let unknown = |with: Value| -> Vec<String> {
+            let mistakes = read(with).unwrap().mistakes().into_iter();
+            mistakes.map(|error| format!("{}: {}", error.path, error.message)).collect()
+        };
+        let found = unknown(json!({ "network": "dense_se", "decays": { "fc1.weight": 0.002 } }));
+        let start = "must be the start of a parameter's name, such as `bn.weight`";
+        assert_eq!(found, [format!("decays: `fc1.weight` is not allowed, it {start}")]);
+        let networks = [
+            "vgg41_plain",
+            "vgg41",
+            "vgg_like",
+            "crnn",
+            "resnet18",
+            "resnet50",
+            "mobilenet_v1",
+            "noisy_cnn",
+            "dense_se",
+            "mlp",
+        ];
+        for network in networks {
+            assert_eq!(unknown(json!({ "network": network, "rates": { "fc.": 0.5 } })), [""; 0], "{network}");
+        }
+        let stereo = json!({ "name": "resnet50", "stereo": true, "attention": true });
+        assert_eq!(unknown(json!({ "network": stereo, "freeze": ["conv1.", "layer1."] })), [""; 0]);
+        assert_eq!(unknown(json!({ "network": "densenet121", "rates": { "classifier.": 0.5 } })), [""; 0]);
         let error = read(json!({ "freeze": "everything" })).unwrap_err();
         assert!(error.contains("expected `none`, `encoder` or a list"), "{error}");
     }
