@@ -203,11 +203,6 @@ fn a_decay_of_some_weights_leaves_the_others() {
     assert!(plain != model(json!({ "epochs": 2, "decays": { "fc.weight": 0.01 } })));
     let all = json!({ "epochs": 2, "optimiser": { "name": "adam", "weight_decay": 0.01 } });
     assert!(model(all) == model(json!({ "epochs": 2, "decays": { "": 0.01 } })));
-    let error = task.try_train(&bench, small(json!({ "decays": { "fc9.": 0.1 } }))).map(|_| ()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "`decays` is `fc9.`, must be the start of a parameter's name, such as `body.0.weight`"
-    );
 }
 
 #[test]
