@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// The check values of the methods reference, section 15.
+    /// Rates of ESResNet's recipe with a base of 2.5e-4, by its definition.
     #[test]
     fn an_exponential_is_that_of_esresnet() {
         let schedule: ScheduleParams =
