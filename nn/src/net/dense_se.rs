@@ -60,7 +60,7 @@ impl DenseSe {
         input: InputShape,
         seed: u64,
     ) -> Result<DenseSe, NnError> {
-        let relu = BatchNormSpec { epsilon: 1e-3, momentum: 0.01, relu: true };
+        let relu = BatchNormSpec::KERAS;
         let norm = BatchNormSpec { relu: false, ..relu };
         let norm = BatchNorm::new(p, "bn", input.channels, norm, InputGrad::Skip)?;
         // The concatenations read the map after what is computed from it.

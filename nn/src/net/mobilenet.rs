@@ -43,7 +43,7 @@ pub(super) struct MobileNet {
 impl MobileNet {
     /// Parameters are named `body.0.conv`, `body.0.bn`, `body.N.depthwise`, `body.N.bn1`, `body.N.pointwise`, `body.N.bn2`.
     pub(super) fn new<D: Device>(p: &mut Parameters<D>, input: InputShape) -> Result<MobileNet, NnError> {
-        let norm = BatchNormSpec { epsilon: 1e-3, momentum: 3e-4, relu: true };
+        let norm = BatchNormSpec::SLOW;
         let mut image = (input.frames, input.bands);
         let mut convs = Vec::new();
         let mut add = |name: String, bn: String, spec: Conv2dSpec| -> Result<(), NnError> {

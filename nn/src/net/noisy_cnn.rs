@@ -40,7 +40,7 @@ impl NoisyCnn {
         input: InputShape,
         seed: u64,
     ) -> Result<NoisyCnn, NnError> {
-        let norm = BatchNormSpec { epsilon: 1e-3, momentum: 0.01, relu: true };
+        let norm = BatchNormSpec::KERAS;
         let (mut channels, mut convs) = (input.channels, Vec::new());
         let mut image = (input.frames, input.bands);
         for (i, outputs) in [24, 48, 48].into_iter().enumerate() {

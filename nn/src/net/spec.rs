@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::PoolingSpec;
-use crate::{NnError, ops::PolyphaseNorm};
+use crate::{
+    NnError,
+    ops::{BatchNormSpec, PolyphaseNorm},
+};
 
 /// A network by name, with its options.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,6 +177,23 @@ impl NetworkSpec {
     /// The name of the classifier, the layer behind the encoder.
     pub fn classifier(&self) -> &'static str {
         if *self == NetworkSpec::Densenet121 { "classifier" } else { "fc" }
+    }
+
+    /// Share of the newest batch in the running statistics of its batch norms; none where it has none.
+    pub fn norm_momentum(&self) -> Option<f64> {
+        match self {
+            NetworkSpec::Vgg41 { .. } | NetworkSpec::NoisyCnn { .. } | NetworkSpec::DenseSe { .. } => {
+                Some(BatchNormSpec::KERAS.momentum)
+            }
+            NetworkSpec::MobilenetV1 => Some(BatchNormSpec::SLOW.momentum),
+            NetworkSpec::Vgg41Plain { .. }
+            | NetworkSpec::VggLike { .. }
+            | NetworkSpec::Crnn
+            | NetworkSpec::Resnet18
+            | NetworkSpec::Resnet50 { .. }
+            | NetworkSpec::Densenet121 => Some(BatchNormSpec::default().momentum),
+            NetworkSpec::Mlp { .. } => None,
+        }
     }
 
     /// The least frames and bands that leave something behind every pooling.

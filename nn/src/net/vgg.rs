@@ -18,9 +18,6 @@ use crate::{
     tensor::{InputGrad, Tensor2, Tensor4},
 };
 
-/// What TensorFlow's batch norm does by default in the framework of the published VGG41.
-const KERAS: BatchNormSpec = BatchNormSpec { epsilon: 1e-3, momentum: 0.01, relu: true };
-
 /// A body, then a pooling of the whole map.
 #[derive(Debug, Clone)]
 pub(super) struct Vgg {
@@ -63,7 +60,7 @@ impl Vgg {
         input: InputShape,
     ) -> Result<Vgg, NnError> {
         let wide = |channels: f64| ((channels * width).round() as usize).max(1);
-        let mut body = Builder::new(p, input, ConvInit::Normal(0.01), KERAS).conv(wide(32.0), 3)?;
+        let mut body = Builder::new(p, input, ConvInit::Normal(0.01), BatchNormSpec::KERAS).conv(wide(32.0), 3)?;
         for channels in [48.0, 64.0, 128.0] {
             body = body.conv(wide(channels), 3)?.max_3x3()?.conv(wide(channels), 3)?.halve(pool, norm)?;
         }

@@ -138,6 +138,7 @@ impl<T: Task> Fit<'_, '_, T> {
         let (steps, epochs) = (self.task.steps(), self.task.course().epochs);
         let (mut saved, mut shown) = (Instant::now(), None::<Instant>);
         let mut note = String::new();
+        let (mut samples, mut stepping) = (0, Duration::ZERO);
         while at.state.epoch < epochs && !at.state.stopped {
             let epoch = at.state.epoch;
             self.task.begin_epoch(&mut at.learner, epoch)?;
@@ -152,7 +153,9 @@ impl<T: Task> Fit<'_, '_, T> {
                     self.io.progress(u64::from(epoch), u64::from(epochs), "epochs", at);
                     shown = Some(Instant::now());
                 }
-                self.step(at, &loader.next()?)?;
+                let begin = Instant::now();
+                samples += self.step(at, &loader.next()?)?;
+                stepping += begin.elapsed();
             }
             self.end_epoch(at)?;
             let line = self.line(&at.state.history, epoch + 1);
@@ -160,6 +163,9 @@ impl<T: Task> Fit<'_, '_, T> {
             note = line.split_once(": ").map_or(String::new(), |(_, numbers)| format!(", {numbers}"));
             let done = u64::from(epoch) + 1;
             self.io.progress(done, u64::from(epochs), "epochs", note.trim_start_matches(", "));
+        }
+        if samples > 0 {
+            self.io.log(&loader.pace(samples, stepping));
         }
         Ok(())
     }
@@ -184,7 +190,8 @@ impl<T: Task> Fit<'_, '_, T> {
         scale * schedule.rate(course.rate, moment)
     }
 
-    fn step(&self, at: &mut Checkpoint<T::Learner>, batch: &T::Batch) -> Result<(), StageError> {
+    /// Takes a step; gives how many samples it was taken on.
+    fn step(&self, at: &mut Checkpoint<T::Learner>, batch: &T::Batch) -> Result<usize, StageError> {
         let (epoch, step) = (at.state.epoch, at.state.step);
         let rate = self.rate(&at.state, step);
         let found = self.task.step(&mut at.learner, batch, rate);
@@ -195,7 +202,7 @@ impl<T: Task> Fit<'_, '_, T> {
         }
         at.state.seen += found.samples;
         at.state.step += 1;
-        Ok(())
+        Ok(found.samples)
     }
 
     /// Why a step failed. Where numbers left their range, the weights before the step are kept for whoever looks for the cause.

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
+use std::time::{Duration, Instant};
 
 use sndpipe_engine::StageError;
 
@@ -15,9 +16,13 @@ const AHEAD: usize = 2;
 /// Batch `i` comes from worker `i mod n`, and what it holds is a function of its epoch and step alone, so that any number of
 /// workers gives the same batches. Workers end when the loader is dropped.
 pub(crate) struct Loader<B> {
-    workers: Vec<Receiver<Result<B, StageError>>>,
+    workers: Vec<Receiver<(Result<B, StageError>, Duration)>>,
     /// The batch that comes next, counted over all epochs.
     next: usize,
+    /// What all workers took together to make the batches that were given.
+    making: Duration,
+    /// What was waited for them.
+    waiting: Duration,
 }
 
 impl<B: Send> Loader<B> {
@@ -42,17 +47,20 @@ impl<B: Send> Loader<B> {
                 let first = next + (worker + workers - next % workers) % workers;
                 for batch in (first..end).step_by(workers) {
                     let (epoch, step) = ((batch / task.steps()) as u32, batch % task.steps());
+                    let begin = Instant::now();
                     if order.0 != Some(epoch) {
                         order = (Some(epoch), task.order(epoch));
                     }
-                    if sender.send(task.batch(epoch, &order.1, step)).is_err() {
+                    let made = task.batch(epoch, &order.1, step);
+                    if sender.send((made, begin.elapsed())).is_err() {
                         return;
                     }
                 }
             });
             receiver
         };
-        Self { workers: (0..workers).map(spawn).collect(), next }
+        let workers = (0..workers).map(spawn).collect();
+        Self { workers, next, making: Duration::ZERO, waiting: Duration::ZERO }
     }
 
     /// The next batch.
@@ -62,6 +70,23 @@ impl<B: Send> Loader<B> {
     pub fn next(&mut self) -> Result<B, StageError> {
         let worker = &self.workers[self.next % self.workers.len()];
         self.next += 1;
-        worker.recv().map_err(|_| StageError::failed("a thread that makes batches has ended"))?
+        let begin = Instant::now();
+        let (batch, making) =
+            worker.recv().map_err(|_| StageError::failed("a thread that makes batches has ended"))?;
+        self.waiting += begin.elapsed();
+        self.making += making;
+        batch
+    }
+
+    /// How fast `samples` were trained on in some time, beside how fast the workers can make them: whether the network waits for them.
+    pub fn pace(&self, samples: usize, time: Duration) -> String {
+        let rate = |seconds: f64| format!("{:.0}", samples as f64 / seconds.max(1e-9));
+        let (time, making) = (time.as_secs_f64(), self.making.as_secs_f64());
+        let made = rate(making / self.workers.len() as f64);
+        let waited = 100.0 * self.waiting.as_secs_f64() / time.max(1e-9);
+        let (trained, threads) = (rate(time), self.workers.len());
+        format!(
+            "{trained} samples a second; {threads} threads can make {made}; the network waited {waited:.1} % of the time"
+        )
     }
 }

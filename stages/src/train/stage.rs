@@ -2,7 +2,7 @@
 
 use sndpipe_cache::{Meta, Rows};
 use sndpipe_engine::{Device, Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream};
-use sndpipe_nn::{DeviceKind, InputShape, TrainerSpec};
+use sndpipe_nn::{DeviceKind, InputShape, NetworkSpec, TrainerSpec};
 
 use super::batches::{Batches, Items};
 use super::clean;
@@ -161,7 +161,7 @@ impl Stage for Train {
             dir: io.work_dir()?,
             fingerprint: fingerprint(Self::VERSION, params, io, &PORTS)?,
         };
-        let fitted = fit.run()?;
+        let (fitted, steps) = (fit.run()?, fit.task.batches.steps());
         io.note("simd", sndpipe_nn::simd_level());
         io.log(&format!("the model has the weights of epoch {}", fitted.chosen));
         if fitted.epochs < params.epochs {
@@ -173,6 +173,9 @@ impl Stage for Train {
             io.remark(format!("stopped early after {} of {} epochs{chosen}", fitted.epochs, params.epochs));
         }
         remarks.flatten().for_each(|text| io.remark(text));
+        if !io.has(init::PORT) {
+            unsettled(&params.network.spec(), fitted.epochs as usize * steps).into_iter().for_each(|text| io.remark(text));
+        }
         let meta = Meta::from([("classes".to_owned(), labels.classes.into())]);
         io.write_blob("model", meta, &fitted.weights, "safetensors")?;
         io.write_table("history", Meta::new(), &fitted.history.to_table()?)
@@ -274,7 +277,39 @@ fn check_batches(params: &TrainParams, items: &Items) -> Result<(), StageError> 
     Ok(())
 }
 
+/// What the summary says where batch norms have not seen enough: with a small momentum, few steps leave much of the statistics that they
+/// began with, and what is evaluated is another network than what was trained.
+fn unsettled(network: &NetworkSpec, steps: usize) -> Option<String> {
+    /// The most that may be left.
+    const LEFT: f64 = 0.05;
+    let kept = 1.0 - network.norm_momentum()?;
+    let (left, enough) = (kept.powf(steps as f64), (LEFT.ln() / kept.ln()).ceil());
+    (steps > 0 && left > LEFT).then(|| {
+        let left = 100.0 * left;
+        format!(
+            "{steps} steps leave {left:.0} % of the statistics that the batch norms began with; \
+             {enough:.0} steps leave little (more `epochs`, a smaller `batch`)"
+        )
+    })
+}
+
 /// What the summary says about clips that are left out.
 fn remark(subset: &str, samples: &Samples) -> Option<String> {
     left_out(subset, &[(&samples.without_features, "features"), (&samples.without_class, "a class")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_steps_for_slow_batch_norms_are_remarked() {
+        let slow = NetworkSpec::NoisyCnn { dropout: 0.5 };
+        let text = unsettled(&slow, 120).unwrap();
+        assert!(text.starts_with("120 steps leave 30 % ") && text.contains("; 299 steps leave little"), "{text}");
+        assert_eq!(unsettled(&slow, 299), None);
+        assert_eq!(unsettled(&slow, 0), None);
+        assert_eq!(unsettled(&NetworkSpec::default(), 40), None);
+        assert_eq!(unsettled(&NetworkSpec::Mlp { hidden: vec![], dropout: 0.0 }, 1), None);
+    }
 }
