@@ -9,7 +9,7 @@ sndpipe=$(realpath "${SNDPIPE:-$here/../target/release/sndpipe}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 run() {
-  "$sndpipe" --cache "$work/cache" run "$here/pretraining.yaml" "$@" --threads 2 --log info \
+  "$sndpipe" --cache "$work/cache" run "$here/pretraining.yaml" "$@" --jobs 2 --log info \
     --set frames="$frames" --set bands="$bands" --set width="$width" --set batch="$batch" 2>&1
 }
 run mel split > /dev/null

@@ -124,6 +124,16 @@ impl<'a> StageIo<'a> {
         self.around.threads
     }
 
+    /// Does work that runs in parallel, where it is made of many short pieces that wait for each other, as the step of a training is. On the CPU
+    /// it gets threads of its own, the stage's share of all: on threads that every stage uses, the pieces of one would wait for those of
+    /// another. What it gives must not depend on their number.
+    pub fn spread<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match self.around.device {
+            Device::Cpu => self.around.gate.spread(work),
+            _ => work(),
+        }
+    }
+
     /// The device that the run was asked to use.
     #[must_use]
     pub fn device(&self) -> Device {

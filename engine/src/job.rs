@@ -81,6 +81,7 @@ impl Job {
         usage: &mut Usage,
         keep: impl Fn(Written) -> Result<T, StageError>,
     ) -> Result<T, StageError> {
+        let _runs = around.gate.enter();
         let traffic = Arc::new(Traffic::default());
         let (store, inputs) = (around.store.metered(&traffic), around.inputs.metered(&traffic));
         let metered = Surroundings { store: &store, inputs: &inputs, ..*around };

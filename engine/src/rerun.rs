@@ -48,7 +48,7 @@ pub fn rerun(
     faces: &[Option<Faces>],
     options: &RerunOptions<'_>,
 ) -> Result<Vec<Manifest>, StageError> {
-    let gate = Gate::new(options.memory);
+    let gate = Gate::new(options.memory, options.threads);
     let around = Surroundings {
         store: options.scratch,
         inputs: store,

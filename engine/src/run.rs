@@ -87,7 +87,7 @@ pub fn run(
     options: &RunOptions<'_>,
     observer: &dyn Observer,
 ) -> Result<RunReport, CacheError> {
-    let gate = Gate::new(options.memory);
+    let gate = Gate::new(options.memory, options.jobs);
     let around = Surroundings {
         store,
         inputs: store,

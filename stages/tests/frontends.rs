@@ -70,7 +70,7 @@ fn every_recipe_agrees_with_its_independent_computation() {
     }
 }
 
-/// Frame counts of the methods reference: F1 at 1 s, F2 at 2 s, F3 at 5 s and 4 s.
+/// Published frame counts: F1 at 1 s, F2 at 2 s, F3 at 5 s and 4 s.
 #[test]
 fn frame_counts_are_the_published_ones() {
     for (recipe, rate, seconds, frames) in

@@ -111,7 +111,7 @@ mod tests {
     const LOG10: Scale = Scale::new(LogForm::Log10);
 
     proptest! {
-        /// Whatever the patches, the share and the levels (methods reference, section 15).
+        /// Whatever the patches, the share and the levels.
         #[test]
         fn the_energy_of_a_mixture_is_that_of_the_patch(
             pairs in prop::collection::vec((-8.0f32..3.0, -8.0f32..3.0), 1..200), share in 0.0f64..1.0, level in -4.0f32..4.0,

@@ -225,7 +225,7 @@ impl AudiosetParams {
 mod tests {
     use super::*;
 
-    /// The counts of section 15 of the methods reference.
+    /// The published counts.
     #[test]
     fn the_real_metadata_is_read() {
         let Some(metadata) = crate::real::data("SNDPIPE_METADATA", "metadata") else { return };

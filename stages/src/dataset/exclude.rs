@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::columns::Values;
 
-    /// The overlap in section 3.1 of the methods reference, counted by Freesound ids.
+    /// The overlap of the released sets, counted by Freesound ids.
     #[test]
     fn the_real_overlap_of_two_sets_is_found() {
         let Some(metadata) = crate::real::data("SNDPIPE_METADATA", "metadata") else { return };

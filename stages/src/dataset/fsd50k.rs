@@ -233,7 +233,7 @@ mod tests {
         Some((params, metadata))
     }
 
-    /// The counts of section 3.1 of the methods reference.
+    /// The published counts.
     #[test]
     fn the_real_metadata_is_read() {
         let Some((params, metadata)) = real() else { return };
@@ -258,8 +258,8 @@ mod tests {
         assert!(mids.classes.iter().all(|mid| mid.starts_with('/')));
         assert_eq!(labels(&mids.clips.iter().collect::<Vec<_>>()), 152_867);
     }
-    /// Merging and the pairs that always hold give the released labels, but for what was chosen for each clip by listening: section
-    /// 3.4 of the methods reference has 98.13 % of dev and 96.47 % of eval.
+    /// Merging and the pairs that always hold give the released labels, 98.13 % of dev and 96.47 % of eval, but for what was chosen for
+    /// each clip by listening.
     #[test]
     fn merging_and_the_table_reproduce_the_released_labels() {
         let Some((params, metadata)) = real() else { return };

@@ -94,7 +94,7 @@ impl Layout for Fsdkaggle2018Params {
 mod tests {
     use super::*;
 
-    /// The counts of section 13 of the methods reference.
+    /// The published counts.
     #[test]
     fn the_real_metadata_is_read() {
         let Some(metadata) = crate::real::data("SNDPIPE_METADATA", "metadata") else { return };

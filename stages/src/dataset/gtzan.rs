@@ -148,7 +148,7 @@ impl GtzanParams {
 mod tests {
     use super::*;
 
-    /// The counts of section 13 of the methods reference.
+    /// The published counts.
     #[test]
     fn the_real_lists_are_read() {
         let Some(metadata) = crate::real::data("SNDPIPE_METADATA", "metadata") else { return };

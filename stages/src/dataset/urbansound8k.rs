@@ -79,7 +79,7 @@ mod tests {
     use super::super::traps;
     use super::*;
 
-    /// The counts of section 13 of the methods reference.
+    /// The published counts.
     #[test]
     fn the_real_metadata_is_read() {
         let Some(metadata) = crate::real::data("SNDPIPE_METADATA", "metadata") else { return };

@@ -115,7 +115,7 @@ fn ratio(x: f64, [numerator, denominator]: &Coefficients) -> f64 {
 mod tests {
     use super::*;
 
-    /// Pairs of the methods reference, section 15; the last one is published with a model.
+    /// Pairs worked out by hand; the last one is published with a model.
     #[test]
     fn d_prime_of_the_reference_pairs() {
         for (area, expected) in [

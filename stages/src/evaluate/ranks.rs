@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(got.n, n);
     }
 
-    /// The worked example of the methods reference, section 15.
+    /// An example worked out by hand.
     #[test]
     fn lwlrap_of_the_reference_example() {
         let clips = clips(&[

@@ -232,7 +232,7 @@ pub(super) mod tests {
         refused("[", "{", "not the ontology of AudioSet");
     }
 
-    /// The counts of section 3.4 of the methods reference.
+    /// Counts of the released ontology.
     #[test]
     fn the_real_ontology_is_read() {
         let Some(metadata) = crate::real::data("SNDPIPE_METADATA", "metadata") else { return };

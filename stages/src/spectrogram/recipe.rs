@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::params::{FrequencyScale, LogForm, OffsetPlacement, Padding, Spectrum};
 use super::window::Window;
 
-/// A published front-end, named as in the methods reference.
+/// A published front-end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Recipe {

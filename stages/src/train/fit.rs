@@ -194,7 +194,7 @@ impl<T: Task> Fit<'_, '_, T> {
     fn step(&self, at: &mut Checkpoint<T::Learner>, batch: &T::Batch) -> Result<usize, StageError> {
         let (epoch, step) = (at.state.epoch, at.state.step);
         let rate = self.rate(&at.state, step);
-        let found = self.task.step(&mut at.learner, batch, rate);
+        let found = self.io.spread(|| self.task.step(&mut at.learner, batch, rate));
         let found = found.map_err(|error| self.explain(&error, &at.learner, epoch, step))?;
         at.state.sums.resize(found.sums.len(), Bits::default());
         for (sum, found) in at.state.sums.iter_mut().zip(found.sums) {

@@ -11,9 +11,9 @@ use super::validate::Measures;
 /// A training: what is fitted, by which batches, and for how long.
 pub(crate) trait Task: Sync {
     /// What is in training.
-    type Learner: Learner;
+    type Learner: Learner + Send;
     /// What a step trains on.
-    type Batch: Send;
+    type Batch: Send + Sync;
 
     /// How long and how fast it is trained.
     fn course(&self) -> Course<'_>;

@@ -182,7 +182,7 @@ fn contamination(ran: &Ran, stage: &str, subset: usize) -> [i64; 3] {
         .map(|name| sndpipe_stages::columns::maybe_int(&table, name).unwrap()[subset].unwrap())
 }
 
-/// Section 3.3 of the methods reference has about 120 contaminated clips of 200 where any clips validate, and about 225 of 400.
+/// Where any clips validate, about 120 of 200 are contaminated, and about 225 of 400.
 #[test]
 fn whole_groups_validate_without_contamination() {
     let Some(sandbox) = esc50() else { return };
@@ -215,7 +215,7 @@ stages:
     }
 }
 
-/// Counted from the attribution file of ESC-50: the table of section 3.3 of the methods reference.
+/// Counted from the attribution file of ESC-50.
 #[test]
 fn the_contamination_of_esc_50_is_as_published() {
     let Some(sandbox) = esc50() else { return };

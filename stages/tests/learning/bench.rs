@@ -76,7 +76,7 @@ impl Bench {
             .iter()
             .map(|port| IoPort { port: port.clone(), items: items(&port.name) })
             .collect();
-        let (files, gate) = (BTreeMap::new(), Gate::new(u64::MAX));
+        let (files, gate) = (BTreeMap::new(), Gate::new(u64::MAX, rayon::current_num_threads()));
         let around = Surroundings {
             store: &self.store,
             inputs: &self.store,
