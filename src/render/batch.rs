@@ -60,13 +60,14 @@ fn columns(table: &RecordBatch, meta: &Meta, rows: usize) -> Vec<Column> {
                 }
             }
         }
-        let decimals = match display.precision.filter(|_| display.columns.contains_key(name)) {
-            Some(digits) => digits,
-            None if percent => 1,
-            None => decimals(&cells),
+        let given = display.precision.filter(|_| display.columns.contains_key(name)).or(percent.then_some(1));
+        let of_largest = decimals(&cells);
+        let round = |cell: &Cell| match given {
+            Some(digits) => cell.fixed(digits),
+            None => cell.rounded(of_largest),
         };
         let numeric = is_numeric(field.data_type()) || looks_numeric(&cells);
-        let rounded = cells.iter().map(|cell| cell.rounded(decimals));
+        let rounded = cells.iter().map(round);
         match columns.last_mut().filter(|_| display.pairs(before, name)) {
             Some(mean) => {
                 for ((text, deviation), cell) in mean.cells.iter_mut().zip(rounded).zip(&cells) {

@@ -98,7 +98,19 @@ impl Cell {
         }
     }
 
-    /// For people: `decimals` digits behind the point.
+    /// For people, where the digits behind the point say how exact a number is: what is less than half of the last one is 0.
+    pub fn fixed(&self, decimals: usize) -> String {
+        match self {
+            Self::Float(number) if number.is_finite() => {
+                let text = format!("{number:.decimals$}");
+                let zero = text.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.'));
+                if zero { text.trim_start_matches('-').to_owned() } else { text }
+            }
+            other => other.rounded(decimals),
+        }
+    }
+
+    /// For people: `decimals` digits behind the point, of what is smaller two that count.
     pub fn rounded(&self, decimals: usize) -> String {
         match self {
             Self::Null => "-".to_owned(),
@@ -125,4 +137,20 @@ impl Cell {
 
 fn decimals_i32(decimals: usize) -> i32 {
     i32::try_from(decimals).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_numbers_are_zero_or_keep_two_digits() {
+        let number = |value: f64| (Cell::Float(value).fixed(1), Cell::Float(value).rounded(1));
+        let both = |fixed: &str, rounded: &str| (fixed.to_owned(), rounded.to_owned());
+        assert_eq!(number(-1.85e-15), both("0.0", "-1.85e-15"));
+        assert_eq!(number(-0.0463), both("0.0", "-4.63e-2"));
+        assert_eq!(number(-0.06), both("-0.1", "-0.1"));
+        assert_eq!(number(0.0), both("0.0", "0.0"));
+        assert_eq!(Cell::Null.fixed(1), "-");
+    }
 }
