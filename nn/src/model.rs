@@ -22,6 +22,11 @@ pub(crate) fn logits<D: Device>(network: &Network<D>, inputs: &[f32]) -> Result<
     batches(network, inputs, |batch| network.forward::<NoneTape>(batch, &mut Pass::evaluate()))
 }
 
+/// Features of any number of samples, batch by batch.
+pub(crate) fn features<D: Device>(network: &Network<D>, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
+    batches(network, inputs, |batch| network.embed::<NoneTape>(batch, &mut Pass::evaluate()))
+}
+
 /// What `of` gives for any number of samples, batch by batch.
 fn batches<D: Device>(
     network: &Network<D>,
@@ -107,9 +112,7 @@ impl Model {
     /// Features (n, h) of `inputs` (n, channels, frames, bands), both flat: what the head reads; `h` is
     /// [`features`](Model::features).
     pub fn embed(&self, inputs: &[f32]) -> Result<Vec<f32>, NnError> {
-        on_device!(AnyNetwork, &self.network, network => {
-            batches(network, inputs, |batch| network.embed::<NoneTape>(batch, &mut Pass::evaluate()))
-        })
+        on_device!(AnyNetwork, &self.network, network => features(network, inputs))
     }
 
     /// Numbers of a sample's features.

@@ -48,7 +48,8 @@ pub enum MethodSpec {
     },
 }
 
-/// Which sample of a batch is the negative of a triplet. Only other items count, and of these first views.
+/// Which sample of a batch is the negative of a triplet. Only other items count that are not of the same kind, and of these first
+/// views.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Negatives {
@@ -110,23 +111,33 @@ impl MethodSpec {
     }
 }
 
-/// The triplets of a batch: row `i` of `z` is the anchor of `items[i]`, row `n + i` its positive. Without another item in the
-/// batch there is none.
+/// What a batch is of.
+#[derive(Clone, Copy)]
+pub(crate) struct Items<'a> {
+    /// The item of each place.
+    pub ids: &'a [usize],
+    /// Of two places whether their items are of one kind, although they differ.
+    pub alike: &'a dyn Fn(usize, usize) -> bool,
+}
+
+/// The triplets of a batch: row `i` of `z` is the anchor of place `i`, row `n + i` its positive. Without an item of another kind in
+/// the batch there is none.
 pub(crate) fn triplets(
     z: &[f32],
     width: usize,
-    items: &[usize],
+    items: Items<'_>,
     negatives: Negatives,
     rng: &mut Rng,
 ) -> Vec<[usize; 3]> {
-    let n = items.len();
+    let n = items.ids.len();
     let row = |row: usize| &z[row * width..(row + 1) * width];
     let distance = |a: usize, b: usize| -> f64 {
         row(a).iter().zip(row(b)).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum()
     };
     let mut all = Vec::with_capacity(n);
     for anchor in 0..n {
-        let others = (0..n).filter(|&other| items[other] != items[anchor]);
+        let apart = |other: &usize| items.ids[*other] != items.ids[anchor] && !(items.alike)(anchor, *other);
+        let others = (0..n).filter(apart);
         let negative = match negatives {
             Negatives::Random => {
                 let others: Vec<usize> = others.collect();
@@ -156,19 +167,22 @@ mod tests {
     #[test]
     fn negatives_are_those_of_their_definition() {
         let mut rng = Rng::new(1, "negatives");
+        let triplets = |z: &[f32], items: &[usize], negatives, rng: &mut Rng| {
+            triplets(z, 1, Items { ids: items, alike: &|_, _| false }, negatives, rng)
+        };
         // Anchors at 0, 1, 3 and 10 on a line, positives 2 away from each; the first two are one item.
         let z = [0.0, 1.0, 3.0, 10.0, 2.0, 3.0, 5.0, 12.0];
-        let found = triplets(&z, 1, &[7, 7, 8, 9], Negatives::SemiHard, &mut rng);
+        let found = triplets(&z, &[7, 7, 8, 9], Negatives::SemiHard, &mut rng);
         // Of 0: 3 is the nearest beyond 2. Of 1: 3 is not beyond, 10 is. Of 3: 0 is the nearest beyond. Of 10: 3.
         assert_eq!(found, [[0, 4, 2], [1, 5, 3], [2, 6, 0], [3, 7, 2]]);
         // All nearer than the positive: the farthest of them.
         let z = [0.0, 1.0, 2.0, 9.0, 9.0, 9.0];
-        let found = triplets(&z, 1, &[0, 1, 2], Negatives::SemiHard, &mut rng);
+        let found = triplets(&z, &[0, 1, 2], Negatives::SemiHard, &mut rng);
         assert_eq!(found, [[0, 3, 2], [1, 4, 0], [2, 5, 0]]);
         let mut counts = [0; 4];
         for _ in 0..3000 {
             for [anchor, positive, negative] in
-                triplets(&[0.0; 8], 1, &[7, 7, 8, 9], Negatives::Random, &mut rng)
+                triplets(&[0.0; 8], &[7, 7, 8, 9], Negatives::Random, &mut rng)
             {
                 assert_eq!(positive, 4 + anchor);
                 assert!(negative != anchor && (negative > 1 || anchor > 1));
@@ -177,6 +191,25 @@ mod tests {
         }
         // A third of 3000 each, five standard deviations being 129.
         assert!(counts[2] == 0 && [0, 1, 3].iter().all(|&i| counts[i].abs_diff(1000) < 129), "{counts:?}");
-        assert_eq!(triplets(&[0.0; 4], 1, &[3, 3], Negatives::Random, &mut rng), [[0; 3]; 0]);
+        assert_eq!(triplets(&[0.0; 4], &[3, 3], Negatives::Random, &mut rng), [[0; 3]; 0]);
+    }
+
+    #[test]
+    fn what_is_alike_is_no_negative() {
+        let mut rng = Rng::new(2, "negatives");
+        let z = [0.0, 1.0, 3.0, 10.0, 2.0, 3.0, 5.0, 12.0];
+        // The items at 0 and 3 are of one kind, and so are those at 1 and 10.
+        let alike = |a: usize, b: usize| a % 2 == b % 2;
+        let items = Items { ids: &[4, 5, 6, 7], alike: &alike };
+        // Of 0: 1 and 10 are left, of which 10 is beyond 2. Of 1: 0 and 3, both within 2, and 3 the farthest. Of 3: 10 beyond.
+        let found = triplets(&z, 1, items, Negatives::SemiHard, &mut rng);
+        assert_eq!(found, [[0, 4, 3], [1, 5, 2], [2, 6, 3], [3, 7, 2]]);
+        for _ in 0..200 {
+            for [anchor, _, negative] in triplets(&z, 1, items, Negatives::Random, &mut rng) {
+                assert!(!alike(anchor, negative), "{anchor} and {negative}");
+            }
+        }
+        let all = Items { ids: &[4, 5, 6, 7], alike: &|_, _| true };
+        assert_eq!(triplets(&z, 1, all, Negatives::SemiHard, &mut rng), [[0; 3]; 0]);
     }
 }

@@ -13,9 +13,9 @@ use crate::{
     cpu,
     device::{on_device, place},
     learner::{FORMAT, Learner, checkpoint_metadata, nothing_left},
-    memory,
+    memory, model,
     net::{Coincidence, HeadSpec, InputShape, Network, NetworkSpec, Pass},
-    objective::triplets,
+    objective::{Items, triplets},
     ops::{
         MemoryBank, NceSamples, try_bank_nce, try_bank_softmax, try_coincidence, try_concat_channels,
         try_gather, try_linear, try_nt_xent, try_reshape, try_triplet_hinge,
@@ -158,7 +158,7 @@ impl<D: Device> Session<D> {
     fn step(
         &mut self,
         inputs: &[f32],
-        items: &[usize],
+        items: Items<'_>,
         rate: f64,
         spec: &PretrainerSpec,
     ) -> Result<PretrainReport, NnError> {
@@ -174,7 +174,7 @@ impl<D: Device> Session<D> {
                 // Whoever reads features last in the forward pass sets their gradient.
                 let input_grad = if readers > 0 { InputGrad::Add } else { InputGrad::Set };
                 let logits = head.forward(network.parameters(), h.clone().put_tape(tape), input_grad)?;
-                let (found, next) = try_coincidence(logits, items.len())?.split_tape();
+                let (found, next) = try_coincidence(logits, items.ids.len())?.split_tape();
                 (*loss, tape) = (Some(found), next);
             }
         }
@@ -188,7 +188,7 @@ impl<D: Device> Session<D> {
                     continue;
                 }
                 left -= 1;
-                let rows: Vec<usize> = (0..objective.method.views() * items.len()).collect();
+                let rows: Vec<usize> = (0..objective.method.views() * items.ids.len()).collect();
                 let input_grad = if left == 0 { InputGrad::Set } else { InputGrad::Add };
                 let own = try_gather(z.clone().put_tape(tape), &rows, input_grad)?;
                 let compared = self.compare(objective.method, own, items, spec)?;
@@ -205,7 +205,7 @@ impl<D: Device> Session<D> {
         if let (Some((v, normaliser)), Some(bank)) = (remembered, &mut self.bank) {
             for objective in &spec.objectives {
                 if let MethodSpec::Instance { momentum, .. } = objective.method {
-                    bank.update(&v, items, momentum)?;
+                    bank.update(&v, items.ids, momentum)?;
                 }
             }
             self.normaliser = normaliser;
@@ -219,9 +219,10 @@ impl<D: Device> Session<D> {
         &self,
         method: MethodSpec,
         z: Tensor2<D, OwnedTape<f32, D>>,
-        items: &[usize],
+        items: Items<'_>,
         spec: &PretrainerSpec,
     ) -> Result<Compared<D>, NnError> {
+        let ids = items.ids;
         let step = self.learner.optimiser.steps();
         let (z, tape) = z.split_tape();
         let traced = z.clone().put_tape(tape);
@@ -236,16 +237,16 @@ impl<D: Device> Session<D> {
                 plain(scaled(sum, 1.0 / all.len().max(1) as f64)?)
             }
             (MethodSpec::Instance { temperature, negatives: 0, .. }, Some(bank)) => {
-                let loss = try_bank_softmax(traced, bank, items, temperature)?;
+                let loss = try_bank_softmax(traced, bank, ids, temperature)?;
                 Ok(Compared { loss, remembered: Some((z, None)) })
             }
             (MethodSpec::Instance { temperature, negatives, .. }, Some(bank)) => {
                 let mut rng = Stream::new(spec.seed, "negatives from memory").at(0, step);
-                let drawn: Vec<usize> = (0..items.len() * negatives).map(|_| rng.index(spec.items)).collect();
+                let drawn: Vec<usize> = (0..ids.len() * negatives).map(|_| rng.index(spec.items)).collect();
                 let normaliser = match self.normaliser {
                     Some(known) => known,
                     None => {
-                        let each = items.iter().zip(drawn.chunks_exact(negatives));
+                        let each = ids.iter().zip(drawn.chunks_exact(negatives));
                         let entries: Vec<usize> = each
                             .flat_map(|(item, drawn)| std::iter::once(item).chain(drawn).copied())
                             .collect();
@@ -255,7 +256,7 @@ impl<D: Device> Session<D> {
                 if !normaliser.is_finite() {
                     return Err(NnError::NonFiniteLoss { loss: normaliser as f32, step });
                 }
-                let samples = NceSamples { positives: items, negatives: &drawn };
+                let samples = NceSamples { positives: ids, negatives: &drawn };
                 let loss = try_bank_nce(traced, bank, &samples, temperature, normaliser)?;
                 Ok(Compared { loss, remembered: Some((z, Some(normaliser))) })
             }
@@ -407,6 +408,18 @@ impl Pretrainer {
         items: &[usize],
         learning_rate: f64,
     ) -> Result<PretrainReport, NnError> {
+        self.step_alike(inputs, items, &|_, _| false, learning_rate)
+    }
+
+    /// As [`step`](Pretrainer::step); of two places in the batch `alike` says whether their items are of one kind: then neither is a
+    /// negative of the other in [`MethodSpec::Triplet`]. Other methods do not ask.
+    pub fn step_alike(
+        &mut self,
+        inputs: &[f32],
+        items: &[usize],
+        alike: &dyn Fn(usize, usize) -> bool,
+        learning_rate: f64,
+    ) -> Result<PretrainReport, NnError> {
         let spec = &self.spec;
         let (rows, InputShape { channels, frames, bands }) = (spec.views() * items.len(), spec.input);
         if items.is_empty() || inputs.len() != rows * spec.input.len() {
@@ -416,7 +429,25 @@ impl Pretrainer {
         if let Some(item) = items.iter().find(|&&item| item >= spec.items) {
             return Err(NnError::range("items", item, &format!("below {}", spec.items)));
         }
+        let items = Items { ids: items, alike };
         on_device!(AnySession, &mut self.session, session => session.step(inputs, items, learning_rate, spec))
+    }
+
+    /// Embeddings of `inputs` (n, channels, frames, bands) as evaluation sees them, with the running statistics: features of the encoder,
+    /// or with `head` what the head makes of them; as [`Model`](crate::Model) gives them. Changes nothing.
+    pub fn embed(&self, inputs: &[f32], head: bool) -> Result<Vec<f32>, NnError> {
+        on_device!(AnySession, &self.session, session => {
+            let network = &session.learner.network;
+            if head { model::logits(network, inputs) } else { model::features(network, inputs) }
+        })
+    }
+
+    /// Numbers of an embedding.
+    pub fn embedding_size(&self, head: bool) -> usize {
+        on_device!(AnySession, &self.session, session => {
+            let network = &session.learner.network;
+            if head { network.outputs() } else { network.features() }
+        })
     }
 
     /// Encoder and projection as safetensors, with `meta` beside the network's description; read by

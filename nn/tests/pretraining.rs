@@ -296,3 +296,41 @@ fn what_cannot_be_is_refused() {
     let unread = PretrainerSpec { head, ..spec(&[(COINCIDENCE, 1.0)]) };
     assert!(refused(unread).ends_with("must be `unit` where no objective reads embeddings"));
 }
+
+#[test]
+fn embeddings_on_the_way_are_those_of_the_model() {
+    for head in [HeadSpec::Projection { hidden: vec![20] }, HeadSpec::Unit] {
+        let mut pretrainer = Pretrainer::new(PretrainerSpec { head, ..spec(&[(CONTRASTIVE, 1.0)]) }).unwrap();
+        train(&mut pretrainer, 0, 3);
+        let before = pretrainer.checkpoint(&json!(null)).unwrap();
+        let (x, _) = batch(pretrainer.spec(), 9);
+        let (z, h) = (pretrainer.embed(&x, true).unwrap(), pretrainer.embed(&x, false).unwrap());
+        assert!(before == pretrainer.checkpoint(&json!(null)).unwrap(), "looking changes nothing");
+        let model = Model::load(&pretrainer.save_weights(&json!(null)).unwrap(), DEVICE).unwrap();
+        assert!(z == model.logits(&x).unwrap() && h == model.embed(&x).unwrap());
+        let sizes = (pretrainer.embedding_size(true), pretrainer.embedding_size(false));
+        assert_eq!(sizes, (model.outputs(), model.features()));
+        assert_eq!((z.len(), h.len()), (2 * BATCH * sizes.0, 2 * BATCH * sizes.1));
+    }
+}
+
+#[test]
+fn what_is_alike_is_not_pushed_apart() {
+    let mut pretrainer = Pretrainer::new(spec(&[(TRIPLET, 1.0)])).unwrap();
+    let (x, items) = batch(pretrainer.spec(), 0);
+    // All of one kind: no triplet, no loss, and nothing that moves.
+    let before = tensors(&pretrainer.save_weights(&json!(null)).unwrap());
+    let report = pretrainer.step_alike(&x, &items, &|_, _| true, 1e-2).unwrap();
+    assert_eq!((report.loss, report.grad_norm), (0.0, 0.0));
+    let after = tensors(&pretrainer.save_weights(&json!(null)).unwrap());
+    let still = |name: &str| !name.contains("running") && !name.contains("num_batches");
+    for ((name, before), (_, after)) in before.iter().zip(&after).filter(|((name, _), _)| still(name)) {
+        assert!(before == after, "{name}");
+    }
+    let kinds = |a: usize, b: usize| items[a] % 3 == items[b] % 3;
+    let mut losses = Vec::new();
+    for _ in 0..60 {
+        losses.push(pretrainer.step_alike(&x, &items, &kinds, 1e-2).unwrap().loss);
+    }
+    assert!(losses[0] > 0.0 && losses[59] < 0.5 * losses[0], "{losses:?}");
+}

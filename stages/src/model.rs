@@ -192,7 +192,7 @@ impl TrainedModel {
         let network =
             |inputs: &[f32]| if head { self.network.logits(inputs) } else { self.network.embed(inputs) };
         let input = self.network.input();
-        finite("embeddings", clip_patches(row, input, hop, &self.card.standardisation, &network)?)
+        clip_embeddings(row, input, hop, &self.card.standardisation, &network)
     }
 
     /// Features that the model was not made for. One from elsewhere takes all of its shape.
@@ -246,6 +246,20 @@ pub(crate) fn clip_logits(
     network: &OfPatches<'_>,
 ) -> Result<Vec<f32>, String> {
     finite("scores", clip_patches(row, input, hop, standardisation, network)?)
+}
+
+/// The embeddings of all patches of a clip, patch by patch.
+///
+/// # Errors
+/// As [`clip_logits`].
+pub(crate) fn clip_embeddings(
+    row: RowRef<'_>,
+    input: InputShape,
+    hop: usize,
+    standardisation: &Standardisation,
+    network: &OfPatches<'_>,
+) -> Result<Vec<f32>, String> {
+    finite("embeddings", clip_patches(row, input, hop, standardisation, network)?)
 }
 
 /// What a network makes of all patches of a clip, patch by patch.

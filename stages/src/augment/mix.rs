@@ -81,7 +81,7 @@ pub(super) fn mix_silence(x: &mut [f32], own: f64, scale: Scale) {
 }
 
 /// A clip other than those in `not`, which are in order and fewer than all.
-pub(super) fn other_clip(clips: usize, not: &[usize], rng: &mut Rng) -> usize {
+pub(crate) fn other_clip(clips: usize, not: &[usize], rng: &mut Rng) -> usize {
     let mut drawn = rng.index(clips - not.len());
     for &clip in not {
         drawn += usize::from(drawn >= clip);

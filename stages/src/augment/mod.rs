@@ -14,6 +14,7 @@ mod shift;
 mod views;
 
 pub(crate) use clips::Clips;
+pub(crate) use mix::other_clip;
 pub(crate) use params::mistakes;
 pub use params::{Edge, NoiseForm, StepParams};
 pub(crate) use views::{At, Views, check_clips};

@@ -19,6 +19,19 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
+    /// No clips yet, for vectors of a size.
+    pub const fn new(size: usize) -> Self {
+        Self { ids: Vec::new(), values: Vec::new(), size, clips: Vec::new() }
+    }
+
+    /// Adds a clip with its vectors, one behind the other.
+    pub fn push(&mut self, id: &str, vectors: &[f32]) {
+        let (clip, count) = (self.ids.len() as u32, vectors.len() / self.size.max(1));
+        self.values.extend_from_slice(vectors);
+        self.clips.extend(std::iter::repeat_n(clip, count));
+        self.ids.push(id.to_owned());
+    }
+
     /// Reads the embeddings of the clips at some positions.
     ///
     /// # Errors
@@ -31,8 +44,8 @@ impl Embedded {
     ) -> Result<Self, StageError> {
         let given = meta.get("size").and_then(serde_json::Value::as_u64);
         let mut size = given.and_then(|size| usize::try_from(size).ok());
-        let mut read = Self { ids: Vec::new(), values: Vec::new(), size: 0, clips: Vec::new() };
-        for (clip, position) in positions.into_iter().enumerate() {
+        let mut read = Self::new(0);
+        for position in positions {
             io.tick()?;
             let (row, id) = (rows.row(position)?, &rows.ids()[position]);
             let frames = row.frames as usize;
@@ -46,9 +59,8 @@ impl Embedded {
             if values.iter().any(|value| !value.is_finite()) {
                 return Err(StageError::failed(format!("clip `{id}`: the embeddings are not finite")));
             }
-            read.values.extend_from_slice(&values);
-            read.clips.extend(std::iter::repeat_n(clip as u32, frames));
-            read.ids.push(id.to_owned());
+            read.size = size;
+            read.push(id, &values);
         }
         read.size = size.unwrap_or_default();
         Ok(read)

@@ -24,7 +24,7 @@ use crate::table::{OneOrMany, falls};
 #[serde(deny_unknown_fields)]
 pub struct HistoryParams {
     /// The metric, or metrics: `accuracy`, `balanced_accuracy`, `mAP` or `loss` of `val` and `test`; `loss`, `patch_accuracy` or `rate` of
-    /// `train`.
+    /// `train`; `knn_accuracy` or `knn_balanced_accuracy` of a `pretrain` that looks at neighbours (`knn`).
     pub metric: OneOrMany,
     /// The subset that was measured.
     #[serde(default = "val")]
@@ -111,8 +111,10 @@ fn of_metric(params: &HistoryParams, metric: &str, all: &[Entry<'_>]) -> Result<
         if there.is_empty() {
             let help = match params.subset {
                 Subset::Train => "train for at least one epoch",
-                Subset::Val => "give the split a `val`, or look at another `subset`",
-                Subset::Test => "set `test_curve: true` at `train`",
+                Subset::Val => {
+                    "give the split a `val` for `train`, set `knn` at `pretrain`, or look at another `subset`"
+                }
+                Subset::Test => "set `test_curve: true` at `train`, or `knn: { subset: test }` at `pretrain`",
             };
             return Err(
                 StageError::failed(format!("the history has nothing of the subset {subset}")).help(help)

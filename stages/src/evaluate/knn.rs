@@ -11,9 +11,12 @@ use super::report;
 use crate::embed::Embedded;
 use crate::labels::Labels;
 use crate::named;
-use crate::neighbours::{self, Voted};
+use crate::neighbours::{Classed, OneClass, Protocol, Voted};
 use crate::score::Scored;
-use crate::split::Split;
+use crate::split::{Split, Subset};
+
+/// The port of the embeddings.
+const WHAT: &str = "embeddings";
 
 /// Classes that count as the first ones.
 const FIRST: usize = 3;
@@ -41,45 +44,7 @@ pub struct KnnParams {
 
 impl Default for KnnParams {
     fn default() -> Self {
-        Self { protocol: Protocol::LeaveOneClipOut { k: k() }, subset: Scored::Test }
-    }
-}
-
-/// A protocol with its options.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Protocol {
-    /// Neighbours are the patches of the other clips of the subset. A patch has the class of most of its neighbours, a clip that of most
-    /// of its patches; of equals the first class. Classes that no patch has are ranked by neighbours.
-    LeaveOneClipOut {
-        /// Neighbours of a patch, `1..=1000000`.
-        #[serde(default = "k")]
-        k: usize,
-    },
-    /// Neighbours are the patches of the training subset. A class has the share of its neighbours in the sum of `exp(cos / temperature)`, the
-    /// mean over the patches of a clip.
-    MemoryBank {
-        /// Neighbours of a patch, `1..=1000000`.
-        #[serde(default = "k")]
-        k: usize,
-        /// Above 0, at most 1000.
-        #[serde(default = "temperature")]
-        temperature: f64,
-    },
-}
-
-const fn k() -> usize {
-    200
-}
-
-const fn temperature() -> f64 {
-    0.07
-}
-
-impl Protocol {
-    const fn k(&self) -> usize {
-        let (Self::LeaveOneClipOut { k } | Self::MemoryBank { k, .. }) = self;
-        *k
+        Self { protocol: Protocol::default(), subset: Scored::Test }
     }
 }
 
@@ -95,28 +60,12 @@ impl Stage for EvaluateKnn {
     type Params = KnnParams;
 
     fn check(params: &KnnParams) -> Vec<ParamError> {
-        let mut mistakes = Vec::new();
-        let k = params.protocol.k();
-        if !(1..=1_000_000).contains(&k) {
-            mistakes.push(ParamError::new("protocol.k", format!("{k} is outside 1..=1000000")));
-        }
-        if let Protocol::MemoryBank { temperature, .. } = params.protocol {
-            if !(temperature > 0.0 && temperature <= 1e3) {
-                let message = format!("{temperature} is outside 0 (exclusive) ..=1000");
-                mistakes.push(ParamError::new("protocol.temperature", message));
-            }
-            if matches!(params.subset, Scored::Train | Scored::All) {
-                let error =
-                    ParamError::new("subset", "clips of the training subset would be judged by themselves");
-                mistakes.push(error.help("judge `test` or `val`, or take `protocol: leave_one_clip_out`"));
-            }
-        }
-        mistakes
+        params.protocol.mistakes("", matches!(params.subset, Scored::Train | Scored::All))
     }
 
     fn inputs(params: &KnnParams) -> Vec<Port> {
         vec![
-            Port::new("embeddings", Kind::Embeddings),
+            Port::new(WHAT, Kind::Embeddings),
             Port::new("labels", Kind::Labels).reading(&Labels::COLUMNS),
             params.subset.selector().port,
         ]
@@ -132,32 +81,22 @@ impl Stage for EvaluateKnn {
 
     fn run(params: &KnnParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         let labels = Labels::read(&io.table("labels")?, io.meta("labels")?)?;
-        let rows = io.open_rows("embeddings")?;
-        io.memory(Embedded::memory(io, "embeddings")?)?;
+        let rows = io.open_rows(WHAT)?;
+        io.memory(Embedded::memory(io, WHAT)?)?;
         io.note("simd", sndpipe_nn::simd_level());
-        let judged = params.subset.positions(&rows, "embeddings", io)?;
-        let judged = Set::read(&labels, &rows, &judged, io)?;
-        let classes = labels.classes.len();
-        let tick = || io.tick();
-        let voted = match params.protocol {
-            Protocol::LeaveOneClipOut { k } => {
-                let vectors = judged.embedded.vectors();
-                neighbours::leave_one_clip_out(vectors, &judged.classes, classes, k, &tick)?
-            }
-            Protocol::MemoryBank { k, temperature } => {
-                let split = Split::read(&io.table("split")?)?;
-                let bank: Vec<usize> =
-                    split.of(crate::split::Subset::Train).filter_map(|id| rows.position(id)).collect();
-                let bank =
-                    Set::read(&labels, &rows, &bank, io).map_err(|error| error.at("the training subset"))?;
-                let queries = (judged.embedded.vectors(), judged.classes.len());
-                let bank = (bank.embedded.vectors(), bank.classes.as_slice());
-                neighbours::memory_bank(queries, bank, classes, (k, temperature), &tick)?
-            }
-        };
+        let judged = params.subset.positions(&rows, WHAT, io)?;
+        let judged = OneClass::new(&labels, &rows, &judged, WHAT)?;
         if judged.without > 0 {
             io.remark(format!("{} clips without a class, left out", judged.without));
         }
+        let judged = read(judged, &rows, io)?;
+        let classes = labels.classes.len();
+        let bank = || {
+            let split = Split::read(&io.table("split")?)?;
+            let bank: Vec<usize> = split.of(Subset::Train).filter_map(|id| rows.position(id)).collect();
+            read(OneClass::new(&labels, &rows, &bank, WHAT)?, &rows, io)
+        };
+        let voted = params.protocol.vote(&judged, bank, classes, &|| io.tick())?;
         let Voted { scores, nearest } = voted;
         let clips = self::judged(&judged.embedded.ids, scores, &judged.classes, classes);
         let nearest = self::judged(&judged.embedded.ids, nearest, &judged.classes, classes);
@@ -169,43 +108,10 @@ impl Stage for EvaluateKnn {
     }
 }
 
-/// Clips with one class.
-struct Set {
-    /// Of length 1.
-    embedded: Embedded,
-    /// The class of each clip.
-    classes: Vec<u32>,
-    /// Clips that have none.
-    without: usize,
-}
-
-impl Set {
-    fn read(labels: &Labels, rows: &Rows, positions: &[usize], io: &StageIo<'_>) -> Result<Self, StageError> {
-        let (mut chosen, mut classes, mut without) = (Vec::new(), Vec::new(), 0);
-        for &position in positions {
-            let id = &rows.ids()[position];
-            let mut present = labels.present(id);
-            let Some(class) = present.next() else {
-                without += 1;
-                continue;
-            };
-            let more = present.count();
-            if more > 0 {
-                let message = format!("clip `{id}` has {} classes, and a neighbour stands for one", more + 1);
-                return Err(StageError::failed(message)
-                    .help("give labels with one class a clip, or judge by `evaluate.retrieval`"));
-            }
-            chosen.push(position);
-            classes.push(class as u32);
-        }
-        if chosen.is_empty() {
-            return Err(StageError::failed("no clip has embeddings and a class")
-                .help("the embeddings, the labels and the split must be of the same clips"));
-        }
-        let mut embedded = Embedded::read(rows, io.meta("embeddings")?, chosen, io)?;
-        embedded.normalise();
-        Ok(Self { embedded, classes, without })
-    }
+/// The embeddings of clips with a class.
+fn read(chosen: OneClass, rows: &Rows, io: &StageIo<'_>) -> Result<Classed, StageError> {
+    let embedded = Embedded::read(rows, io.meta(WHAT)?, chosen.positions, io)?;
+    Ok(Classed::new(embedded, chosen.classes))
 }
 
 /// Clips with the scores of their classes and the class that each has.

@@ -15,7 +15,7 @@ mod truth;
 
 pub use consistency::{ConsistencyParams, EvaluateConsistency, Fill};
 pub use history::{EvaluateHistory, HistoryParams};
-pub use knn::{EvaluateKnn, KnnParams, Protocol};
+pub use knn::{EvaluateKnn, KnnParams};
 pub use params::{EvaluateParams, Task};
 pub use recovery::{EvaluateRecovery, RecoveryParams};
 pub use retrieval::{EvaluateRetrieval, RetrievalParams};

@@ -167,6 +167,11 @@ impl Methods {
         each.map(|one| Objective { method: one.method.spec(), weight: one.weight }).collect()
     }
 
+    /// Whether triplets alone are learnt from.
+    pub(super) fn is_triplet(&self) -> bool {
+        matches!(self.0.as_slice(), [WeightedMethod { method: MethodParams::Triplet { .. }, .. }])
+    }
+
     /// Views of a clip that they need.
     #[must_use]
     pub fn views(&self) -> usize {

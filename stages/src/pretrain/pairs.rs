@@ -4,6 +4,7 @@ use sndpipe_cache::Meta;
 use sndpipe_engine::StageError;
 use sndpipe_nn::Stream;
 
+use super::partners::Partners;
 use super::sampler::{PairPatches, PairRecipe};
 use crate::augment::{At, Clips, StepParams, Views};
 use crate::model::Standardisation;
@@ -14,6 +15,8 @@ use crate::patch::{self, FrameShape};
 pub(crate) struct Pairs<'a> {
     clips: Clips<'a>,
     recipes: &'a [PairRecipe],
+    /// Which clips share a class, where a recipe asks for it.
+    partners: Option<&'a Partners>,
     /// The steps of both views, then those of the second alone, for each recipe.
     steps: Vec<[Views<'a>; 2]>,
     /// 1 where nothing needs the second one.
@@ -43,6 +46,7 @@ impl<'a> Pairs<'a> {
     pub fn new(
         clips: Clips<'a>,
         (recipes, both): (&'a [PairRecipe], &'a [StepParams]),
+        partners: Option<&'a Partners>,
         features: &Meta,
         views: usize,
         seed: u64,
@@ -51,7 +55,12 @@ impl<'a> Pairs<'a> {
             [("both", both), ("second", recipe.second.as_slice())]
                 .map(|(which, steps)| Views::new(steps, features, seed, format!("{which} of recipe {i}")))
         });
-        Self { recipes, steps: steps.collect(), clips, views, seed }
+        Self { recipes, partners, steps: steps.collect(), clips, views, seed }
+    }
+
+    /// Whether two clips share a class and are no negatives of each other; never where nothing says so.
+    pub fn alike(&self, one: usize, other: usize) -> bool {
+        self.partners.is_some_and(|partners| partners.alike(one, other))
     }
 
     /// Items of an epoch.
@@ -92,9 +101,16 @@ impl<'a> Pairs<'a> {
     pub fn cut(&self, epoch: u32, item: usize, view: usize) -> Result<Cut, StageError> {
         let clip = item / self.recipes.len();
         let room = self.clips.room(clip)?;
+        let recipe = &self.recipes[item % self.recipes.len()];
         let mut rng = Stream::new(self.seed, "patches of pairs").at(epoch, item as u64);
         let first = rng.index(room + 1);
-        let start = match self.recipes[item % self.recipes.len()].patches {
+        if let Some(partners) = self.partners.filter(|_| recipe.by_class && view > 0) {
+            let mut drawn = Stream::new(self.seed, "partners").at(epoch, item as u64);
+            if let Some(clip) = partners.draw(clip, &mut drawn) {
+                return Ok(Cut { clip, start: self.clips.start(clip, &mut rng)? });
+            }
+        }
+        let start = match recipe.patches {
             _ if view == 0 => first,
             PairPatches::Same => first,
             PairPatches::Random => rng.index(room + 1),

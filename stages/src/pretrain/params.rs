@@ -6,7 +6,8 @@ use sndpipe_engine::ParamError;
 
 use super::head::HeadParams;
 use super::method::Methods;
-use super::sampler::{PairPatches, PairRecipe, SamplerParams, recipes, sampler_mistakes};
+use super::sampler::{PairPatches, PairRecipe, SamplerParams, by_class, recipes, sampler_mistakes};
+use super::watch::KnnWatch;
 use crate::augment::{self, StepParams};
 use crate::named;
 use crate::train::{
@@ -14,6 +15,8 @@ use crate::train::{
 };
 
 /// Trains the encoder of a network on views of the training clips, without labels.
+///
+/// The input `labels` is for those who look on (`knn`), and for the supervised counterpart of learning without them (`same_class`).
 ///
 /// Every epoch makes a pair of views of every training clip: two patches of the clip, changed by the steps of `views` in their
 /// order and standardised at last. What is learnt (`method`) compares what a head behind the encoder makes of them. The model holds
@@ -44,7 +47,8 @@ pub struct PretrainParams {
     #[schemars(schema_with = "named::list_schema::<StepParams>")]
     pub views: Vec<StepParams>,
     /// Ways to make the second patch of the first, in place of `patches`: `noise`, `translation`, `mixing`, `proximity`, or maps
-    /// with `name` and options. An epoch goes over all clips with each of them, all shuffled together.
+    /// with `name` and options. An epoch goes over all clips with each of them, all shuffled together. `same_class` reads the input
+    /// `labels` and needs `method: triplet`.
     #[serde(deserialize_with = "named::list", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "named::list_schema::<SamplerParams>")]
     pub samplers: Vec<SamplerParams>,
@@ -70,6 +74,10 @@ pub struct PretrainParams {
     pub clip_norm: Option<f64>,
     /// Whether the last batch of an epoch is left out where it is incomplete; else it is trained on as it is.
     pub drop_last: bool,
+    /// Neighbours that are looked at on the way, by the input `labels`: `knn_accuracy` and `knn_balanced_accuracy` in the history. Absent:
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub knn: Option<KnnWatch>,
     /// Where initial weights, order, patches, steps, negatives and dropout come from.
     pub seed: u64,
 }
@@ -93,12 +101,18 @@ impl Default for PretrainParams {
             standardise: Standardise::Global,
             clip_norm: None,
             drop_last: true,
+            knn: None,
             seed: 0,
         }
     }
 }
 
 impl PretrainParams {
+    /// What reads the input `labels`, and whether it does.
+    pub(super) fn readers(&self) -> [(&'static str, bool); 2] {
+        [("knn", self.knn.is_some()), ("samplers", by_class(&self.samplers))]
+    }
+
     /// How pairs are made.
     pub(super) fn recipes(&self) -> Vec<PairRecipe> {
         recipes(self.patches, &self.samplers)
@@ -135,6 +149,12 @@ impl PretrainParams {
             let error = ParamError::new("samplers", "`instance` alone looks at one view of a clip");
             mistakes.push(error.help("change that view by `views`, or add a method that compares two"));
         }
+        if by_class(&self.samplers) && !self.method.is_triplet() {
+            let message =
+                "`same_class` pairs clips of one class, which only `triplet` does not also push apart";
+            mistakes.push(ParamError::new("samplers", message).help("take `method: triplet` alone"));
+        }
+        mistakes.extend(self.knn.iter().flat_map(KnnWatch::mistakes));
         mistakes
     }
 }
@@ -176,8 +196,9 @@ mod tests {
             "patch": { "frames": 0 }, "batch": 1, "schedule": "plateau", "standardise": "init", "method": "instance",
             "head": { "name": "mlp", "hidden": [0] }, "patches": { "name": "near", "frames": 2_000_000 },
             "views": ["crop", { "name": "blur", "size": 1 }],
-            "samplers": ["noise", { "name": "translation", "bands": 1 }, { "name": "proximity", "frames": 2_000_000 }],
+            "samplers": ["noise", { "name": "translation", "bands": 1 }, { "name": "proximity", "frames": 2_000_000 }, "same_class"],
             "network": { "name": "mlp", "hidden": [0] }, "optimiser": { "name": "sgd", "momentum": 2 },
+            "knn": { "every": 0, "protocol": { "name": "memory_bank", "k": 0, "temperature": 0 }, "subset": "train" },
         }))
         .unwrap();
         let paths: Vec<String> = params.mistakes().into_iter().map(|error| error.path).collect();
@@ -194,6 +215,11 @@ mod tests {
             "samplers[1].bands",
             "samplers[2].frames",
             "samplers",
+            "samplers",
+            "knn.every",
+            "knn.protocol.k",
+            "knn.protocol.temperature",
+            "knn.subset",
         ];
         assert_eq!(paths, expected);
     }

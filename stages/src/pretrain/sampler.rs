@@ -53,6 +53,9 @@ pub enum SamplerParams {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         frames: Option<usize>,
     },
+    /// A patch of another clip that shares a class: what labels could teach. A class of the clip that others have, then one of these, each
+    /// with the same probability; where there is none, another patch of the same clip. No clip that shares a class with it is its negative.
+    SameClass {},
 }
 
 const fn deviation() -> f64 {
@@ -86,8 +89,17 @@ impl PairPatches {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PairRecipe {
     pub patches: PairPatches,
+    /// Whether the second patch is one of another clip that shares a class, where there is one.
+    pub by_class: bool,
     /// Steps that only the second patch takes.
     pub second: Vec<StepParams>,
+}
+
+impl PairRecipe {
+    /// Two patches without steps of their own.
+    const fn of(patches: PairPatches) -> Self {
+        Self { patches, by_class: false, second: Vec::new() }
+    }
 }
 
 impl SamplerParams {
@@ -98,12 +110,13 @@ impl SamplerParams {
             Self::Translation { .. } => "translation",
             Self::Mixing { .. } => "mixing",
             Self::Proximity { .. } => "proximity",
+            Self::SameClass {} => "same_class",
         }
     }
 
     /// How it makes a pair.
     pub(crate) fn recipe(&self) -> PairRecipe {
-        let same = |second| PairRecipe { patches: PairPatches::Same, second };
+        let same = |second| PairRecipe { patches: PairPatches::Same, by_class: false, second };
         match *self {
             Self::Noise { deviation } => {
                 same(vec![StepParams::Noise { deviation, form: NoiseForm::Multiplicative }])
@@ -115,8 +128,9 @@ impl SamplerParams {
             Self::Mixing { share } => same(vec![StepParams::Mix { share }]),
             Self::Proximity { frames } => {
                 let patches = frames.map_or(PairPatches::Random, |frames| PairPatches::Near { frames });
-                PairRecipe { patches, second: Vec::new() }
+                PairRecipe::of(patches)
             }
+            Self::SameClass {} => PairRecipe { by_class: true, ..PairRecipe::of(PairPatches::Random) },
         }
     }
 
@@ -126,6 +140,7 @@ impl SamplerParams {
             Self::Noise { .. } => "deviation",
             Self::Translation { .. } => "bands",
             Self::Mixing { .. } => "share",
+            Self::SameClass {} => return None,
             Self::Proximity { frames } => {
                 return too_far(frames.unwrap_or(0), format!("samplers[{at}].frames"));
             }
@@ -133,6 +148,11 @@ impl SamplerParams {
         let mut wrong = crate::augment::mistakes("samplers", &self.recipe().second).into_iter();
         wrong.next().map(|error| ParamError::new(format!("samplers[{at}].{option}"), error.message))
     }
+}
+
+/// Whether some sampler reads labels.
+pub(crate) fn by_class(samplers: &[SamplerParams]) -> bool {
+    samplers.contains(&SamplerParams::SameClass {})
 }
 
 /// Every option out of its range of some samplers.
@@ -143,7 +163,7 @@ pub(crate) fn sampler_mistakes(samplers: &[SamplerParams]) -> Vec<ParamError> {
 /// One recipe for each sampler, or the one of `patches` where there is none.
 pub(crate) fn recipes(patches: PairPatches, samplers: &[SamplerParams]) -> Vec<PairRecipe> {
     if samplers.is_empty() {
-        return vec![PairRecipe { patches, second: Vec::new() }];
+        return vec![PairRecipe::of(patches)];
     }
     samplers.iter().map(SamplerParams::recipe).collect()
 }

@@ -1,19 +1,23 @@
 //! The stage.
 
 use sndpipe_cache::Meta;
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream};
 use sndpipe_nn::{HeadSpec, InputShape, PretrainerSpec};
 
 use super::pairs::Pairs;
 use super::params::PretrainParams;
+use super::partners::{self, Partners};
+use super::sampler::by_class;
 use super::unlabelled::Unlabelled;
+use super::watch::Watch;
 use crate::augment::{Clips, check_clips};
+use crate::labels::Labels;
 use crate::model::{ModelCard, OutputKind};
 use crate::split::{Split, Subset};
 use crate::train::{Fit, device, fingerprint, fit_standardisation, frame_shape, left_out, workers};
 
 /// Everything that a training reads.
-const PORTS: [&str; 2] = ["features", "split"];
+const PORTS: [&str; 3] = ["features", "split", partners::PORT];
 
 /// Fits an encoder to features alone.
 pub struct Pretrain;
@@ -28,7 +32,11 @@ impl Stage for Pretrain {
     }
 
     fn inputs(_: &PretrainParams) -> Vec<Port> {
-        vec![Port::new("features", Kind::Features), Port::new("split", Kind::Split).reading(&Split::COLUMNS)]
+        vec![
+            Port::new("features", Kind::Features),
+            Port::new("split", Kind::Split).reading(&Split::COLUMNS),
+            partners::port(),
+        ]
     }
 
     fn outputs(_: &PretrainParams) -> Vec<Output> {
@@ -37,6 +45,12 @@ impl Stage for Pretrain {
 
     fn wants_accelerator(_: &PretrainParams) -> bool {
         true
+    }
+
+    fn check_wiring(params: &PretrainParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        let mut mistakes = partners::wiring(&params.readers(), upstream);
+        mistakes.extend(params.knn.as_ref().and_then(|knn| knn.unsplit(upstream)));
+        mistakes
     }
 
     fn run(params: &PretrainParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
@@ -56,6 +70,12 @@ impl Stage for Pretrain {
         let features = io.meta("features")?.clone();
         let shape = frame_shape(&features, &rows, &positions)?;
         let input = InputShape { channels: shape.channels, frames: params.patch.frames, bands: shape.bands };
+        let reads = params.readers().into_iter().any(|(_, reads)| reads);
+        let labels =
+            reads.then(|| Labels::read(&io.table(partners::PORT)?, io.meta(partners::PORT)?)).transpose()?;
+        let trained = || positions.iter().map(|&position| &rows.ids()[position]);
+        let partners = labels.as_ref().filter(|_| by_class(&params.samplers));
+        let partners = partners.map(|labels| Partners::new(labels, trained())).transpose()?;
         let recipes = params.recipes();
         let steps = recipes.iter().flat_map(|recipe| &recipe.second);
         check_clips(params.views.iter().chain(steps), positions.len())?;
@@ -78,9 +98,16 @@ impl Stage for Pretrain {
             seed: params.seed,
         };
         let clips = Clips { rows: &rows, positions: &positions, input };
-        let pairs =
-            Pairs::new(clips, (&recipes, &params.views), &features, params.method.views(), params.seed);
-        let task = Unlabelled { params, pairs, standardisation: &standardisation, spec };
+        let (steps, views) = ((recipes.as_slice(), params.views.as_slice()), params.method.views());
+        let pairs = Pairs::new(clips, steps, partners.as_ref(), &features, views, params.seed);
+        let watched = params.knn.as_ref().zip(labels.as_ref());
+        let watch = watched.map(|(knn, labels)| {
+            let (read, patches) = ((&rows, &split, labels), (input, params.patch.hop()));
+            Watch::new(knn, read, patches, &standardisation, &tick)
+        });
+        let watch = watch.transpose()?;
+        let unseen = watch.as_ref().and_then(Watch::remark);
+        let task = Unlabelled { params, pairs, standardisation: &standardisation, spec, watch };
         task.check_batches()?;
         let card = ModelCard {
             classes: Vec::new(),
@@ -99,7 +126,9 @@ impl Stage for Pretrain {
         };
         let fitted = fit.run()?;
         io.note("simd", sndpipe_nn::simd_level());
-        left_out("training", &[(&missing, "features")]).into_iter().for_each(|text| io.remark(text));
+        let alone = partners.as_ref().and_then(Partners::remark);
+        let missing = left_out("training", &[(&missing, "features")]);
+        [missing, alone, unseen].into_iter().flatten().for_each(|text| io.remark(text));
         io.write_blob("model", Meta::new(), &fitted.weights, "safetensors")?;
         io.write_table("history", Meta::new(), &fitted.history.to_table()?)
     }

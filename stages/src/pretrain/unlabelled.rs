@@ -5,8 +5,9 @@ use sndpipe_nn::{NnError, Pretrainer, PretrainerSpec};
 
 use super::pairs::{PairBatch, Pairs};
 use super::params::PretrainParams;
+use super::watch::Watch;
 use crate::model::{Standardisation, failed};
-use crate::train::{Course, Step, Task};
+use crate::train::{Course, Step, Task, Watched};
 
 /// A training without labels, with everything that it reads.
 pub(super) struct Unlabelled<'a> {
@@ -14,6 +15,8 @@ pub(super) struct Unlabelled<'a> {
     pub pairs: Pairs<'a>,
     pub standardisation: &'a Standardisation,
     pub spec: PretrainerSpec,
+    /// What is looked at on the way.
+    pub watch: Option<Watch<'a>>,
 }
 
 impl Unlabelled<'_> {
@@ -88,9 +91,24 @@ impl Task for Unlabelled<'_> {
     }
 
     fn step(&self, pretrainer: &mut Pretrainer, batch: &PairBatch, rate: f64) -> Result<Step, NnError> {
-        let report = pretrainer.step(&batch.inputs, &batch.clips, rate)?;
+        let alike = |one: usize, other: usize| self.pairs.alike(batch.clips[one], batch.clips[other]);
+        let report = pretrainer.step_alike(&batch.inputs, &batch.clips, &alike, rate)?;
         let samples = batch.clips.len();
         let losses = std::iter::once(report.loss).chain(report.losses);
         Ok(Step { samples, sums: losses.map(|loss| f64::from(loss) * samples as f64).collect() })
+    }
+
+    fn watch(
+        &self,
+        pretrainer: &Pretrainer,
+        epoch: u32,
+        tick: &(dyn Fn() -> Result<(), StageError> + Sync),
+    ) -> Result<Vec<Watched>, StageError> {
+        let Some(watch) = &self.watch else { return Ok(Vec::new()) };
+        watch.look(pretrainer, (epoch, self.params.epochs), tick)
+    }
+
+    fn watching(&self, pretrainer: &Pretrainer) -> u64 {
+        self.watch.as_ref().map_or(0, |watch| watch.memory(pretrainer))
     }
 }

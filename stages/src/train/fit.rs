@@ -13,7 +13,7 @@ use super::checkpoint::{self, Best, Checkpoint, State};
 use super::history::{Bits, History};
 use super::loader::Loader;
 use super::params::Select;
-use super::task::{Judged, Learner as _, Task};
+use super::task::{Judged, Learner as _, Task, Watched};
 use super::validate::Measures;
 use crate::model::failed;
 
@@ -80,7 +80,7 @@ impl<T: Task> Fit<'_, '_, T> {
     pub fn run(&self) -> Result<Fitted, StageError> {
         let mut at = self.start()?;
         let memory = at.learner.memory(self.task.most()).map_err(|error| failed(&error))?;
-        self.io.memory(memory)?;
+        self.io.memory(memory + self.task.watching(&at.learner))?;
         at.learner.check_memory(self.task.most()).map_err(|error| failed(&error))?;
         let result = self.train(&mut at);
         if matches!(result, Err(StageError::Interrupted)) {
@@ -240,7 +240,13 @@ impl<T: Task> Fit<'_, '_, T> {
         if let (Some(spec), Some(value)) = (self.plateau(), value) {
             at.state.plateau.observe(&spec, value);
         }
-        self.record(&mut at.state, epoch, rate, [("val", measures.as_ref()), ("test", test.as_ref())]);
+        let mut found = Vec::new();
+        for (subset, measures) in [("val", &measures), ("test", &test)] {
+            let rows = measures.iter().flat_map(Measures::iter);
+            found.extend(rows.map(|(metric, value)| (subset, metric.name(), value)));
+        }
+        found.extend(self.task.watch(&at.learner, epoch, &tick).map_err(placed)?);
+        self.record(&mut at.state, epoch, rate, &found);
         Ok(())
     }
 
@@ -280,16 +286,14 @@ impl<T: Task> Fit<'_, '_, T> {
         Ok(value)
     }
 
-    fn record(&self, state: &mut State, epoch: u32, rate: f64, measured: [(&str, Option<&Measures>); 2]) {
+    fn record(&self, state: &mut State, epoch: u32, rate: f64, found: &[Watched]) {
         let seen = state.seen.max(1) as f64;
         for (name, sum) in self.task.measured().into_iter().zip(&state.sums) {
             state.history.add(epoch, "train", name, Some(sum.get() / seen));
         }
         state.history.add(epoch, "train", "rate", Some(rate));
-        for (subset, measures) in measured {
-            for (metric, value) in measures.into_iter().flat_map(Measures::iter) {
-                state.history.add(epoch, subset, metric.name(), value);
-            }
+        for &(subset, metric, value) in found {
+            state.history.add(epoch, subset, metric, value);
         }
         state.epoch = epoch;
         (state.step, state.seen) = (0, 0);

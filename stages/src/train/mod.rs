@@ -38,4 +38,4 @@ pub(crate) use params::{course_mistakes, nested};
 pub(crate) use samples::left_out;
 pub(crate) use stage::{device, frame_shape};
 pub(crate) use standardise::fit as fit_standardisation;
-pub(crate) use task::{Course, Step, Task};
+pub(crate) use task::{Course, Step, Task, Watched};

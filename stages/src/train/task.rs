@@ -82,7 +82,28 @@ pub(crate) trait Task: Sync {
     ) -> Result<Option<Measures>, StageError> {
         Ok(None)
     }
+
+    /// Looks at the weights after an epoch, counted from 1, in ways of the task's own. Decides nothing.
+    ///
+    /// # Errors
+    /// As [`Task::validate`].
+    fn watch(
+        &self,
+        _learner: &Self::Learner,
+        _epoch: u32,
+        _tick: &(dyn Fn() -> Result<(), StageError> + Sync),
+    ) -> Result<Vec<Watched>, StageError> {
+        Ok(Vec::new())
+    }
+
+    /// Bytes that [`watch`](Task::watch) needs beside what a step does.
+    fn watching(&self, _learner: &Self::Learner) -> u64 {
+        0
+    }
 }
+
+/// A row of the history: subset, metric and value.
+pub(crate) type Watched = (&'static str, &'static str, Option<f64>);
 
 /// What a step has found.
 pub(crate) struct Step {

@@ -1,13 +1,14 @@
 //! The stage.
 
 use sndpipe_cache::Meta;
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream};
 use sndpipe_nn::InputShape;
 
 use super::params::ViewsParams;
 use super::picture::{Strip, svg};
 use crate::augment::{Clips, check_clips};
-use crate::pretrain::{Pairs, recipes};
+use crate::labels::Labels;
+use crate::pretrain::{Cut, LABELS, Pairs, Partners, by_class, labels_port, labels_wiring, recipes};
 use crate::split::{Split, Subset};
 use crate::train::frame_shape;
 
@@ -27,7 +28,12 @@ impl Stage for ViewsStage {
         vec![
             Port::new("features", Kind::Features),
             Port::new("split", Kind::Split).reading(&Split::COLUMNS).optional(),
+            labels_port(),
         ]
+    }
+
+    fn check_wiring(params: &ViewsParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        labels_wiring(&[("samplers", by_class(&params.samplers))], upstream)
     }
 
     fn outputs(_: &ViewsParams) -> Vec<Output> {
@@ -53,7 +59,14 @@ impl Stage for ViewsStage {
         let steps = recipes.iter().flat_map(|recipe| &recipe.second);
         check_clips(params.views.iter().chain(steps), positions.len())?;
         let clips = Clips { rows: &rows, positions: &positions, input };
-        let pairs = Pairs::new(clips, (&recipes, &params.views), &features, 2, params.seed);
+        let partners = if by_class(&params.samplers) {
+            let labels = Labels::read(&io.table(LABELS)?, io.meta(LABELS)?)?;
+            Some(Partners::new(&labels, positions.iter().map(|&position| &rows.ids()[position]))?)
+        } else {
+            None
+        };
+        let steps = (recipes.as_slice(), params.views.as_slice());
+        let pairs = Pairs::new(clips, steps, partners.as_ref(), &features, 2, params.seed);
         let (count, mut strips) = (params.clips.min(positions.len()), Vec::new());
         let mut patch = vec![0.0; input.len()];
         for drawn in 0..count {
@@ -67,7 +80,7 @@ impl Stage for ViewsStage {
                         let name = step.map_or("cut", |step| step.name());
                         patches.push((name.to_owned(), values.to_vec()));
                     })?;
-                    let start = pairs.cut(params.epoch - 1, item, view)?.start;
+                    let Cut { clip, start } = pairs.cut(params.epoch - 1, item, view)?;
                     let id = &rows.ids()[positions[clip]];
                     let by = if by.is_empty() { String::new() } else { format!(", {by}") };
                     let name = format!("{id}{by}, view {} from frame {start}", view + 1);

@@ -263,6 +263,14 @@ pub fn audioset_balanced(sandbox: &Sandbox) {
     sandbox.tone("as/audio/balanced/dddd.wav", 600.0);
 }
 
+/// Two segments for training of the larger list, both with audio.
+pub fn audioset_unbalanced(sandbox: &Sandbox) {
+    let rows = "eeee, 0.000, 10.000, \"/m/s\"\nffff, 0.000, 10.000, \"/m/s,/m/m\"\n";
+    sandbox.file("as/unbalanced_train_segments.csv", format!("{SEGMENTS}{rows}"));
+    sandbox.tone("as/audio/unbalanced/eeee.wav", 700.0);
+    sandbox.tone("as/audio/unbalanced/ffff.wav", 800.0);
+}
+
 #[test]
 fn the_audio_of_audioset_that_is_there_is_used() {
     let sandbox = Sandbox::new();

@@ -6,7 +6,7 @@ use sndpipe_engine::{Graph, ScanError, Sources, load};
 use sndpipe_stages::registry;
 
 use crate::dataset::esc50;
-use crate::official::{audioset, audioset_balanced, fsd50k, fsd50k_infos, fsdnoisy18k};
+use crate::official::{audioset, audioset_balanced, audioset_unbalanced, fsd50k, fsd50k_infos, fsdnoisy18k};
 use crate::sandbox::{Sandbox, said};
 
 fn folder() -> PathBuf {
@@ -141,6 +141,94 @@ fn a_pipeline_plans_on_the_layout_of_its_data_and_says_what_is_missing() {
 
     let esc = ("esc", "github.com/karolpiczak/ESC-50");
     follows_its_data("esc50", esc, &[esc50], &[("mel", 1), ("split", 5), ("model", 5)], "audio");
+}
+
+#[test]
+fn a_pipeline_without_labels_plans_on_the_layout_of_its_data_and_says_what_is_missing() {
+    let noisy = ("noisy", "zenodo.org/records/2529934");
+    // Three networks from two starts with three seeds, each judged by two tasks and by verified clips; curves of one start; seventeen variants.
+    let counts = [
+        ("mel", 1),
+        ("split", 1),
+        ("encoder", 18),
+        ("progress", 9),
+        ("curve", 1),
+        ("knn", 18),
+        ("model", 36),
+        ("verified_model", 18),
+        ("variant_encoder", 51),
+    ];
+    for part in ["FSDnoisy18k.meta/train.csv", "FSDnoisy18k.audio_test"] {
+        follows_its_data("contrastive", noisy, &[fsdnoisy18k], &counts, part);
+    }
+
+    let esc = ("esc", "github.com/karolpiczak/ESC-50");
+    let counts =
+        [("mel", 1), ("split", 5), ("encoder", 10), ("watched", 5), ("unlabelled_curve", 1), ("model", 10)];
+    for part in ["meta/esc50.csv", "audio"] {
+        follows_its_data("npid_esc", esc, &[esc50], &counts, part);
+    }
+
+    let segments = ("as", "research.google.com/audioset");
+    // Five ways to make pairs with three seeds, and the one with labels.
+    let counts = [
+        ("mel", 1),
+        ("encoder", 15),
+        ("topline", 3),
+        ("topline_found", 3),
+        ("recovered", 1),
+        ("few", 3),
+        ("model", 15),
+    ];
+    let data: [fn(&Sandbox); 2] = [audioset, audioset_unbalanced];
+    for part in ["unbalanced_train_segments.csv", "class_labels_indices.csv", "audio"] {
+        follows_its_data("triplet", segments, &data, &counts, part);
+    }
+}
+
+#[test]
+fn a_small_pipeline_without_labels_plans_on_its_list_of_clips_and_says_what_is_missing() {
+    let folds = ("split", 2);
+    for (name, counts) in [
+        ("contrastive", [folds, ("encoder", 12), ("model", 24), ("variant_encoder", 36), ("few", 6)]),
+        ("npid_esc", [folds, ("encoder", 12), ("model", 12), ("vectors", 12), ("eval", 12)]),
+        ("triplet", [folds, ("encoder", 30), ("topline", 6), ("recovered", 1), ("model", 30)]),
+    ] {
+        let sandbox = Sandbox::new();
+        let scan = || scan(&format!("small/{name}"), &sandbox, &[("manifest", "esc10/esc10.csv")]);
+        let said = scan().err().unwrap_or_else(|| panic!("{name} has no data and plans"));
+        assert!(
+            said.contains("the CSV file `") && said.contains("esc10/esc10.csv` does not exist"),
+            "{said}"
+        );
+        esc10(&sandbox);
+        let graph = scan().unwrap_or_else(|said| panic!("{name}: {said}"));
+        for (stage, count) in counts {
+            assert_eq!(graph.select(stage).unwrap().len(), count, "{name}: {stage}");
+        }
+        fs_err::remove_file(sandbox.path("esc10/rain/2.wav")).unwrap();
+        let said = scan().err().unwrap_or_else(|| panic!("{name} plans without a clip"));
+        assert!(
+            said.contains("1 of 4 audio files are missing") && said.contains("`rain/2.wav` (line 5)"),
+            "{said}"
+        );
+        let list = fs_err::read_to_string(sandbox.path("esc10/esc10.csv")).unwrap();
+        sandbox.file("esc10/esc10.csv", list.replace(",fold,", ",part,"));
+        let said = scan().err().unwrap_or_else(|| panic!("{name} plans without folds"));
+        assert!(said.contains("no column `fold`"), "{said}");
+    }
+}
+
+/// Two clips of two classes, in the folds that the small pipelines test on, listed as they expect it.
+fn esc10(sandbox: &Sandbox) {
+    let mut text = "path,fold,target,category,uploader,license\n".to_owned();
+    for (target, class) in ["dog", "rain"].into_iter().enumerate() {
+        for fold in 1..=2 {
+            sandbox.tone(&format!("esc10/{class}/{fold}.wav"), 300.0 * fold as f32 + 100.0 * target as f32);
+            text.push_str(&format!("{class}/{fold}.wav,{fold},{target},{class},ann,CC0\n"));
+        }
+    }
+    sandbox.file("esc10/esc10.csv", text);
 }
 
 #[test]

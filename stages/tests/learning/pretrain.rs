@@ -11,7 +11,7 @@ use crate::bench::{Bench, Task, small};
 use crate::resume::stop_everywhere;
 
 /// Parameters of a small training without labels, with changes.
-fn unlabelled(changes: Value) -> Value {
+pub fn unlabelled(changes: Value) -> Value {
     let head = json!({ "name": "mlp", "hidden": [12], "size": 8 });
     let mut with = small(json!({ "head": head, "epochs": 4 }));
     changes.as_object().unwrap().iter().for_each(|(name, value)| with[name] = value.clone());
@@ -29,7 +29,7 @@ fn pretrain(bench: &Bench, task: &Task, with: Value) -> Written {
 }
 
 /// Every step, method and sampler, in few trainings.
-fn varied() -> [Value; 4] {
+pub fn varied() -> [Value; 4] {
     let views = json!([
         "time_shift", "frequency_shift", "crop", "time_reversal", "compression", "spec_augment", "noise", "blur",
         { "name": "mix_back", "within_clip": true }, { "name": "mix_back", "adjust": false },

@@ -131,3 +131,67 @@ fn the_parameters_of_a_plain_training_are_unchanged() {
     ];
     assert_eq!(names, expected);
 }
+
+/// What the wiring of a stage says, with the way out.
+fn wired(stage: &str, with: Value, split: (&str, Value), labels: bool) -> Vec<String> {
+    let (split, clips) =
+        (bind(split.0, split.1), bind("dataset.synth", json!({ "classes": 2, "clips_per_class": 2 })));
+    let mut wired = vec![Upstream { port: "split", stage: &*split, output: &split.outputs()[0] }];
+    let given = clips.outputs().iter().find(|output| output.kind == sndpipe_engine::Kind::Labels).unwrap();
+    if labels {
+        wired.push(Upstream { port: "labels", stage: &*clips, output: given });
+    }
+    let errors = bind(stage, with).check_wiring(&wired).into_iter();
+    errors.map(|e| format!("{}: {} / {}", e.path, e.message, e.help.unwrap_or_default())).collect()
+}
+
+#[test]
+fn labels_are_for_those_who_read_them() {
+    let validates = || ("split.random", json!({ "test": 0.2, "val": 0.1 }));
+    let same_class = || json!({ "samplers": ["same_class"], "method": "triplet" });
+    let unconnected = "nothing is connected to the input `labels` / connect the labels of the data set: `in: { labels: clips.labels }`";
+    let unread = "the input `labels` is connected, and nothing reads it / take the input away, or say what it is for by";
+    let none: [&str; 0] = [];
+    assert_eq!(wired("pretrain", json!({}), validates(), false), none);
+    assert_eq!(wired("pretrain", json!({ "knn": {} }), validates(), true), none);
+    assert_eq!(wired("pretrain", same_class(), validates(), true), none);
+    assert_eq!(wired("pretrain", json!({ "knn": {} }), validates(), false), [format!("knn: {unconnected}")]);
+    assert_eq!(wired("pretrain", same_class(), validates(), false), [format!("samplers: {unconnected}")]);
+    let said = wired("pretrain", json!({}), validates(), true);
+    assert_eq!(said, [format!("knn: {unread} `knn` or `samplers`")]);
+    let seen = json!({ "samplers": ["same_class"] });
+    assert_eq!(wired("views", seen.clone(), validates(), true), none);
+    assert_eq!(wired("views", seen, validates(), false), [format!("samplers: {unconnected}")]);
+    assert_eq!(wired("views", json!({}), validates(), true), [format!("samplers: {unread} `samplers`")]);
+    let folds = || ("split.folds", json!({ "test": 1, "val": "none" }));
+    let said = wired("pretrain", json!({ "knn": {} }), folds(), true);
+    let kept = "knn.subset: the split keeps no validation subset (`val` of `split.folds`)";
+    assert_eq!(said, [format!("{kept} / judge `test`, or give the split stage a `val`")]);
+    assert_eq!(wired("pretrain", json!({ "knn": { "subset": "test" } }), folds(), true), none);
+}
+
+/// The key of a training without labels is made of what it was made of before anybody could look on.
+#[test]
+fn the_parameters_of_a_plain_pretraining_are_unchanged() {
+    let params = bind("pretrain", json!({ "knn": null })).params().clone();
+    let names: Vec<&String> = params.as_object().unwrap().keys().collect();
+    let expected = [
+        "batch",
+        "clip_norm",
+        "drop_last",
+        "epochs",
+        "head",
+        "method",
+        "network",
+        "optimiser",
+        "patch",
+        "patches",
+        "rate",
+        "schedule",
+        "seed",
+        "standardise",
+        "views",
+        "warm_up",
+    ];
+    assert_eq!(names, expected);
+}
