@@ -1,19 +1,20 @@
 //! The stage.
 
 use sndpipe_cache::Meta;
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream};
 use sndpipe_nn::{HeadSpec, InputShape, PretrainerSpec};
 
 use super::pairs::Pairs;
 use super::params::PretrainParams;
 use super::unlabelled::Unlabelled;
+use crate::augment::waveform::{self, Sounds};
 use crate::augment::{Clips, check_clips};
 use crate::model::{ModelCard, OutputKind};
 use crate::split::{Split, Subset};
 use crate::train::{Fit, device, fingerprint, fit_standardisation, frame_shape, left_out, workers};
 
 /// Everything that a training reads.
-const PORTS: [&str; 2] = ["features", "split"];
+const PORTS: [&str; 3] = ["features", "split", waveform::PORT];
 
 /// Fits an encoder to features alone.
 pub struct Pretrain;
@@ -28,7 +29,11 @@ impl Stage for Pretrain {
     }
 
     fn inputs(_: &PretrainParams) -> Vec<Port> {
-        vec![Port::new("features", Kind::Features), Port::new("split", Kind::Split).reading(&Split::COLUMNS)]
+        vec![
+            Port::new("features", Kind::Features),
+            Port::new("split", Kind::Split).reading(&Split::COLUMNS),
+            waveform::port(),
+        ]
     }
 
     fn outputs(_: &PretrainParams) -> Vec<Output> {
@@ -37,6 +42,10 @@ impl Stage for Pretrain {
 
     fn wants_accelerator(_: &PretrainParams) -> bool {
         true
+    }
+
+    fn check_wiring(params: &PretrainParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        waveform::miswired(&params.waveform, upstream).into_iter().collect()
     }
 
     fn run(params: &PretrainParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
@@ -77,7 +86,9 @@ impl Stage for Pretrain {
             device: device(io.device()),
             seed: params.seed,
         };
-        let clips = Clips { rows: &rows, positions: &positions, input };
+        let ids = positions.iter().map(|&position| &rows.ids()[position]);
+        let sounds = Sounds::open(&params.waveform, io, ids, shape, params.seed)?;
+        let clips = Clips { rows: &rows, positions: &positions, input, sounds };
         let pairs =
             Pairs::new(clips, (&recipes, &params.views), &features, params.method.views(), params.seed);
         let task = Unlabelled { params, pairs, standardisation: &standardisation, spec };

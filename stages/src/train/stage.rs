@@ -14,6 +14,8 @@ use super::params::{Standardise, TrainParams};
 use super::samples::{Samples, left_out};
 use super::standardise;
 use super::validate::Validation;
+use crate::augment::waveform::{self, Sounds};
+use crate::augment::{Clips, Views, check_clips};
 use crate::labels::Labels;
 use crate::model::ModelCard;
 use crate::patch::{self, FrameShape};
@@ -24,7 +26,7 @@ const NEEDS_VALIDATION: &str =
     "give the split stage a `val`, or train all epochs and keep the last (`select: last`)";
 
 /// Everything that a training reads.
-const PORTS: [&str; 5] = ["features", "labels", "split", init::PORT, clean::PORT];
+const PORTS: [&str; 6] = ["features", "labels", "split", init::PORT, clean::PORT, waveform::PORT];
 
 /// Fits a network to features and labels.
 pub struct Train;
@@ -46,6 +48,7 @@ impl Stage for Train {
             Port::new("split", Kind::Split).reading(&Split::COLUMNS),
             Port::new(init::PORT, Kind::Model).optional(),
             clean::port(params.clean.as_ref()),
+            waveform::port(),
         ]
     }
 
@@ -61,6 +64,7 @@ impl Stage for Train {
         let mut mistakes = init::mistakes(params, upstream);
         mistakes.extend(clean::unconnected(params.clean.as_ref(), upstream));
         mistakes.extend(several_vectors(params, upstream));
+        mistakes.extend(waveform::miswired(&params.waveform, upstream));
         let Some(place) = params.validates() else { return mistakes };
         let splits = upstream.iter().filter(|wired| wired.port == "split");
         for wired in splits.filter(|wired| split::has_validation(wired.stage) == Some(false)) {
@@ -99,6 +103,10 @@ impl Stage for Train {
         let smoothing = smoothing.map(|smoothing| smoothing.epsilons(&labels.classes)).transpose()?;
         let items = Items::new(params.patches, &training, &rows, input, params.patch.hop(), &tick)?;
         check_batches(params, &items)?;
+        check_clips(params.augment.iter(), training.len())?;
+        let ids = training.positions.iter().map(|&position| &rows.ids()[position]);
+        let sounds = Sounds::open(&params.waveform, io, ids, shape, params.seed)?;
+        let augment = Views::new(&params.augment, &features, params.seed, "augment");
         let init = Init::read(params, &labels.classes, io)?;
         let remarks = remarks.into_iter().chain([init.as_ref().and_then(|init| init.remark(&features))]);
         let given = init.as_ref().filter(|_| params.standardise == Standardise::Init);
@@ -133,10 +141,10 @@ impl Stage for Train {
             loss: &params.loss,
         };
         let batches = Batches {
-            rows: &rows,
             samples: &training,
+            clips: Clips { rows: &rows, positions: &training.positions, input, sounds },
             items,
-            input,
+            augment,
             classes,
             output: params.loss.output(),
             standardisation: &standardisation,

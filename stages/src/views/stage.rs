@@ -1,11 +1,12 @@
 //! The stage.
 
 use sndpipe_cache::Meta;
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream};
 use sndpipe_nn::InputShape;
 
 use super::params::ViewsParams;
 use super::picture::{Strip, svg};
+use crate::augment::waveform::{self, Sounds};
 use crate::augment::{Clips, check_clips};
 use crate::pretrain::{Pairs, recipes};
 use crate::split::{Split, Subset};
@@ -27,11 +28,16 @@ impl Stage for ViewsStage {
         vec![
             Port::new("features", Kind::Features),
             Port::new("split", Kind::Split).reading(&Split::COLUMNS).optional(),
+            waveform::port(),
         ]
     }
 
     fn outputs(_: &ViewsParams) -> Vec<Output> {
         vec![Output::new("picture", Kind::File)]
+    }
+
+    fn check_wiring(params: &ViewsParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        waveform::miswired(&params.waveform, upstream).into_iter().collect()
     }
 
     fn run(params: &ViewsParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
@@ -52,7 +58,9 @@ impl Stage for ViewsStage {
         let recipes = recipes(params.patches, &params.samplers);
         let steps = recipes.iter().flat_map(|recipe| &recipe.second);
         check_clips(params.views.iter().chain(steps), positions.len())?;
-        let clips = Clips { rows: &rows, positions: &positions, input };
+        let ids = positions.iter().map(|&position| &rows.ids()[position]);
+        let sounds = Sounds::open(&params.waveform, io, ids, shape, params.seed)?;
+        let clips = Clips { rows: &rows, positions: &positions, input, sounds };
         let pairs = Pairs::new(clips, (&recipes, &params.views), &features, 2, params.seed);
         let (count, mut strips) = (params.clips.min(positions.len()), Vec::new());
         let mut patch = vec![0.0; input.len()];
@@ -62,12 +70,17 @@ impl Stage for ViewsStage {
                 let by = params.samplers.get(sampler).map_or("", |sampler| sampler.name());
                 for view in 0..2 {
                     io.tick()?;
-                    let mut patches = Vec::new();
-                    pairs.view(params.epoch - 1, item, view, &mut patch, &mut |step, values| {
-                        let name = step.map_or("cut", |step| step.name());
-                        patches.push((name.to_owned(), values.to_vec()));
-                    })?;
-                    let start = pairs.cut(params.epoch - 1, item, view)?.start;
+                    let (mut patches, mut cut) = (Vec::new(), "cut");
+                    for (taken, step) in pairs.waveform().iter().enumerate() {
+                        pairs.cut(params.epoch - 1, item, view, taken, &mut patch)?;
+                        patches.push((cut.to_owned(), patch.clone()));
+                        cut = step.name();
+                    }
+                    let start =
+                        pairs.view(params.epoch - 1, item, view, &mut patch, &mut |step, values| {
+                            let name = step.map_or(cut, |step| step.name());
+                            patches.push((name.to_owned(), values.to_vec()));
+                        })?;
                     let id = &rows.ids()[positions[clip]];
                     let by = if by.is_empty() { String::new() } else { format!(", {by}") };
                     let name = format!("{id}{by}, view {} from frame {start}", view + 1);

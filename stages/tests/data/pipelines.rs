@@ -144,6 +144,22 @@ fn a_pipeline_plans_on_the_layout_of_its_data_and_says_what_is_missing() {
 }
 
 #[test]
+fn waveforms_are_changed_where_the_paper_does_it_and_not_in_the_small_one() {
+    for (file, changed) in [("npid_esc.yaml", true), ("small/npid_esc.yaml", false)] {
+        let graph = graph(&folder().join(file));
+        for name in ["encoder", "model"] {
+            for id in graph.select(name).unwrap() {
+                let instance = &graph.instances[id];
+                let heard =
+                    instance.inputs.iter().any(|input| input.port == "audio" && !input.items.is_empty());
+                assert_eq!(heard, changed, "{file}: {instance}");
+                assert_eq!(instance.bound.params().get("waveform").is_some(), changed, "{file}: {instance}");
+            }
+        }
+    }
+}
+
+#[test]
 fn poolings_share_what_comes_before_the_network() {
     let graph = graph(&folder().join("small/shift_invariance.yaml"));
     let count = |stage| graph.select(stage).unwrap().len();

@@ -21,4 +21,5 @@ mod train;
 mod transfer;
 mod tsne;
 mod views;
+mod waveform;
 mod wiring;
