@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde_json::Value;
-use sndpipe_cache::{Meta, Row, Values};
+use sndpipe_cache::{Meta, Row};
 use sndpipe_engine::StageError;
 
 use crate::audio::{DecodeParams, Normalise, decode, prepare};
 use crate::model::{ModelCard, PatchMean, TrainedModel};
-use crate::spectrogram::{Frontend, SpectrogramParams, Storage};
+use crate::spectrogram::{self, Frontend};
 
 /// The scores of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,6 @@ pub struct Prediction {
 struct Recipe {
     decode: DecodeParams,
     frontend: Frontend,
-    storage: Storage,
 }
 
 impl Recipe {
@@ -33,16 +32,8 @@ impl Recipe {
             StageError::failed(format!("the model does not say how its features come from a file: {what}"))
                 .help("train on the features of the stages `decode` and `spectrogram`, or score features with the stage `score`")
         };
-        let recipe = card
-            .features
-            .get("recipe")
-            .and_then(Value::as_object)
-            .ok_or_else(|| unknown("it has no recipe"))?;
-        let spectrogram =
-            recipe.get("spectrogram").ok_or_else(|| unknown("the recipe has no spectrogram"))?;
-        let spectrogram: SpectrogramParams =
-            serde_json::from_value(spectrogram.clone()).map_err(|error| unknown(&error.to_string()))?;
-        let decode = match recipe.get("decode") {
+        let spectrogram = spectrogram::params_of(&card.features).map_err(|what| unknown(&what))?;
+        let decode = match card.features.get("recipe").and_then(|recipe| recipe.get("decode")) {
             Some(decode) => {
                 serde_json::from_value(decode.clone()).map_err(|error| unknown(&error.to_string()))?
             }
@@ -51,7 +42,7 @@ impl Recipe {
         };
         let frontend =
             Frontend::new(&spectrogram, decode.sample_rate).map_err(|error| unknown(&error.to_string()))?;
-        Ok(Self { decode, frontend, storage: spectrogram.storage })
+        Ok(Self { decode, frontend })
     }
 
     /// The features of a file, as the stages `decode` and `spectrogram` give them.
@@ -62,13 +53,8 @@ impl Recipe {
         let pcm =
             decode(&bytes, extension, &self.decode.limits()).map_err(|error| named(error.to_string()))?;
         let samples = prepare(pcm, &self.decode).into_planar();
-        let features = self.frontend.features(&samples).map_err(|error| named(error.to_string()))?;
-        let frames = u32::try_from(features.frames).map_err(|_| named("it is too long".to_owned()))?;
-        let values = match self.storage {
-            Storage::F32 => Values::F32(features.values),
-            Storage::F16 => Values::F16(features.to_f16()),
-        };
-        Ok(Row { frames, values })
+        let all = 0..self.frontend.frames(samples.len());
+        self.frontend.row(&samples, all).map_err(|error| named(error.to_string()))
     }
 }
 

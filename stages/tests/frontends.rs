@@ -70,6 +70,26 @@ fn every_recipe_agrees_with_its_independent_computation() {
     }
 }
 
+/// Training computes only the frames of a patch.
+#[test]
+fn some_frames_are_those_of_the_whole() {
+    let samples = signal(22_050, 0.7);
+    for recipe in ["f1", "f2", "f3", "f4", "f5", "f6"] {
+        let params: SpectrogramParams =
+            serde_json::from_value(serde_json::json!({ "recipe": recipe })).unwrap();
+        let frontend = Frontend::new(&params, 22_050).unwrap();
+        let whole = frontend.features(&samples).unwrap();
+        for frames in [0..1, 3..9, 5..whole.frames, 0..whole.frames] {
+            let some = frontend.some_features(&samples, frames.clone()).unwrap();
+            assert_eq!((some.channels, some.frames, some.bands), (whole.channels, frames.len(), whole.bands));
+            let planes = whole.values.chunks_exact(whole.frames * whole.bands);
+            let expected =
+                planes.flat_map(|plane| &plane[frames.start * whole.bands..frames.end * whole.bands]);
+            assert!(some.values.iter().eq(expected), "{recipe}: {frames:?}");
+        }
+    }
+}
+
 /// Published frame counts: F1 at 1 s, F2 at 2 s, F3 at 5 s and 4 s.
 #[test]
 fn frame_counts_are_the_published_ones() {

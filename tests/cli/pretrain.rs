@@ -20,11 +20,18 @@ stages:
       views: [{ name: mix_back, alpha: 0.05 }, crop, { name: compression, low: 0.75 }, { name: noise, deviation: 0.01 }]
       epochs: 2
       batch: 4
-  seen: { uses: views, in: { features: mel, split: split }, with: { patch: { frames: 20 }, views: [mix_back, crop], clips: 2 } }
+  seen: { uses: views, in: { features: mel, audio: audio, split: split }, with: { patch: { frames: 20 }, waveform: [stretch], views: [mix_back, crop], clips: 2 } }
   model:
     uses: train
-    in: { features: mel, labels: clips.labels, split: split, init: encoder }
-    with: { network: { name: mlp, hidden: [8] }, patch: { frames: 20 }, standardise: init, epochs: 2, batch: 4 }
+    in: { features: mel, audio: audio, labels: clips.labels, split: split, init: encoder }
+    with:
+      network: { name: mlp, hidden: [8] }
+      patch: { frames: 20 }
+      waveform: [time_inversion, { name: pad_crop, seconds: 0.4 }]
+      augment: [spec_augment]
+      standardise: init
+      epochs: 2
+      batch: 4
   scores: { uses: score, in: { model: model, features: mel, split: split }, with: { subset: test } }
   eval: { uses: evaluate, in: { scores: scores, labels: clips.labels } }
   vectors: { uses: embed, in: { features: mel, model: encoder }, with: { of: head } }
@@ -44,7 +51,8 @@ fn an_encoder_without_labels_is_the_start_of_a_classifier() {
     sandbox.ok("show unlabelled.yaml seen --export out");
     let picture = fs_err::read_to_string(sandbox.path("out/seen.picture.svg"))
         .or_else(|_| fs_err::read_to_string(sandbox.path("out/seen.svg")));
-    assert!(picture.unwrap().contains(">mix_back<"));
+    let picture = picture.unwrap();
+    assert!(picture.contains(">stretch<") && picture.contains(">mix_back<"));
     let again = sandbox.ok("run unlabelled.yaml --format json").statuses();
     assert!(again.iter().all(|status| status.ends_with(" cached")), "{again:?}");
     // Another objective trains encoder and classifier anew; what they are made of stays.

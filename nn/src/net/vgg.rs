@@ -60,7 +60,8 @@ impl Vgg {
         input: InputShape,
     ) -> Result<Vgg, NnError> {
         let wide = |channels: f64| ((channels * width).round() as usize).max(1);
-        let mut body = Builder::new(p, input, ConvInit::Normal(0.01), BatchNormSpec::KERAS).conv(wide(32.0), 3)?;
+        let mut body =
+            Builder::new(p, input, ConvInit::Normal(0.01), BatchNormSpec::KERAS).conv(wide(32.0), 3)?;
         for channels in [48.0, 64.0, 128.0] {
             body = body.conv(wide(channels), 3)?.max_3x3()?.conv(wide(channels), 3)?.halve(pool, norm)?;
         }

@@ -36,6 +36,18 @@ impl AudioMeta {
         Ok(Self { sample_rate, channels: usize::try_from(number("channels")?).unwrap_or(usize::MAX) })
     }
 
+    /// Refuses audio of which no spectrogram is made.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if it has more than one channel.
+    pub(crate) fn check_mono(self) -> Result<(), StageError> {
+        if self.channels == 1 {
+            return Ok(());
+        }
+        let message = format!("the audio has {} channels, a spectrogram is of one", self.channels);
+        Err(StageError::failed(message).help("decode with `channels: mono` or `channels: first`"))
+    }
+
     /// The metadata of audio that `decode` gives with these parameters: rate, channels and the recipe that gives it from a file.
     ///
     /// # Errors

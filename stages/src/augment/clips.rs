@@ -4,6 +4,8 @@ use sndpipe_cache::Rows;
 use sndpipe_engine::StageError;
 use sndpipe_nn::{InputShape, Rng};
 
+use super::views::At;
+use super::waveform::{Sounds, WaveformParams};
 use crate::model::Standardisation;
 use crate::patch::{self, FrameShape};
 
@@ -14,6 +16,8 @@ pub(crate) struct Clips<'a> {
     pub positions: &'a [usize],
     /// The shape of a patch.
     pub input: InputShape,
+    /// What they are made of, where that is changed first.
+    pub sounds: Option<Sounds<'a>>,
 }
 
 impl Clips<'_> {
@@ -36,6 +40,31 @@ impl Clips<'_> {
         frames.map_err(|message| {
             StageError::failed(format!("clip `{}`: {message}", &self.rows.ids()[position]))
         })
+    }
+
+    /// Cuts the patch of a view, as features are stored: of the clip's features, or of those of its waveform after the first
+    /// `taken` steps for it. `start` chooses the frame where it starts, given the last one where it can; that frame is returned.
+    ///
+    /// # Errors
+    /// As [`Clips::frames`], and as [`Sounds::patch`].
+    pub fn patch(
+        &self,
+        at: At,
+        taken: usize,
+        start: impl FnOnce(usize) -> usize,
+        out: &mut [f32],
+    ) -> Result<usize, StageError> {
+        if let Some(sounds) = &self.sounds {
+            return sounds.patch(at, taken, self.input, start, out);
+        }
+        let start = start(self.room(at.clip)?);
+        self.cut(at.clip, start, out)?;
+        Ok(start)
+    }
+
+    /// The steps for waveforms.
+    pub fn waveform(&self) -> &[WaveformParams] {
+        self.sounds.as_ref().map_or(&[], Sounds::steps)
     }
 
     /// A frame where a patch of a clip can start, each with the same probability.

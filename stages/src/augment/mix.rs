@@ -5,7 +5,7 @@ use sndpipe_engine::StageError;
 use sndpipe_nn::Rng;
 
 use super::clips::Clips;
-use crate::spectrogram::{LogForm, SpectrogramParams};
+use crate::spectrogram::{self, LogForm};
 
 /// How numbers of features become those behind their logarithm.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,10 +28,7 @@ impl Scale {
 
     /// That of features, as their recipe says; without a recipe `log10`.
     pub fn of(features: &Meta) -> Self {
-        let recipe = features.get("recipe").and_then(|recipe| recipe.get("spectrogram"));
-        let params =
-            recipe.and_then(|recipe| serde_json::from_value::<SpectrogramParams>(recipe.clone()).ok());
-        Self::new(params.map_or(LogForm::Log10, |params| params.log_form()))
+        Self::new(spectrogram::params_of(features).map_or(LogForm::Log10, |params| params.log_form()))
     }
 
     /// What is behind the logarithms; in f64, for decibels of silence are beyond f32.

@@ -1,7 +1,8 @@
 //! Views: what a patch of features could have been as well, made of it by steps that a pipeline file lists.
 //!
-//! Steps work on features as they are stored, before anything is standardised. Everything random is a function of the seed, the
-//! epoch, the item, its view and the place of the step in the list.
+//! Steps work on features as they are stored, before anything is standardised; those in `waveform` work on samples, of which the
+//! features are then made anew. Everything random is a function of the seed, the epoch, the item, its view and the place of the
+//! step in the list.
 
 mod blur;
 mod clips;
@@ -12,9 +13,11 @@ mod mix;
 mod params;
 mod shift;
 mod views;
+pub(crate) mod waveform;
 
 pub(crate) use clips::Clips;
 pub(crate) use mix::other_clip;
 pub(crate) use params::mistakes;
 pub use params::{Edge, NoiseForm, StepParams};
 pub(crate) use views::{At, Views, check_clips};
+pub use waveform::WaveformParams;

@@ -47,6 +47,14 @@ impl<'a> Views<'a> {
         Stream::new(self.seed, &label).at(at.epoch, at.item as u64)
     }
 
+    /// Takes all steps.
+    ///
+    /// # Errors
+    /// [`StageError`] if a background clip cannot be read.
+    pub fn apply(&self, patch: &mut [f32], at: At, clips: &Clips<'_>) -> Result<(), StageError> {
+        (0..self.steps.len()).try_for_each(|step| self.apply_step(step, patch, at, clips))
+    }
+
     /// Takes one step, counted from 0.
     ///
     /// # Errors

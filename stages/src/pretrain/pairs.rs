@@ -6,7 +6,7 @@ use sndpipe_nn::Stream;
 
 use super::partners::Partners;
 use super::sampler::{PairPatches, PairRecipe};
-use crate::augment::{At, Clips, StepParams, Views};
+use crate::augment::{At, Clips, StepParams, Views, WaveformParams};
 use crate::model::Standardisation;
 use crate::patch::{self, FrameShape};
 
@@ -24,11 +24,11 @@ pub(crate) struct Pairs<'a> {
     seed: u64,
 }
 
-/// A view while it is made: what it is, and where it was cut.
+/// Where a patch is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cut {
     pub clip: usize,
-    /// The frame where its patch starts.
+    /// Its first frame.
     pub start: usize,
 }
 
@@ -94,36 +94,55 @@ impl<'a> Pairs<'a> {
         Ok(PairBatch { inputs, clips: items.iter().map(|item| item / self.recipes.len()).collect() })
     }
 
-    /// Where the patch of a view of an item is cut in an epoch.
-    ///
-    /// # Errors
-    /// [`StageError`] if a row cannot be read or has another shape.
-    pub fn cut(&self, epoch: u32, item: usize, view: usize) -> Result<Cut, StageError> {
-        let clip = item / self.recipes.len();
-        let room = self.clips.room(clip)?;
-        let recipe = &self.recipes[item % self.recipes.len()];
-        let mut rng = Stream::new(self.seed, "patches of pairs").at(epoch, item as u64);
+    /// What a view of an item in an epoch is: one of its clip, or of another that shares a class with it.
+    fn at(&self, epoch: u32, item: usize, view: usize) -> At {
+        let (clip, recipe) = (item / self.recipes.len(), &self.recipes[item % self.recipes.len()]);
+        let partners = self.partners.filter(|_| recipe.by_class && view > 0);
+        let drawn = || Stream::new(self.seed, "partners").at(epoch, item as u64);
+        let partner = partners.and_then(|partners| partners.draw(clip, &mut drawn()));
+        At { epoch, item, view, clip: partner.unwrap_or(clip) }
+    }
+
+    /// Where the patch of a view starts, if it can start no later than at frame `room`. Of changed waveforms views have rooms of
+    /// their own; patches that are to be the same then start at the same share of them.
+    fn start(&self, at: At, room: usize) -> usize {
+        let mut rng = Stream::new(self.seed, "patches of pairs").at(at.epoch, at.item as u64);
         let first = rng.index(room + 1);
-        if let Some(partners) = self.partners.filter(|_| recipe.by_class && view > 0) {
-            let mut drawn = Stream::new(self.seed, "partners").at(epoch, item as u64);
-            if let Some(clip) = partners.draw(clip, &mut drawn) {
-                return Ok(Cut { clip, start: self.clips.start(clip, &mut rng)? });
-            }
-        }
-        let start = match recipe.patches {
-            _ if view == 0 => first,
+        match self.recipes[at.item % self.recipes.len()].patches {
+            _ if at.view == 0 => first,
             PairPatches::Same => first,
             PairPatches::Random => rng.index(room + 1),
             PairPatches::Near { frames } => {
                 let (low, high) = (first.saturating_sub(frames), (first + frames).min(room));
                 low + rng.index(high - low + 1)
             }
-        };
-        Ok(Cut { clip, start })
+        }
     }
 
-    /// Makes a view of an item in an epoch, as it is before standardisation; `seen` gets the patch as it is cut, without a step,
-    /// and after each step.
+    /// The steps for waveforms.
+    pub fn waveform(&self) -> &[WaveformParams] {
+        self.clips.waveform()
+    }
+
+    /// Cuts the patch of a view of an item in an epoch after the first `taken` steps for its waveform.
+    ///
+    /// # Errors
+    /// [`StageError`] if a row cannot be read or has another shape.
+    pub fn cut(
+        &self,
+        epoch: u32,
+        item: usize,
+        view: usize,
+        taken: usize,
+        patch: &mut [f32],
+    ) -> Result<Cut, StageError> {
+        let at = self.at(epoch, item, view);
+        let start = self.clips.patch(at, taken, |room| self.start(at, room), patch)?;
+        Ok(Cut { clip: at.clip, start })
+    }
+
+    /// Makes a view of an item in an epoch, as it is before standardisation; `seen` gets the patch as it is cut, without a step, and
+    /// after each step.
     ///
     /// # Errors
     /// [`StageError`] if a row cannot be read or has another shape.
@@ -134,18 +153,17 @@ impl<'a> Pairs<'a> {
         view: usize,
         patch: &mut [f32],
         seen: &mut dyn FnMut(Option<&StepParams>, &[f32]),
-    ) -> Result<(), StageError> {
-        let Cut { clip, start } = self.cut(epoch, item, view)?;
-        self.clips.cut(clip, start, patch)?;
+    ) -> Result<Cut, StageError> {
+        let cut = self.cut(epoch, item, view, self.waveform().len(), patch)?;
         seen(None, patch);
         let [both, second] = &self.steps[item % self.recipes.len()];
-        let at = At { epoch, item, view, clip };
+        let at = At { epoch, item, view, clip: cut.clip };
         for views in [Some(both), (view == 1).then_some(second)].into_iter().flatten() {
             for (i, step) in views.steps().iter().enumerate() {
                 views.apply_step(i, patch, at, &self.clips)?;
                 seen(Some(step), patch);
             }
         }
-        Ok(())
+        Ok(cut)
     }
 }

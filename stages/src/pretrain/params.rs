@@ -8,7 +8,7 @@ use super::head::HeadParams;
 use super::method::Methods;
 use super::sampler::{PairPatches, PairRecipe, SamplerParams, by_class, recipes, sampler_mistakes};
 use super::watch::KnnWatch;
-use crate::augment::{self, StepParams};
+use crate::augment::{self, StepParams, WaveformParams, waveform};
 use crate::named;
 use crate::train::{
     NetworkParams, OptimiserParams, PatchParams, ScheduleParams, Standardise, course_mistakes, nested,
@@ -42,6 +42,12 @@ pub struct PretrainParams {
     #[serde(deserialize_with = "named::deserialize")]
     #[schemars(schema_with = "named::schema::<PairPatches>")]
     pub patches: PairPatches,
+    /// Steps that waveforms take before their patches are cut, in this order: names, or maps with `name` and options. Each view has a
+    /// waveform of its own, from the input `audio`; its features are made as those at `features` were, and patches that are to be the
+    /// same start at the same share of both. The backgrounds of `views` and the statistics of `standardise` come from `features`.
+    #[serde(deserialize_with = "named::list", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "named::list_schema::<WaveformParams>")]
+    pub waveform: Vec<WaveformParams>,
     /// Steps that both patches of a pair take, in this order: names, or maps with `name` and options.
     #[serde(deserialize_with = "named::list")]
     #[schemars(schema_with = "named::list_schema::<StepParams>")]
@@ -90,6 +96,7 @@ impl Default for PretrainParams {
             method: Methods::default(),
             head: HeadParams::default(),
             patches: PairPatches::default(),
+            waveform: Vec::new(),
             views: Vec::new(),
             samplers: Vec::new(),
             batch: 128,
@@ -143,6 +150,7 @@ impl PretrainParams {
         mistakes.extend(self.method.mistakes());
         mistakes.extend(self.head.mistakes());
         mistakes.extend(self.patches.mistake());
+        mistakes.extend(waveform::mistakes(&self.waveform));
         mistakes.extend(augment::mistakes("views", &self.views));
         mistakes.extend(sampler_mistakes(&self.samplers));
         if self.method.views() == 1 && !self.samplers.is_empty() {
@@ -195,7 +203,7 @@ mod tests {
         let params = read(json!({
             "patch": { "frames": 0 }, "batch": 1, "schedule": "plateau", "standardise": "init", "method": "instance",
             "head": { "name": "mlp", "hidden": [0] }, "patches": { "name": "near", "frames": 2_000_000 },
-            "views": ["crop", { "name": "blur", "size": 1 }],
+            "waveform": ["stretch", { "name": "stretch", "factor": 0 }], "views": ["crop", { "name": "blur", "size": 1 }],
             "samplers": ["noise", { "name": "translation", "bands": 1 }, { "name": "proximity", "frames": 2_000_000 }, "same_class"],
             "network": { "name": "mlp", "hidden": [0] }, "optimiser": { "name": "sgd", "momentum": 2 },
             "knn": { "every": 0, "protocol": { "name": "memory_bank", "k": 0, "temperature": 0 }, "subset": "train" },
@@ -211,6 +219,7 @@ mod tests {
             "optimiser.momentum",
             "head.hidden",
             "patches.frames",
+            "waveform[1].factor",
             "views[1].size",
             "samplers[1].bands",
             "samplers[2].frames",

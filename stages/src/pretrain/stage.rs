@@ -10,6 +10,7 @@ use super::partners::{self, Partners};
 use super::sampler::by_class;
 use super::unlabelled::Unlabelled;
 use super::watch::Watch;
+use crate::augment::waveform::{self, Sounds};
 use crate::augment::{Clips, check_clips};
 use crate::labels::Labels;
 use crate::model::{ModelCard, OutputKind};
@@ -17,7 +18,7 @@ use crate::split::{Split, Subset};
 use crate::train::{Fit, device, fingerprint, fit_standardisation, frame_shape, left_out, workers};
 
 /// Everything that a training reads.
-const PORTS: [&str; 3] = ["features", "split", partners::PORT];
+const PORTS: [&str; 4] = ["features", "split", partners::PORT, waveform::PORT];
 
 /// Fits an encoder to features alone.
 pub struct Pretrain;
@@ -36,6 +37,7 @@ impl Stage for Pretrain {
             Port::new("features", Kind::Features),
             Port::new("split", Kind::Split).reading(&Split::COLUMNS),
             partners::port(),
+            waveform::port(),
         ]
     }
 
@@ -50,6 +52,7 @@ impl Stage for Pretrain {
     fn check_wiring(params: &PretrainParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
         let mut mistakes = partners::wiring(&params.readers(), upstream);
         mistakes.extend(params.knn.as_ref().and_then(|knn| knn.unsplit(upstream)));
+        mistakes.extend(waveform::miswired(&params.waveform, upstream));
         mistakes
     }
 
@@ -97,7 +100,9 @@ impl Stage for Pretrain {
             device: device(io.device()),
             seed: params.seed,
         };
-        let clips = Clips { rows: &rows, positions: &positions, input };
+        let ids = positions.iter().map(|&position| &rows.ids()[position]);
+        let sounds = Sounds::open(&params.waveform, io, ids, shape, params.seed)?;
+        let clips = Clips { rows: &rows, positions: &positions, input, sounds };
         let (steps, views) = ((recipes.as_slice(), params.views.as_slice()), params.method.views());
         let pairs = Pairs::new(clips, steps, partners.as_ref(), &features, views, params.seed);
         let watched = params.knn.as_ref().zip(labels.as_ref());

@@ -1,11 +1,14 @@
 //! A planned front-end: samples in, features out.
 
+use std::ops::Range;
+
 use half::f16;
+use sndpipe_cache::{Row, Values};
 use thiserror::Error;
 
 use super::image::resize_time;
 use super::mel::FilterBank;
-use super::params::{FrequencyScale, Kind, LogForm, OffsetPlacement, SpectrogramParams};
+use super::params::{FrequencyScale, Kind, LogForm, OffsetPlacement, SpectrogramParams, Storage};
 use super::settings::Settings;
 use super::stft::Stft;
 
@@ -27,6 +30,12 @@ pub enum SpectrogramError {
     /// A clip without samples.
     #[error("the clip holds no samples")]
     Empty,
+    /// More frames than a row can count.
+    #[error("{frames} frames are too many")]
+    Long {
+        /// How many there are.
+        frames: usize,
+    },
 }
 
 /// Features of one clip, `[channels, frames, bands]`, row-major; a single channel is `[frames, bands]`.
@@ -56,6 +65,7 @@ pub struct Frontend {
     /// Absent for linear bins.
     bank: Option<FilterBank>,
     rate: u32,
+    storage: Storage,
 }
 
 impl Frontend {
@@ -80,7 +90,7 @@ impl Frontend {
                 settings.area_norm,
             )
         });
-        Ok(Self { settings, stfts, bank, rate: sample_rate })
+        Ok(Self { settings, stfts, bank, rate: sample_rate, storage: params.storage })
     }
 
     /// Returns (channels, bands) of every clip's features.
@@ -119,26 +129,55 @@ impl Frontend {
     /// # Errors
     /// [`SpectrogramError::Empty`] for a clip without samples.
     pub fn features(&self, samples: &[f32]) -> Result<Features, SpectrogramError> {
+        self.some_features(samples, 0..self.frames(samples.len()))
+    }
+
+    /// Computes some frames of the features of one channel of samples, within `0..self.frames(samples.len())`: the numbers
+    /// that they have in the features of the whole.
+    ///
+    /// # Errors
+    /// [`SpectrogramError::Empty`] for a clip without samples.
+    pub fn some_features(&self, samples: &[f32], frames: Range<usize>) -> Result<Features, SpectrogramError> {
         if samples.is_empty() {
             return Err(SpectrogramError::Empty);
         }
         let (channels, bands) = self.shape();
-        let frames = self.frames(samples.len());
         let values = match self.settings.kind {
-            Kind::LogMel => self.spectrogram(&self.stfts[0], samples),
-            Kind::ThreeBand => blocks(&self.spectrogram(&self.stfts[0], samples), self.settings.bands, bands),
-            Kind::ThreeResolution => self
-                .stfts
-                .iter()
-                .flat_map(|stft| resize_time(&self.spectrogram(stft, samples), bands, frames))
-                .collect(),
+            Kind::LogMel => self.spectrogram(&self.stfts[0], samples, frames.clone()),
+            Kind::ThreeBand => {
+                let bins = self.spectrogram(&self.stfts[0], samples, frames.clone());
+                blocks(&bins, self.settings.bands, bands)
+            }
+            Kind::ThreeResolution => {
+                let resized = |stft: &Stft| {
+                    let own = self.spectrogram(stft, samples, 0..stft.frames(samples.len()));
+                    let all = resize_time(&own, bands, self.frames(samples.len()));
+                    all[frames.start * bands..frames.end * bands].to_vec()
+                };
+                self.stfts.iter().flat_map(resized).collect()
+            }
         };
-        Ok(Features { channels, frames, bands, values })
+        Ok(Features { channels, frames: frames.len(), bands, values })
     }
 
-    fn spectrogram(&self, stft: &Stft, samples: &[f32]) -> Vec<f32> {
-        let mut values = Vec::with_capacity(stft.frames(samples.len()) * self.settings.bands);
-        stft.process(samples, |row| match &self.bank {
+    /// Computes some frames as [`some_features`](Self::some_features) does, as they are stored.
+    ///
+    /// # Errors
+    /// [`SpectrogramError::Empty`] for a clip without samples, [`SpectrogramError::Long`] for more than `u32::MAX` frames.
+    pub fn row(&self, samples: &[f32], frames: Range<usize>) -> Result<Row, SpectrogramError> {
+        let features = self.some_features(samples, frames)?;
+        let frames =
+            u32::try_from(features.frames).map_err(|_| SpectrogramError::Long { frames: features.frames })?;
+        let values = match self.storage {
+            Storage::F32 => Values::F32(features.values),
+            Storage::F16 => Values::F16(features.to_f16()),
+        };
+        Ok(Row { frames, values })
+    }
+
+    fn spectrogram(&self, stft: &Stft, samples: &[f32], frames: Range<usize>) -> Vec<f32> {
+        let mut values = Vec::with_capacity(frames.len() * self.settings.bands);
+        stft.process(samples, frames, |row| match &self.bank {
             Some(bank) => bank.apply(row, |_, x| values.push(self.level(x))),
             None => values.extend(row.iter().map(|&x| self.level(x))),
         });

@@ -19,3 +19,5 @@ pub use params::{
 pub use recipe::Recipe;
 pub use stage::SpectrogramStage;
 pub use window::Window;
+
+pub(crate) use stage::params_of;

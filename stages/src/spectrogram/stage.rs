@@ -1,23 +1,27 @@
 //! `spectrogram`: samples to time-frequency features.
 
 use serde_json::{Map, Value};
-use sndpipe_cache::{Meta, Row, Values};
+use sndpipe_cache::{Meta, Row};
 use sndpipe_engine::{
     Kind as Artefact, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, StageError,
     StageIo, Upstream,
 };
 
 use super::frontend::{Frontend, SpectrogramError};
-use super::params::{SpectrogramParams, Storage};
+use super::params::SpectrogramParams;
 use crate::audio::AudioMeta;
 
 /// `spectrogram`: features `[frames, bands]` or `[channels, frames, bands]` of every clip, the lowest frequency first.
 pub struct SpectrogramStage;
 
-/// A front-end and how its values are stored.
-pub struct Worker {
-    frontend: Frontend,
-    storage: Storage,
+/// The parameters that features were made with, as this stage writes them into their metadata.
+///
+/// # Errors
+/// What the metadata lack.
+pub(crate) fn params_of(features: &Meta) -> Result<SpectrogramParams, String> {
+    let recipe = features.get("recipe").ok_or("there is no recipe")?;
+    let params = recipe.get("spectrogram").ok_or("the recipe has no spectrogram")?;
+    serde_json::from_value(params.clone()).map_err(|error| error.to_string())
 }
 
 /// `windows_ms.0` is `windows_ms[0]` in a file.
@@ -32,7 +36,7 @@ impl MapStage for SpectrogramStage {
     const NAME: &'static str = "spectrogram";
     const VERSION: u32 = 1;
     type Params = SpectrogramParams;
-    type Worker = Worker;
+    type Worker = Frontend;
 
     fn check(params: &SpectrogramParams) -> Vec<ParamError> {
         params.check().into_iter().map(|(field, message)| ParamError::new(at(&field), message)).collect()
@@ -61,13 +65,10 @@ impl MapStage for SpectrogramStage {
         Output::new("features", Artefact::Features)
     }
 
-    fn prepare(params: &SpectrogramParams, io: &StageIo<'_>) -> Result<(Worker, Meta), StageError> {
+    fn prepare(params: &SpectrogramParams, io: &StageIo<'_>) -> Result<(Frontend, Meta), StageError> {
         let meta = io.meta("audio")?;
         let audio = AudioMeta::read(meta)?;
-        if audio.channels != 1 {
-            let message = format!("the audio has {} channels, a spectrogram is of one", audio.channels);
-            return Err(StageError::failed(message).help("decode with `channels: mono` or `channels: first`"));
-        }
+        audio.check_mono()?;
         let frontend = Frontend::new(params, audio.sample_rate)
             .map_err(|error| StageError::failed(error.to_string()))?;
         let mut recipe = meta.get("recipe").and_then(Value::as_object).cloned().unwrap_or_else(Map::new);
@@ -83,21 +84,15 @@ impl MapStage for SpectrogramStage {
         if let Some(rate) = frontend.frame_rate() {
             out.insert("frame_rate".to_owned(), rate.into());
         }
-        Ok((Worker { frontend, storage: params.storage }, out))
+        Ok((frontend, out))
     }
 
-    fn map(worker: &Worker, input: &MapInput<'_>) -> Result<Row, MapError> {
+    fn map(frontend: &Frontend, input: &MapInput<'_>) -> Result<Row, MapError> {
         let MapContent::Row(row) = &input.content else {
             return Err(StageError::failed("a spectrogram is made of audio, not of files").into());
         };
-        let features =
-            worker.frontend.features(&row.to_f32()).map_err(|error| MapError::Unusable(error.to_string()))?;
-        let frames = u32::try_from(features.frames)
-            .map_err(|_| MapError::Unusable(format!("{} frames are too many", features.frames)))?;
-        let values = match worker.storage {
-            Storage::F32 => Values::F32(features.values),
-            Storage::F16 => Values::F16(features.to_f16()),
-        };
-        Ok(Row { frames, values })
+        let samples = row.to_f32();
+        let all = 0..frontend.frames(samples.len());
+        frontend.row(&samples, all).map_err(|error| MapError::Unusable(error.to_string()))
     }
 }

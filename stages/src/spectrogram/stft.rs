@@ -1,5 +1,6 @@
 //! The short-time Fourier transform.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use realfft::num_complex::Complex;
@@ -35,8 +36,8 @@ impl Stft {
         }
     }
 
-    /// Calls `each` with every frame's bins, in order.
-    pub fn process(&self, samples: &[f32], mut each: impl FnMut(&[f64])) {
+    /// Calls `each` with the bins of some frames, in order.
+    pub fn process(&self, samples: &[f32], frames: Range<usize>, mut each: impl FnMut(&[f64])) {
         let Transform { n_fft, hop, padding, waveform_offset, spectrum, .. } = self.transform;
         let length = self.window.len();
         // Where the first window starts. The window's place inside the FFT only turns phases, so it starts at 0 there.
@@ -48,7 +49,7 @@ impl Stft {
         let mut bins = self.fft.make_output_vec();
         let mut scratch = self.fft.make_scratch_vec();
         let mut row = vec![0.0f64; bins.len()];
-        for frame in 0..self.frames(samples.len()) {
+        for frame in frames {
             let from = start + (frame * hop) as i64;
             let inside = usize::try_from(from).ok().and_then(|from| samples.get(from..from + length));
             match inside {

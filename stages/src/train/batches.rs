@@ -9,6 +9,7 @@ use sndpipe_nn::{InputShape, Stream};
 use super::mixup::{self, MixupParams, Pairing};
 use super::samples::Samples;
 use super::smoothing;
+use crate::augment::{At, Clips, Views};
 use crate::model::{OutputKind, Standardisation};
 use crate::patch::{self, FrameShape};
 
@@ -73,10 +74,12 @@ impl Items {
 /// Makes batches of patches. Everything random is a function of (seed, epoch, item) or (seed, epoch, step), so that a batch never
 /// depends on what was drawn before it.
 pub(crate) struct Batches<'a> {
-    pub rows: &'a Rows,
     pub samples: &'a Samples,
+    /// The clips of the samples.
+    pub clips: Clips<'a>,
     pub items: Items,
-    pub input: InputShape,
+    /// The steps that patches take.
+    pub augment: Views<'a>,
     pub classes: usize,
     pub output: OutputKind,
     pub standardisation: &'a Standardisation,
@@ -150,21 +153,21 @@ impl Batches<'_> {
 
     /// The batch of some items, before they are mixed.
     fn plain(&self, epoch: u32, items: &[usize]) -> Result<Batch, StageError> {
-        let shape = FrameShape { channels: self.input.channels, bands: self.input.bands };
+        let input = self.clips.input;
+        let shape = FrameShape { channels: input.channels, bands: input.bands };
         let masked = self.output == OutputKind::Sigmoid && self.samples.ignores();
         let of_each =
             |here: bool, length: usize, value: f32| vec![value; if here { items.len() * length } else { 0 }];
         let mut batch = Batch {
-            inputs: of_each(true, self.input.len(), 0.0),
+            inputs: of_each(true, input.len(), 0.0),
             targets: of_each(true, self.classes, 0.0),
             mask: of_each(masked, self.classes, 1.0),
             clean: of_each(!self.samples.clean.is_empty(), 1, 0.0),
         };
         for (i, &item) in items.iter().enumerate() {
-            let (sample, start) = self.at(epoch, item)?;
-            let row = self.rows.row(self.samples.positions[sample])?;
-            let patch = &mut batch.inputs[i * self.input.len()..(i + 1) * self.input.len()];
-            patch::cut(row, shape, start, self.standardisation, patch);
+            let patch = &mut batch.inputs[i * input.len()..(i + 1) * input.len()];
+            let sample = self.patch(epoch, item, patch)?;
+            patch::standardise(patch, shape, self.standardisation);
             let classes = i * self.classes..(i + 1) * self.classes;
             let targets = &mut batch.targets[classes.clone()];
             self.samples.present[sample].iter().for_each(|&class| targets[class] = 1.0);
@@ -182,18 +185,21 @@ impl Batches<'_> {
         Ok(batch)
     }
 
-    /// The sample of an item and the frame where its patch starts in an epoch.
-    fn at(&self, epoch: u32, item: usize) -> Result<(usize, usize), StageError> {
-        if let Items::Patches(patches) = &self.items {
-            let (sample, start) = patches[item];
-            return Ok((sample as usize, start as usize));
-        }
-        let position = self.samples.positions[item];
-        let shape = FrameShape { channels: self.input.channels, bands: self.input.bands };
-        let frames = shape.frames(self.rows.row(position)?);
-        let frames = frames.map_err(|message| at_clip(self.rows, position, message))?;
-        let room = frames.saturating_sub(self.input.frames);
-        Ok((item, Stream::new(self.seed, "patch").at(epoch, item as u64).index(room + 1)))
+    /// Makes the patch of an item in an epoch, as it is before standardisation; gives the sample that it is of.
+    fn patch(&self, epoch: u32, item: usize, patch: &mut [f32]) -> Result<usize, StageError> {
+        let (sample, fixed) = match &self.items {
+            Items::Samples(_) => (item, None),
+            Items::Patches(patches) => (patches[item].0 as usize, Some(patches[item].1 as usize)),
+        };
+        let at = At { epoch, item, view: 0, clip: sample };
+        let start = |room: usize| match fixed {
+            // A changed waveform may be too short for it.
+            Some(start) => start.min(room),
+            None => Stream::new(self.seed, "patch").at(epoch, item as u64).index(room + 1),
+        };
+        self.clips.patch(at, self.clips.waveform().len(), start, patch)?;
+        self.augment.apply(patch, at, &self.clips)?;
+        Ok(sample)
     }
 }
 

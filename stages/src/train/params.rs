@@ -16,6 +16,7 @@ use super::network::NetworkParams;
 use super::optimiser::OptimiserParams;
 use super::schedule::ScheduleParams;
 use super::smoothing::SmoothingParams;
+use crate::augment::{self, StepParams, WaveformParams, waveform};
 use crate::model::OutputKind;
 use crate::named;
 
@@ -30,6 +31,9 @@ use crate::named;
 ///
 /// `features` may be embeddings: each vector is a frame, and with `patch: { frames: 1 }` a patch; `mlp` takes them as they are, without
 /// hidden layers as a linear model.
+///
+/// With audio at the input `audio` and steps for it (`waveform`), training patches are cut out of features that are made anew for each
+/// epoch; statistics, validation and scores have to do with those at `features` alone.
 ///
 /// With a model at the input `init` the training starts from its weights rather than from random ones; names and shapes must
 /// be the same.
@@ -97,6 +101,17 @@ pub struct TrainParams {
     /// Which patches of a clip an epoch trains on.
     #[serde(skip_serializing_if = "is_random")]
     pub patches: Patches,
+    /// Steps that the waveforms of training clips take before their patches are cut, in this order: names, or maps with `name` and
+    /// options, as in `pretrain`. Their features are made as those at `features` were. With `patches: all` the patches are those
+    /// of `features`; one for which a changed waveform is too short is its last. Needs the input `audio`.
+    #[serde(deserialize_with = "named::list", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "named::list_schema::<WaveformParams>")]
+    pub waveform: Vec<WaveformParams>,
+    /// Steps that training patches take before they are standardised and mixed, in this order: names, or maps with `name` and
+    /// options, as `views` in `pretrain`.
+    #[serde(deserialize_with = "named::list", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "named::list_schema::<StepParams>")]
+    pub augment: Vec<StepParams>,
     /// Mixes patches and their labels. Absent: not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mixup: Option<MixupParams>,
@@ -156,6 +171,8 @@ impl Default for TrainParams {
             rates: BTreeMap::new(),
             decays: BTreeMap::new(),
             patches: Patches::Random,
+            waveform: Vec::new(),
+            augment: Vec::new(),
             mixup: None,
             smoothing: None,
             clean: None,
@@ -374,6 +391,8 @@ impl TrainParams {
         if let Err(error) = self.optimiser.spec().check() {
             mistakes.push(nested("optimiser", &error));
         }
+        mistakes.extend(waveform::mistakes(&self.waveform));
+        mistakes.extend(augment::mistakes("augment", &self.augment));
         mistakes.extend(self.mixup.iter().flat_map(|mixup| mixup.mistakes(self.epochs)));
         mistakes.extend(self.smoothing.iter().flat_map(SmoothingParams::mistakes));
         mistakes.extend(self.clean.iter().flat_map(|clean| clean.mistakes(&self.loss)));
@@ -540,6 +559,7 @@ mod tests {
             "schedule": { "name": "step", "at": [0.5, 7], "factor": 2 }, "network": { "name": "mlp", "hidden": [0] },
             "optimiser": { "name": "adam", "betas": [0.9, 1.0] }, "loss": "bce",
             "early_stopping": { "metric": "accuracy", "patience": 9, "min_delta": -1 },
+            "waveform": [{ "name": "pad_crop", "seconds": 0 }], "augment": ["crop", { "name": "noise", "deviation": -1 }],
         }))
         .unwrap();
         let paths: Vec<String> = params.mistakes().into_iter().map(|error| error.path).collect();
@@ -555,6 +575,8 @@ mod tests {
             "schedule.factor",
             "network.hidden",
             "optimiser.betas",
+            "waveform[0].seconds",
+            "augment[1].deviation",
             "early_stopping.metric",
         ];
         assert_eq!(paths, expected);

@@ -14,6 +14,8 @@ use super::params::{Standardise, TrainParams};
 use super::samples::{Samples, left_out};
 use super::standardise;
 use super::validate::Validation;
+use crate::augment::waveform::{self, Sounds};
+use crate::augment::{Clips, Views, check_clips};
 use crate::labels::Labels;
 use crate::model::ModelCard;
 use crate::patch::{self, FrameShape};
@@ -24,7 +26,7 @@ const NEEDS_VALIDATION: &str =
     "give the split stage a `val`, or train all epochs and keep the last (`select: last`)";
 
 /// Everything that a training reads.
-const PORTS: [&str; 5] = ["features", "labels", "split", init::PORT, clean::PORT];
+const PORTS: [&str; 6] = ["features", "labels", "split", init::PORT, clean::PORT, waveform::PORT];
 
 /// Fits a network to features and labels.
 pub struct Train;
@@ -46,6 +48,7 @@ impl Stage for Train {
             Port::new("split", Kind::Split).reading(&Split::COLUMNS),
             Port::new(init::PORT, Kind::Model).optional(),
             clean::port(params.clean.as_ref()),
+            waveform::port(),
         ]
     }
 
@@ -61,6 +64,7 @@ impl Stage for Train {
         let mut mistakes = init::mistakes(params, upstream);
         mistakes.extend(clean::unconnected(params.clean.as_ref(), upstream));
         mistakes.extend(several_vectors(params, upstream));
+        mistakes.extend(waveform::miswired(&params.waveform, upstream));
         let Some(place) = params.validates() else { return mistakes };
         let splits = upstream.iter().filter(|wired| wired.port == "split");
         for wired in splits.filter(|wired| split::has_validation(wired.stage) == Some(false)) {
@@ -99,6 +103,10 @@ impl Stage for Train {
         let smoothing = smoothing.map(|smoothing| smoothing.epsilons(&labels.classes)).transpose()?;
         let items = Items::new(params.patches, &training, &rows, input, params.patch.hop(), &tick)?;
         check_batches(params, &items)?;
+        check_clips(params.augment.iter(), training.len())?;
+        let ids = training.positions.iter().map(|&position| &rows.ids()[position]);
+        let sounds = Sounds::open(&params.waveform, io, ids, shape, params.seed)?;
+        let augment = Views::new(&params.augment, &features, params.seed, "augment");
         let init = Init::read(params, &labels.classes, io)?;
         let remarks = remarks.into_iter().chain([init.as_ref().and_then(|init| init.remark(&features))]);
         let given = init.as_ref().filter(|_| params.standardise == Standardise::Init);
@@ -133,10 +141,10 @@ impl Stage for Train {
             loss: &params.loss,
         };
         let batches = Batches {
-            rows: &rows,
             samples: &training,
+            clips: Clips { rows: &rows, positions: &training.positions, input, sounds },
             items,
-            input,
+            augment,
             classes,
             output: params.loss.output(),
             standardisation: &standardisation,
@@ -174,7 +182,9 @@ impl Stage for Train {
         }
         remarks.flatten().for_each(|text| io.remark(text));
         if !io.has(init::PORT) {
-            unsettled(&params.network.spec(), fitted.epochs as usize * steps).into_iter().for_each(|text| io.remark(text));
+            unsettled(&params.network.spec(), fitted.epochs as usize * steps)
+                .into_iter()
+                .for_each(|text| io.remark(text));
         }
         let meta = Meta::from([("classes".to_owned(), labels.classes.into())]);
         io.write_blob("model", meta, &fitted.weights, "safetensors")?;
@@ -306,7 +316,10 @@ mod tests {
     fn few_steps_for_slow_batch_norms_are_remarked() {
         let slow = NetworkSpec::NoisyCnn { dropout: 0.5 };
         let text = unsettled(&slow, 120).unwrap();
-        assert!(text.starts_with("120 steps leave 30 % ") && text.contains("; 299 steps leave little"), "{text}");
+        assert!(
+            text.starts_with("120 steps leave 30 % ") && text.contains("; 299 steps leave little"),
+            "{text}"
+        );
         assert_eq!(unsettled(&slow, 299), None);
         assert_eq!(unsettled(&slow, 0), None);
         assert_eq!(unsettled(&NetworkSpec::default(), 40), None);

@@ -4,12 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_engine::ParamError;
 
-use crate::augment::{self, StepParams};
+use crate::augment::{self, StepParams, WaveformParams, waveform};
 use crate::named;
 use crate::pretrain::{PairPatches, SamplerParams, sampler_mistakes};
 use crate::train::PatchParams;
 
-/// Draws patches of a few clips as they are cut and after each step, one row a view.
+/// Draws patches of a few clips as they are cut and after each step, one row a view. What a step makes of a waveform is drawn where the
+/// patch would be cut if it were the last one.
 ///
 /// These are the views that `pretrain` makes of the same features and split with the same parameters in that epoch, before
 /// standardisation. Without a split the clips are all that have features. Colours of a row run from its smallest to its largest
@@ -23,6 +24,10 @@ pub struct ViewsParams {
     #[serde(deserialize_with = "named::deserialize")]
     #[schemars(schema_with = "named::schema::<PairPatches>")]
     pub patches: PairPatches,
+    /// As in `pretrain`.
+    #[serde(deserialize_with = "named::list", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "named::list_schema::<WaveformParams>")]
+    pub waveform: Vec<WaveformParams>,
     /// As in `pretrain`.
     #[serde(deserialize_with = "named::list")]
     #[schemars(schema_with = "named::list_schema::<StepParams>")]
@@ -44,6 +49,7 @@ impl Default for ViewsParams {
         Self {
             patch: PatchParams::default(),
             patches: PairPatches::default(),
+            waveform: Vec::new(),
             views: Vec::new(),
             samplers: Vec::new(),
             clips: 3,
@@ -66,6 +72,7 @@ impl ViewsParams {
         refuse(!(1..=50).contains(&self.clips), "clips", self.clips.to_string(), "1..=50");
         refuse(!(1..=1_000_000).contains(&self.epoch), "epoch", self.epoch.to_string(), "1..=1000000");
         mistakes.extend(self.patches.mistake());
+        mistakes.extend(waveform::mistakes(&self.waveform));
         mistakes.extend(augment::mistakes("views", &self.views));
         mistakes.extend(sampler_mistakes(&self.samplers));
         mistakes

@@ -6,6 +6,7 @@ use sndpipe_nn::InputShape;
 
 use super::params::ViewsParams;
 use super::picture::{Strip, svg};
+use crate::augment::waveform::{self, Sounds};
 use crate::augment::{Clips, check_clips};
 use crate::labels::Labels;
 use crate::pretrain::{Cut, LABELS, Pairs, Partners, by_class, labels_port, labels_wiring, recipes};
@@ -29,11 +30,14 @@ impl Stage for ViewsStage {
             Port::new("features", Kind::Features),
             Port::new("split", Kind::Split).reading(&Split::COLUMNS).optional(),
             labels_port(),
+            waveform::port(),
         ]
     }
 
     fn check_wiring(params: &ViewsParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
-        labels_wiring(&[("samplers", by_class(&params.samplers))], upstream)
+        let mut mistakes = labels_wiring(&[("samplers", by_class(&params.samplers))], upstream);
+        mistakes.extend(waveform::miswired(&params.waveform, upstream));
+        mistakes
     }
 
     fn outputs(_: &ViewsParams) -> Vec<Output> {
@@ -58,7 +62,9 @@ impl Stage for ViewsStage {
         let recipes = recipes(params.patches, &params.samplers);
         let steps = recipes.iter().flat_map(|recipe| &recipe.second);
         check_clips(params.views.iter().chain(steps), positions.len())?;
-        let clips = Clips { rows: &rows, positions: &positions, input };
+        let ids = positions.iter().map(|&position| &rows.ids()[position]);
+        let sounds = Sounds::open(&params.waveform, io, ids, shape, params.seed)?;
+        let clips = Clips { rows: &rows, positions: &positions, input, sounds };
         let partners = if by_class(&params.samplers) {
             let labels = Labels::read(&io.table(LABELS)?, io.meta(LABELS)?)?;
             Some(Partners::new(&labels, positions.iter().map(|&position| &rows.ids()[position]))?)
@@ -75,12 +81,17 @@ impl Stage for ViewsStage {
                 let by = params.samplers.get(sampler).map_or("", |sampler| sampler.name());
                 for view in 0..2 {
                     io.tick()?;
-                    let mut patches = Vec::new();
-                    pairs.view(params.epoch - 1, item, view, &mut patch, &mut |step, values| {
-                        let name = step.map_or("cut", |step| step.name());
-                        patches.push((name.to_owned(), values.to_vec()));
-                    })?;
-                    let Cut { clip, start } = pairs.cut(params.epoch - 1, item, view)?;
+                    let (mut patches, mut cut) = (Vec::new(), "cut");
+                    for (taken, step) in pairs.waveform().iter().enumerate() {
+                        pairs.cut(params.epoch - 1, item, view, taken, &mut patch)?;
+                        patches.push((cut.to_owned(), patch.clone()));
+                        cut = step.name();
+                    }
+                    let Cut { clip, start } =
+                        pairs.view(params.epoch - 1, item, view, &mut patch, &mut |step, values| {
+                            let name = step.map_or(cut, |step| step.name());
+                            patches.push((name.to_owned(), values.to_vec()));
+                        })?;
                     let id = &rows.ids()[positions[clip]];
                     let by = if by.is_empty() { String::new() } else { format!(", {by}") };
                     let name = format!("{id}{by}, view {} from frame {start}", view + 1);

@@ -190,7 +190,10 @@ fn a_pipeline_without_labels_plans_on_the_layout_of_its_data_and_says_what_is_mi
 fn a_small_pipeline_without_labels_plans_on_its_list_of_clips_and_says_what_is_missing() {
     let folds = ("split", 2);
     for (name, counts) in [
-        ("contrastive", [folds, ("encoder", 12), ("model", 24), ("variant_encoder", 36), ("few", 6)]),
+        (
+            "contrastive",
+            [folds, ("encoder", 12), ("model", 12), ("linear_model", 12), ("variant_encoder", 36)],
+        ),
         ("npid_esc", [folds, ("encoder", 12), ("model", 12), ("vectors", 12), ("eval", 12)]),
         ("triplet", [folds, ("encoder", 30), ("topline", 6), ("recovered", 1), ("model", 30)]),
     ] {
@@ -229,6 +232,22 @@ fn esc10(sandbox: &Sandbox) {
         }
     }
     sandbox.file("esc10/esc10.csv", text);
+}
+
+#[test]
+fn waveforms_are_changed_where_the_paper_does_it_and_not_in_the_small_one() {
+    for (file, changed) in [("npid_esc.yaml", true), ("small/npid_esc.yaml", false)] {
+        let graph = graph(&folder().join(file));
+        for name in ["encoder", "model"] {
+            for id in graph.select(name).unwrap() {
+                let instance = &graph.instances[id];
+                let heard =
+                    instance.inputs.iter().any(|input| input.port == "audio" && !input.items.is_empty());
+                assert_eq!(heard, changed, "{file}: {instance}");
+                assert_eq!(instance.bound.params().get("waveform").is_some(), changed, "{file}: {instance}");
+            }
+        }
+    }
 }
 
 #[test]

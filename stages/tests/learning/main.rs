@@ -23,4 +23,5 @@ mod transfer;
 mod tsne;
 mod views;
 mod watch;
+mod waveform;
 mod wiring;

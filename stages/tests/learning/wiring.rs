@@ -107,6 +107,39 @@ fn clean_clips_need_the_table_of_clips() {
     check(plateau, ("split.prune", json!({ "percentile": 97 })), &[]);
 }
 
+#[track_caller]
+fn check_waveform(stage: &str, with: Value, wires: &[(&str, &str, Value)], expected: &[&str]) {
+    let stages: Vec<_> = wires.iter().map(|(port, stage, with)| (*port, bind(stage, with.clone()))).collect();
+    let outputs: Vec<_> = stages.iter().map(|(_, stage)| stage.outputs()).collect();
+    let upstream: Vec<Upstream<'_>> = stages
+        .iter()
+        .zip(&outputs)
+        .map(|((port, stage), outputs)| Upstream { port, stage: &**stage, output: &outputs[0] })
+        .collect();
+    let errors = bind(stage, with).check_wiring(&upstream);
+    let errors: Vec<String> =
+        errors.into_iter().map(|error| format!("{}: {}", error.path, error.message)).collect();
+    assert_eq!(errors, expected);
+}
+
+#[test]
+fn changed_waveforms_need_audio_and_a_spectrogram() {
+    let features = || ("features", "spectrogram", json!({}));
+    let audio = || ("audio", "decode", json!({ "sample_rate": 8000 }));
+    let steps = json!({ "waveform": ["time_inversion", "stretch"] });
+    for stage in ["train", "pretrain", "views"] {
+        check_waveform(stage, steps.clone(), &[features(), audio()], &[]);
+        check_waveform(stage, json!({}), &[features()], &[]);
+        let refused = "waveform: nothing is connected to the input `audio`";
+        check_waveform(stage, steps.clone(), &[features()], &[refused]);
+        let refused = "waveform: the input `audio` is connected, and no step changes it";
+        check_waveform(stage, json!({}), &[features(), audio()], &[refused]);
+    }
+    let steps = json!({ "waveform": ["stretch"], "patch": { "frames": 1 } });
+    let refused = "waveform: `embed` makes no spectrogram, and one of changed waveforms is to stand for it";
+    check_waveform("train", steps, &[("features", "embed", json!({})), audio()], &[refused]);
+}
+
 /// The key of a training without `init` is made of what it was made of before there was one.
 #[test]
 fn the_parameters_of_a_plain_training_are_unchanged() {
