@@ -8,12 +8,11 @@ rounds=${1:-3} frames=${2:-101} bands=${3:-96} width=${4:-1.0} batch=${5:-32}
 sndpipe=$(realpath "${SNDPIPE:-$here/../target/release/sndpipe}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-run() {
-  "$sndpipe" --cache "$work/cache" run "$here/pretraining.yaml" "$@" --jobs 2 --log info \
-    --set frames="$frames" --set bands="$bands" --set width="$width" --set batch="$batch" 2>&1
-}
-run mel split > /dev/null
+set=(--cache "$work/cache" --set frames="$frames" --set bands="$bands" --set width="$width" --set batch="$batch")
+"$sndpipe" run "$here/pretraining.yaml" mel split --jobs 2 "${set[@]}" 2> /dev/null
 for _ in $(seq "$rounds"); do
-  run encoder --force encoder | sed -n 's/.*: \([0-9]*\) samples a second; [0-9]* threads can make \([0-9]*\); the network waited \(.*\) % .*/sndpipe\t\1\t\2\t\3 %/p'
+  "$sndpipe" run "$here/pretraining.yaml" encoder --force encoder --jobs 2 "${set[@]}" 2> /dev/null
+  "$sndpipe" logs "$here/pretraining.yaml" encoder "${set[@]}" |
+    sed -n 's/\([0-9]*\) samples a second; [0-9]* threads can make \([0-9]*\); the network waited \(.*\) % .*/sndpipe\t\1\t\2\t\3 %/p'
   "${PYTHON:-python3}" "$here/peers/pretraining.py" "$frames" "$bands" "$width" "$batch"
 done
