@@ -9,6 +9,9 @@ use super::cells::Cell;
 use super::params::Bootstrap;
 use crate::columns::Values;
 
+/// What rounding may leave of differences, as a share of the largest.
+const ROUNDING: f64 = 1e-9;
+
 /// A row beside the baseline.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Paired {
@@ -51,6 +54,9 @@ pub(crate) fn compare(
     }
     let n = differences.len() as f64;
     let interval = interval(pairs, bootstrap, |drawn| drawn.map(|pair| differences[pair]).sum::<f64>() / n);
+    // Differences that add up to zero leave what was rounded, and that has a sign.
+    let rounding = ROUNDING * differences.iter().fold(0.0, |largest: f64, of| largest.max(of.abs()));
+    let interval = interval.map(|bound| if bound.abs() > rounding { bound } else { 0.0 });
     let verdict = verdict(interval, pairs, bootstrap.level, falls);
     Ok(Paired { difference: Some(difference), interval: Some(interval), pairs, verdict })
 }
@@ -186,6 +192,14 @@ mod tests {
             found,
             "nothing is left to chance"
         );
+    }
+
+    #[test]
+    fn what_was_rounded_is_no_sign() {
+        // One pair in eight is drawn three times with 5 % and four times with 1 %: the bound is 5 (0.3) - 3 (0.5).
+        let row = [0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, -0.5];
+        let found = paired(&folds(&row), &folds(&[0.0; 8]), false).unwrap();
+        assert_eq!((found.interval.unwrap()[0], found.verdict), (0.0, "within noise"));
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub struct Table;
 
 impl Stage for Table {
     const NAME: &'static str = "table";
-    const VERSION: u32 = 1;
+    // 2: bounds that are zero but for rounding are zero.
+    const VERSION: u32 = 2;
     type Params = TableParams;
 
     fn check(params: &TableParams) -> Vec<ParamError> {
