@@ -5,7 +5,7 @@ use sndpipe_engine::Registry;
 use crate::audio::Decode;
 use crate::command::CommandStage;
 use crate::dataset::{
-    ClipsExclude, DatasetAudioset, DatasetCsv, DatasetDcase2013, DatasetEsc50, DatasetFolder, DatasetFsd50k,
+    ClipsExclude, ClipsUnion, DatasetAudioset, DatasetCsv, DatasetDcase2013, DatasetEsc50, DatasetFolder, DatasetFsd50k,
     DatasetFsdkaggle2018, DatasetFsdnoisy18k, DatasetGtzan, DatasetSynth, DatasetUrbansound8k,
 };
 use crate::embed::{Embed, EmbedRaw};
@@ -32,6 +32,7 @@ pub fn registry() -> Registry {
     Registry::new()
         .with::<CommandStage>()
         .with::<ClipsExclude>()
+        .with::<ClipsUnion>()
         .with::<DatasetAudioset>()
         .with::<DatasetCsv>()
         .with::<DatasetDcase2013>()

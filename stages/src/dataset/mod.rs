@@ -16,6 +16,7 @@ mod official;
 pub(crate) mod sheet;
 mod synth;
 mod traps;
+mod union;
 mod urbansound8k;
 
 pub use self::csv::{CsvParams, DatasetCsv};
@@ -31,4 +32,5 @@ pub use gtzan::{DatasetGtzan, GtzanParams};
 pub(crate) use listing::{Clip, Listing, outputs};
 pub use official::{ClassName, Official};
 pub use synth::DatasetSynth;
+pub use union::{ClipsUnion, UnionParams};
 pub use urbansound8k::{DatasetUrbansound8k, Urbansound8kParams};

@@ -14,7 +14,8 @@ use crate::train::{
     NetworkParams, OptimiserParams, PatchParams, ScheduleParams, Standardise, course_mistakes, nested,
 };
 
-/// Trains the encoder of a network on views of the training clips, without labels.
+/// Trains the encoder of a network on views of the training clips, without labels. Without the input `split` all clips are training
+/// clips.
 ///
 /// The input `labels` is for those who look on (`knn`), and for the supervised counterpart of learning without them (`same_class`).
 ///

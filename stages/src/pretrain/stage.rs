@@ -35,7 +35,7 @@ impl Stage for Pretrain {
     fn inputs(_: &PretrainParams) -> Vec<Port> {
         vec![
             Port::new("features", Kind::Features),
-            Port::new("split", Kind::Split).reading(&Split::COLUMNS),
+            Port::new("split", Kind::Split).reading(&Split::COLUMNS).optional(),
             partners::port(),
             waveform::port(),
         ]
@@ -58,7 +58,10 @@ impl Stage for Pretrain {
 
     fn run(params: &PretrainParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         let rows = io.open_rows("features")?;
-        let split = Split::read(&io.table("split")?)?;
+        let split = match io.has("split") {
+            true => Split::read(&io.table("split")?)?,
+            false => Split { clips: rows.ids().iter().map(|id| (id.to_owned(), Subset::Train)).collect() },
+        };
         let (mut positions, mut missing) = (Vec::new(), Vec::new());
         for id in split.of(Subset::Train) {
             match rows.position(id) {

@@ -54,7 +54,12 @@ impl KnnWatch {
 
     /// A subset that the split does not have.
     pub(super) fn unsplit(&self, upstream: &[Upstream<'_>]) -> Option<ParamError> {
-        let split = upstream.iter().find(|wired| wired.port == "split")?;
+        let Some(split) = upstream.iter().find(|wired| wired.port == "split") else {
+            let error =
+                || ParamError::new("knn.subset", "without the input `split` all clips are training clips");
+            return (self.subset != Subset::Train)
+                .then(|| error().help("connect a split, or judge `train` with `leave_one_clip_out`"));
+        };
         let none = self.subset == Subset::Val && split::has_validation(split.stage) == Some(false);
         none.then(|| {
             let message = format!("the split keeps no validation subset (`val` of `{}`)", split.stage.name());

@@ -215,16 +215,23 @@ fn fsdkaggle2018_is_read() {
     assert_eq!(again.ids("clips"), ran.ids("clips"), "without the rows that pad, the list is the same");
 }
 
-#[test]
-fn urbansound8k_is_read() {
-    let sandbox = Sandbox::new();
-    let header = "slice_file_name,fsID,start,end,salience,fold,classID,class\n";
-    let rows = "5-3-0-0.wav,5,0.0,1.0,1,1,3,dog_bark\n5-3-0-1.wav,5,1.0,2.0,1,2,3,dog_bark\n6-1-0-0.wav,6,0.0,1.0,2,10,1,car_horn\n";
-    sandbox.file("us/metadata/UrbanSound8K.csv", format!("{header}{rows}"));
+/// The list of UrbanSound8K: two slices of one recording, and one of another.
+const SLICES: &str = "slice_file_name,fsID,start,end,salience,fold,classID,class\n\
+    5-3-0-0.wav,5,0.0,1.0,1,1,3,dog_bark\n5-3-0-1.wav,5,1.0,2.0,1,2,3,dog_bark\n6-1-0-0.wav,6,0.0,1.0,2,10,1,car_horn\n";
+
+/// Two slices of a dog and one of a horn.
+pub fn urbansound8k(sandbox: &Sandbox) {
+    sandbox.file("us/metadata/UrbanSound8K.csv", SLICES);
     (1..=10).for_each(|fold| fs_err::create_dir_all(sandbox.path(&format!("us/audio/fold{fold}"))).unwrap());
     for (name, hertz) in [("1/5-3-0-0", 300.0), ("2/5-3-0-1", 400.0), ("10/6-1-0-0", 500.0)] {
         sandbox.tone(&format!("us/audio/fold{name}.wav"), hertz);
     }
+}
+
+#[test]
+fn urbansound8k_is_read() {
+    let sandbox = Sandbox::new();
+    urbansound8k(&sandbox);
     let stages = "stages:\n  clips: { uses: dataset.urbansound8k, with: { root: DIR/us } }\n";
     let ran = sandbox.run(stages);
     assert_eq!(
@@ -233,7 +240,7 @@ fn urbansound8k_is_read() {
     );
     assert_eq!(ran.manifest("clips", 1).meta["classes"], serde_json::json!(["car_horn", "dog_bark"]));
     assert_eq!(remarks(&ran, "clips"), "clips of 1 recordings are on several sides: 5 (fold 1, fold 2)");
-    sandbox.file("us/metadata/UrbanSound8K.csv", format!("{header}{}", rows.replace("1,1,3,", "1,,3,")));
+    sandbox.file("us/metadata/UrbanSound8K.csv", SLICES.replace("1,1,3,", "1,,3,"));
     assert!(sandbox.refused(stages).contains("line 2: `5-3-0-0.wav` has no fold"));
     fs_err::remove_dir_all(sandbox.path("us/audio/fold7")).unwrap();
     assert!(sandbox.refused(stages).contains("the folder `audio/fold7` is missing"));
@@ -338,29 +345,39 @@ fn gtzan_is_divided_by_lists_or_by_order() {
     assert!(sandbox.refused(&stages.replace("DIR/gtzan", "DIR/nope")).contains("marsyas.info"));
 }
 
+/// Three public recordings and a private one.
+pub fn dcase2013(sandbox: &Sandbox) {
+    for (name, hertz) in [
+        ("scenes_stereo/bus01", 300.0),
+        ("scenes_stereo/bus02", 400.0),
+        ("scenes_stereo/tube06", 500.0),
+        ("b/bus01", 600.0),
+    ] {
+        sandbox.tone(&format!("scenes/{name}.wav"), hertz);
+    }
+}
+
 #[test]
 fn scenes_are_named_after_places() {
     let sandbox = Sandbox::new();
-    for (name, hertz) in [("a/bus01", 300.0), ("a/bus02", 400.0), ("a/tube06", 500.0), ("b/bus01", 600.0)] {
-        sandbox.tone(&format!("scenes/{name}.wav"), hertz);
-    }
+    dcase2013(&sandbox);
     let stages =
-        "stages:\n  clips: { uses: dataset.dcase2013, with: { root: DIR/scenes, public: a, private: b } }\n";
+        "stages:\n  clips: { uses: dataset.dcase2013, with: { root: DIR/scenes, private: b } }\n";
     let ran = sandbox.run(stages);
     check(
         &column(&ran, "subset"),
         &[
-            ("a/bus01.wav", "train"),
-            ("a/bus02.wav", "train"),
-            ("a/tube06.wav", "train"),
+            ("scenes_stereo/bus01.wav", "train"),
+            ("scenes_stereo/bus02.wav", "train"),
+            ("scenes_stereo/tube06.wav", "train"),
             ("b/bus01.wav", "test"),
         ],
     );
     let folds = sndpipe_stages::columns::maybe_int(&ran.table("clips", 0), "fold").unwrap();
     assert_eq!(folds, [1, 2, 1, 1].map(Some));
     assert_eq!(ran.manifest("clips", 1).meta["classes"], serde_json::json!(["bus", "tube"]));
-    sandbox.tone("scenes/a/street.wav", 300.0);
-    assert!(sandbox.refused(stages).contains("`a/street.wav` is not a scene and a number"));
+    sandbox.tone("scenes/scenes_stereo/street.wav", 300.0);
+    assert!(sandbox.refused(stages).contains("`scenes_stereo/street.wav` is not a scene and a number"));
     assert!(
         sandbox.refused(&stages.replace("private: b", "private: c")).contains("the folder `c` is missing")
     );
@@ -402,4 +419,66 @@ stages:
     // 2.wav and 12.wav, 13.wav and 11.wav, 21.wav and 13.wav are the same tones.
     assert_eq!(digests.column("clips", 0, "clip_id"), ["9.wav"]);
     assert!(sandbox.try_run(&some("by: src")).failure("clips").contains("no column `src`"));
+}
+
+#[test]
+fn several_sets_are_one() {
+    let sandbox = Sandbox::new();
+    urbansound8k(&sandbox);
+    dcase2013(&sandbox);
+    sandbox.file("list.csv", "path,class,fold\nz.wav,tube,one\n");
+    sandbox.tone("z.wav", 700.0);
+    let stages = "stages:
+  urban:  { uses: dataset.urbansound8k, with: { root: DIR/us } }
+  scenes: { uses: dataset.dcase2013, with: { root: DIR/scenes } }
+  listed: { uses: dataset.csv, with: { manifest: DIR/list.csv, keep: [] } }
+  clips:
+    uses: clips.union
+    in: { u: urban, u_labels: urban.labels, s: scenes, s_labels: scenes.labels, c: listed, c_labels: listed.labels }
+    with: { sets: [u, s, c] }
+  audio: { uses: decode, in: clips, with: { sample_rate: 8000 } }
+  urban_audio: { uses: decode, in: urban, with: { sample_rate: 8000 } }
+";
+    let ran = sandbox.run(stages);
+    let ids = [
+        "c/z.wav",
+        "s/scenes_stereo/bus01.wav",
+        "s/scenes_stereo/bus02.wav",
+        "s/scenes_stereo/tube06.wav",
+        "u/5-3-0-0.wav",
+        "u/5-3-0-1.wav",
+        "u/6-1-0-0.wav",
+    ];
+    assert_eq!(ran.column("clips", 0, "clip_id"), ids);
+    assert_eq!(ran.column("clips", 0, "set"), ["c", "s", "s", "s", "u", "u", "u"]);
+    assert_eq!(ran.column("clips", 0, "subset"), ["-", "train", "train", "train", "-", "-", "-"]);
+    let folds = sndpipe_stages::columns::maybe_int(&ran.table("clips", 0), "fold").unwrap();
+    assert_eq!(folds, [None, Some(1), Some(2), Some(1), Some(1), Some(2), Some(10)]);
+    assert_eq!(
+        ran.manifest("clips", 1).meta["classes"],
+        serde_json::json!(["car_horn", "dog_bark", "bus", "tube"])
+    );
+    let of = classes(&ran, 1);
+    assert_eq!(ids.map(|id| of[id].join("+")), ["tube", "bus", "bus", "tube", "dog_bark", "dog_bark", "car_horn"]);
+    // The tones of 300, 400 and 500 Hz are in both sets.
+    assert_eq!(
+        remarks(&ran, "clips"),
+        "3 files are in several sets; `clips.exclude` with `by: digest` leaves them out of one\nclasses of several sets: tube"
+    );
+    assert_eq!((ran.manifest("audio", 0).rows, ran.manifest("urban_audio", 0).rows), (7, 3));
+
+    sandbox.file("list.csv", "path,class,set\nz.wav,tube,mine\n");
+    let said = sandbox.try_run(&stages.replace("keep: []", "keep: [set]"));
+    assert!(said.failure("clips").contains("the clips of `c` have a column `set` already"));
+    for (sets, error) in [
+        ("[u]", "a union is of two sets at least"),
+        ("[u, s, u]", "`u` is there twice"),
+        ("[u, s/c]", "`s/c` cannot be the name of a set"),
+        ("[u, u_labels]", "`u_labels` is the input of another set's labels"),
+        ("[u, s]", "`c`"),
+        ("[u, s, c, d]", "`d`"),
+    ] {
+        let said = sandbox.refused(&stages.replace("[u, s, c]", sets));
+        assert!(said.contains(error), "{sets}: {said}");
+    }
 }

@@ -6,7 +6,9 @@ use sndpipe_engine::{Graph, ScanError, Sources, load};
 use sndpipe_stages::registry;
 
 use crate::dataset::esc50;
-use crate::official::{audioset, audioset_balanced, audioset_unbalanced, fsd50k, fsd50k_infos, fsdnoisy18k};
+use crate::official::{
+    audioset, audioset_balanced, audioset_unbalanced, dcase2013, fsd50k, fsd50k_infos, fsdnoisy18k, urbansound8k,
+};
 use crate::sandbox::{Sandbox, said};
 
 fn folder() -> PathBuf {
@@ -187,12 +189,29 @@ fn a_pipeline_without_labels_plans_on_the_layout_of_its_data_and_says_what_is_mi
 }
 
 #[test]
+fn an_encoder_of_several_sets_is_trained_once_for_all_folds() {
+    let sandbox = Sandbox::new();
+    let scan =
+        || scan("npid_union", &sandbox, &[("root", "esc"), ("urbansound8k", "us"), ("dcase2013", "scenes")]);
+    esc50(&sandbox);
+    urbansound8k(&sandbox);
+    let said = scan().err().unwrap();
+    assert!(said.contains("dcase.community/challenge2013"), "{said}");
+    dcase2013(&sandbox);
+    let graph = scan().unwrap_or_else(|said| panic!("{said}"));
+    // From scratch and pre-trained.
+    let counts = ["all_mel", "mel", "split", "encoder", "watched", "vectors", "model", "speed"]
+        .map(|stage| graph.select(stage).unwrap().len());
+    assert_eq!(counts, [1, 1, 5, 2, 1, 10, 10, 1]);
+}
+
+#[test]
 fn a_small_pipeline_without_labels_plans_on_its_list_of_clips_and_says_what_is_missing() {
     let folds = ("split", 2);
     for (name, counts) in [
         (
             "contrastive",
-            [folds, ("encoder", 12), ("model", 12), ("linear_model", 12), ("variant_encoder", 36)],
+            [folds, ("encoder", 18), ("model", 18), ("linear_model", 18), ("variant_encoder", 36)],
         ),
         ("npid_esc", [folds, ("encoder", 12), ("model", 12), ("vectors", 12), ("eval", 12)]),
         ("triplet", [folds, ("encoder", 30), ("topline", 6), ("recovered", 1), ("model", 30)]),

@@ -85,6 +85,18 @@ fn classes_come_apart_without_labels() {
 }
 
 #[test]
+fn without_a_split_all_clips_are_training_clips() {
+    let (bench, mut task) = (Bench::new(), Task::new(40));
+    task.split.clips.values_mut().for_each(|subset| *subset = Subset::Train);
+    for with in varied().map(unlabelled) {
+        let expected = bench.model(&pretrain(&bench, &task, with.clone()));
+        let [features, ..] = task.put(&bench);
+        let got = bench.run("pretrain", with.clone(), &[("features", &features)]);
+        assert!(expected == bench.model(&got), "{with}");
+    }
+}
+
+#[test]
 fn rows_beside_the_training_subset_never_reach_the_model() {
     let (bench, task) = (Bench::new(), Task::new(40));
     let mut changed = Task::new(40);

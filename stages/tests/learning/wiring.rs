@@ -166,10 +166,16 @@ fn the_parameters_of_a_plain_training_are_unchanged() {
 }
 
 /// What the wiring of a stage says, with the way out.
-fn wired(stage: &str, with: Value, split: (&str, Value), labels: bool) -> Vec<String> {
-    let (split, clips) =
-        (bind(split.0, split.1), bind("dataset.synth", json!({ "classes": 2, "clips_per_class": 2 })));
-    let mut wired = vec![Upstream { port: "split", stage: &*split, output: &split.outputs()[0] }];
+fn wired<'a>(
+    stage: &str,
+    with: Value,
+    split: impl Into<Option<(&'a str, Value)>>,
+    labels: bool,
+) -> Vec<String> {
+    let split = split.into().map(|(stage, with)| bind(stage, with));
+    let clips = bind("dataset.synth", json!({ "classes": 2, "clips_per_class": 2 }));
+    let upstream = |split| Upstream { port: "split", stage: &**split, output: &split.outputs()[0] };
+    let mut wired: Vec<Upstream<'_>> = split.as_ref().map(upstream).into_iter().collect();
     let given = clips.outputs().iter().find(|output| output.kind == sndpipe_engine::Kind::Labels).unwrap();
     if labels {
         wired.push(Upstream { port: "labels", stage: &*clips, output: given });
@@ -201,6 +207,10 @@ fn labels_are_for_those_who_read_them() {
     let kept = "knn.subset: the split keeps no validation subset (`val` of `split.folds`)";
     assert_eq!(said, [format!("{kept} / judge `test`, or give the split stage a `val`")]);
     assert_eq!(wired("pretrain", json!({ "knn": { "subset": "test" } }), folds(), true), none);
+    let said = wired("pretrain", json!({ "knn": {} }), None, true);
+    let all = "knn.subset: without the input `split` all clips are training clips";
+    assert_eq!(said, [format!("{all} / connect a split, or judge `train` with `leave_one_clip_out`")]);
+    assert_eq!(wired("pretrain", json!({ "knn": { "subset": "train" } }), None, true), none);
 }
 
 /// The key of a training without labels is made of what it was made of before anybody could look on.
