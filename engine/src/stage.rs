@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use sndpipe_cache::{CacheError, Holder, Meta, Row};
 
+use crate::graph::Item;
 use crate::io::StageIo;
 use crate::kind::Kind;
 use crate::registry::BoundStage;
@@ -93,6 +94,8 @@ pub struct Upstream<'a> {
     pub stage: &'a dyn BoundStage,
     /// The output of that stage.
     pub output: &'a Output,
+    /// Everything that the port reads, with the axes that it collects.
+    pub items: &'a [Item],
 }
 
 /// A parameter that is out of range or does not fit another one.

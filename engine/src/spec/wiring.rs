@@ -34,7 +34,7 @@ pub(super) fn check(
                 if let (true, Some(output)) =
                     (seen.insert((address(item.from), item.output)), stage.outputs().get(item.output))
                 {
-                    upstream.push(Upstream { port: &input.port, stage, output });
+                    upstream.push(Upstream { port: &input.port, stage, output, items: &input.items });
                 }
             }
             combination.push((usize::MAX, seen.len()));

@@ -2,9 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_engine::ParamError;
+use sndpipe_engine::{ParamError, StageError};
 
-use crate::table::OneOrMany;
+use crate::table::{Cell, OneOrMany, averaged};
 
 /// Draws metrics over an axis: a line for each metric and each label of the `lines` axes, the mean over the `over` axes, and bars of one
 /// standard deviation to either side.
@@ -39,6 +39,15 @@ pub struct PlotParams {
 }
 
 impl PlotParams {
+    /// The axes that are averaged.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if an axis is not there, or has no place.
+    pub(super) fn averaged(&self, cells: &[Cell]) -> Result<Vec<String>, StageError> {
+        let placed: Vec<&String> = self.x.iter().chain(&self.lines.0).collect();
+        averaged(cells, &placed, self.over.as_ref(), &["x", "lines"])
+    }
+
     /// Every parameter that does not fit.
     #[must_use]
     pub fn mistakes(&self) -> Vec<ParamError> {

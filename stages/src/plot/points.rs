@@ -3,7 +3,7 @@
 use sndpipe_engine::StageError;
 
 use super::params::PlotParams;
-use crate::table::{Cell, Summary, averaged, labels_of, spread_axis, summarise, values_of};
+use crate::table::{Cell, Summary, labels_of, spread_axis, summarise, values_of};
 
 /// A line and its points, one for each place.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +28,7 @@ impl Points {
     /// # Errors
     /// [`StageError::Failed`] if an axis or a metric is not there.
     pub fn of(params: &PlotParams, cells: &[Cell]) -> Result<Self, StageError> {
-        let placed: Vec<&String> = params.x.iter().chain(&params.lines.0).collect();
-        let over = averaged(cells, &placed, params.over.as_ref(), &["x", "lines"])?;
+        let over = params.averaged(cells)?;
         let spread = spread_axis(cells, &over);
         let places = match &params.x {
             Some(axis) => labels_of(cells, axis),
@@ -109,6 +108,7 @@ mod tests {
         Cell {
             axes: axes.iter().map(|(axis, label)| (own(axis), own(label))).collect(),
             metrics: metrics.iter().map(|(name, value)| (own(name), Some(*value))).collect(),
+            repeats: None,
         }
     }
 

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 use sndpipe_cache::Meta;
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream};
 
 use super::canvas::Words;
 use super::params::PlotParams;
 use super::points::Points;
 use super::svg::{Drawing, DrawnLine, svg};
 use crate::columns::{self, Values};
-use crate::table::{Cell, is_fraction};
+use crate::table::{Cell, is_fraction, miswired};
 
 /// Draws metrics over an axis.
 pub struct Plot;
@@ -30,6 +30,10 @@ impl Stage for Plot {
 
     fn outputs(_: &PlotParams) -> Vec<Output> {
         vec![Output::new("plot", Kind::File), Output::new("points", Kind::Table)]
+    }
+
+    fn check_wiring(params: &PlotParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        miswired(&params.lines, &[], upstream, |cells| params.averaged(cells).map(|_| ()))
     }
 
     fn run(params: &PlotParams, io: &mut StageIo<'_>) -> Result<(), StageError> {

@@ -30,13 +30,17 @@ const MARKS: usize = 30;
 
 fn frame(drawing: &Drawing) -> Frame {
     let places = drawing.places.iter().map(|(at, _)| *at);
-    let values = drawing.lines.iter().flat_map(|line| line.points.iter().flatten());
-    let ends = values.flat_map(|(mean, std)| {
+    let values = || drawing.lines.iter().flat_map(|line| line.points.iter().flatten());
+    let ends = values().flat_map(|(mean, std)| {
         let std = std.unwrap_or(0.0);
         [mean - std, mean + std]
     });
     let mut y = padded(ends);
-    y = [y[0].max(drawing.bounds[0]), y[1].min(drawing.bounds[1])];
+    let [low, high] = drawing.bounds;
+    // What is not what it was taken for has no bounds.
+    if values().all(|(mean, _)| (low..=high).contains(mean)) {
+        y = [y[0].max(low), y[1].min(high)];
+    }
     Frame { x: padded(places), y }
 }
 

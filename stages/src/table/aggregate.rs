@@ -1,5 +1,7 @@
 //! Means and deviations over axes.
 
+use std::collections::BTreeSet;
+
 use super::cells::{Cell, labels_of};
 
 /// The axis whose labels repeat an experiment, and over which a deviation is taken first.
@@ -23,10 +25,14 @@ pub(crate) fn spread_axis<'a>(cells: &[Cell], over: &'a [String]) -> Option<&'a 
 }
 
 /// The mean over the axes, the last one innermost, and the deviation over the spread axis of what is left when all others are
-/// averaged. Undefined values are left out.
+/// averaged. Undefined values are left out, and an evaluation that is repeated counts once.
 pub(crate) fn summarise(cells: &[(&Cell, Option<f64>)], over: &[String], spread: Option<&String>) -> Summary {
-    let defined: Vec<(&Cell, f64)> =
-        cells.iter().filter_map(|(cell, value)| value.map(|value| (*cell, value))).collect();
+    let mut seen = BTreeSet::new();
+    let defined: Vec<(&Cell, f64)> = cells
+        .iter()
+        .filter(|(cell, _)| seen.insert(cell.evaluation(over)))
+        .filter_map(|(cell, value)| value.map(|value| (*cell, value)))
+        .collect();
     let mean = nested_mean(&defined, over);
     let std = spread.and_then(|axis| {
         let others: Vec<String> = over.iter().filter(|other| *other != axis).cloned().collect();
@@ -83,7 +89,7 @@ mod tests {
                 .zip(labels)
                 .map(|(axis, label)| ((*axis).to_owned(), (*label).to_owned()))
                 .collect();
-            Cell { axes, metrics: Vec::new() }
+            Cell { axes, metrics: Vec::new(), repeats: None }
         };
         rows.iter().map(|(labels, value)| (cell(labels), Some(*value))).collect()
     }
@@ -125,6 +131,21 @@ mod tests {
         cells[3].1 = None;
         // Folds: 0.3 and 0.9. Seeds: (0.2 + 0.9) / 2 and 0.4.
         check(&cells, &["fold", "seed"], 0.6, Some(0.15 / 2f64.sqrt()));
+    }
+
+    #[test]
+    fn what_is_repeated_counts_once() {
+        let rows: [(&[&str], f64); 4] =
+            [(&["1", "0"], 0.7), (&["1", "1"], 0.7), (&["2", "0"], 0.5), (&["2", "1"], 0.5)];
+        let mut cells = cells(&["fold", "seed"], &rows);
+        for (at, (cell, _)) in cells.iter_mut().enumerate() {
+            cell.repeats = Some(at / 2);
+        }
+        let group: Vec<(&Cell, Option<f64>)> = cells.iter().map(|(cell, value)| (cell, *value)).collect();
+        let over = ["fold", "seed"].map(str::to_owned);
+        let found = summarise(&group, &over, Some(&over[1]));
+        assert!((found.mean.unwrap() - 0.6).abs() < 1e-12);
+        assert_eq!((found.std, found.n), (None, 2), "it has no seeds that could deviate");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sndpipe_engine::{Axes, Kind, ParamError, Port, StageError, StageIo};
+use sndpipe_engine::{Axes, Item, Kind, ParamError, Port, StageError, StageIo, Upstream};
 
-use super::cells::Cell;
+use super::cells::{Cell, rows_of};
 use super::params::OneOrMany;
 
 /// The port of the metrics whose axes a table has.
@@ -42,12 +42,44 @@ pub(super) fn mistakes(beside: &[String], rows: &OneOrMany) -> Vec<ParamError> {
 /// # Errors
 /// [`StageError::Failed`] where metrics beside have an axis of rows, or one that the others lack.
 pub(super) fn read(rows: &OneOrMany, beside: &[String], io: &StageIo<'_>) -> Result<Vec<Cell>, StageError> {
-    let read = |port: &str| -> Result<Vec<Cell>, StageError> {
+    gather(rows, beside, |port| {
         io.tables(port)?.into_iter().map(|(axes, table)| Cell::read(axes, &table)).collect()
+    })
+}
+
+/// What is wrong with the rows and axes of a table whose inputs are wired so; `judge` looks at its cells, which have no values yet.
+pub(crate) fn miswired(
+    rows: &OneOrMany,
+    beside: &[String],
+    upstream: &[Upstream<'_>],
+    judge: impl FnOnce(&[Cell]) -> Result<(), StageError>,
+) -> Vec<ParamError> {
+    let planned = |port: &str| {
+        let items = upstream.iter().find(|wired| wired.port == port).map_or(&[][..], |wired| wired.items);
+        let cell = |item: &Item| Cell { axes: item.axes.clone(), metrics: Vec::new(), repeats: None };
+        Ok(items.iter().map(cell).collect())
     };
+    let error = match gather(rows, beside, planned).and_then(|cells| judge(&cells)) {
+        Err(StageError::Failed { message, help }) => ParamError { path: String::new(), message, help },
+        _ => return Vec::new(),
+    };
+    vec![error]
+}
+
+fn gather(
+    rows: &OneOrMany,
+    beside: &[String],
+    read: impl Fn(&str) -> Result<Vec<Cell>, StageError>,
+) -> Result<Vec<Cell>, StageError> {
     let mut cells = read(METRICS)?;
     let places = places(&cells, rows);
+    let there = rows_of(&cells, &rows.0);
     for name in beside {
+        if there.contains(&labels(name, rows.0.len())) {
+            let message =
+                format!("`{METRICS}` has a row `{name}` already, and an input of that name is beside it");
+            return Err(StageError::failed(message).help("give the input another name"));
+        }
         cells.extend(
             row(name, &read(name)?, rows, &places).map_err(|error| error.at(&format!("input `{name}`")))?,
         );
@@ -64,6 +96,11 @@ fn places(cells: &[Cell], rows: &OneOrMany) -> Vec<Axes> {
     cells.iter().map(place).filter(|place| seen.insert(place.clone())).collect()
 }
 
+/// The labels of a row beside.
+fn labels(name: &str, axes: usize) -> Vec<String> {
+    (0..axes).map(|at| if at == 0 { name } else { NOTHING }.to_owned()).collect()
+}
+
 /// One row of metrics that may lack axes: a cell stands for all places that it agrees with.
 fn row(name: &str, cells: &[Cell], rows: &OneOrMany, places: &[Axes]) -> Result<Vec<Cell>, StageError> {
     let known: Vec<&String> = places.first().into_iter().flatten().map(|(axis, _)| axis).collect();
@@ -78,12 +115,12 @@ fn row(name: &str, cells: &[Cell], rows: &OneOrMany, places: &[Axes]) -> Result<
         ))
         .help(format!("name one cell of it (`from: stage[{axis}=…]`), or gather it at `{METRICS}`, too")));
     }
-    let label = |at: usize| if at == 0 { name } else { NOTHING };
-    let head: Axes =
-        rows.0.iter().enumerate().map(|(at, axis)| (axis.clone(), label(at).to_owned())).collect();
+    let head: Axes = rows.0.iter().cloned().zip(labels(name, rows.0.len())).collect();
     let at = |place: &Axes| -> Option<Cell> {
-        let cell = cells.iter().find(|cell| cell.axes.iter().all(|label| place.contains(label)))?;
-        Some(Cell { axes: head.iter().chain(place).cloned().collect(), metrics: cell.metrics.clone() })
+        let agrees = |cell: &Cell| cell.axes.iter().all(|label| place.contains(label));
+        let number = cells.iter().position(agrees)?;
+        let axes = head.iter().chain(place).cloned().collect();
+        Some(Cell { axes, metrics: cells[number].metrics.clone(), repeats: Some(number) })
     };
     Ok(places.iter().filter_map(at).collect())
 }
@@ -96,7 +133,7 @@ mod tests {
 
     fn cell(axes: &[(&str, &str)], value: f64) -> Cell {
         let axes = axes.iter().map(|(axis, label)| ((*axis).to_owned(), (*label).to_owned())).collect();
-        Cell { axes, metrics: vec![("mAP".to_owned(), Some(value))] }
+        Cell { axes, metrics: vec![("mAP".to_owned(), Some(value))], repeats: None }
     }
 
     fn rows(names: &[&str]) -> OneOrMany {
@@ -124,7 +161,8 @@ mod tests {
         let found = row("log_mel", &raw, &by_sampler, &places).unwrap();
         let values: Vec<f64> = found.iter().filter_map(|cell| cell.value("mAP")).collect();
         assert_eq!(values, [0.3, 0.3, 0.3, 0.4, 0.4, 0.4]);
-        assert_eq!(found[4], cell(&[("sampler", "log_mel"), ("fold", "2"), ("seed", "1")], 0.4));
+        let fourth = cell(&[("sampler", "log_mel"), ("fold", "2"), ("seed", "1")], 0.4);
+        assert_eq!(found[4], Cell { repeats: Some(1), ..fourth });
         let one = row("chance", &[cell(&[], 0.1)], &rows(&["sampler", "network"]), &places).unwrap();
         assert_eq!(
             (one.len(), one[0].label("sampler"), one[0].label("network")),

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use arrow_array::RecordBatch;
-use sndpipe_engine::{Axes, StageError};
+use sndpipe_engine::{Axes, StageError, did_you_mean};
 
 use super::params::OneOrMany;
 use crate::columns;
 
-/// Beginnings of the names of metrics that are the better the smaller they are.
-const FALLING: [&str; 2] = ["loss", "epochs_to_"];
+/// Beginnings of the names of metrics that are the better the smaller they are: losses, those of each method of a `pretrain` that sums
+/// several among them.
+const FALLING: [&str; 6] = ["loss", "epochs_to_", "contrastive", "instance", "triplet", "coincidence"];
 
 /// Beginnings of the names of other metrics that are no fractions.
 const PLAIN: [&str; 2] = ["dprime", "rate"];
@@ -29,6 +30,17 @@ pub(crate) fn is_fraction(metric: &str) -> bool {
 pub(crate) struct Cell {
     pub axes: Axes,
     pub metrics: Vec<(String, Option<f64>)>,
+    /// The evaluation that this cell repeats at another place, if it does, by its number in its row: it counts once.
+    pub repeats: Option<usize>,
+}
+
+/// What makes cells of a row one evaluation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Evaluation {
+    /// The only one at its labels.
+    Own(Vec<String>),
+    /// The one with this number, wherever it is repeated.
+    Repeated(usize),
 }
 
 impl Cell {
@@ -40,7 +52,12 @@ impl Cell {
         let rows = names.into_iter().zip(classes).zip(values);
         let metrics =
             rows.filter(|((_, class), _)| class.is_none()).map(|((name, _), value)| (name, value)).collect();
-        Ok(Self { axes, metrics })
+        Ok(Self { axes, metrics, repeats: None })
+    }
+
+    /// The evaluation that the cell shows, among those of its row.
+    pub(super) fn evaluation(&self, over: &[String]) -> Evaluation {
+        self.repeats.map_or_else(|| Evaluation::Own(self.labels(over)), Evaluation::Repeated)
     }
 
     /// The value of a metric; none where it is undefined or not there.
@@ -61,24 +78,15 @@ impl Cell {
 
 /// The labels of an axis in the order in which they first occur, which is that of the pipeline file.
 pub(crate) fn labels_of(cells: &[Cell], axis: &str) -> Vec<String> {
-    let mut labels: Vec<String> = Vec::new();
-    for label in cells.iter().filter_map(|cell| cell.label(axis)) {
-        if !labels.iter().any(|known| known == label) {
-            labels.push(label.to_owned());
-        }
-    }
-    labels
+    let mut seen = BTreeSet::new();
+    let labels = cells.iter().filter_map(|cell| cell.label(axis)).filter(|label| seen.insert(*label));
+    labels.map(str::to_owned).collect()
 }
 
 /// The labels of rows in the order in which they first occur, which is that of the pipeline file.
 pub(super) fn rows_of(cells: &[Cell], axes: &[String]) -> Vec<Vec<String>> {
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for labels in cells.iter().map(|cell| cell.labels(axes)) {
-        if !rows.contains(&labels) {
-            rows.push(labels);
-        }
-    }
-    rows
+    let mut seen = BTreeSet::new();
+    cells.iter().map(|cell| cell.labels(axes)).filter(|labels| seen.insert(labels.clone())).collect()
 }
 
 /// The axes that are averaged: those of `over`, or all that have no other place. `places` are the other parameters that name axes,
@@ -96,10 +104,14 @@ pub(crate) fn averaged(
     for axis in placed.iter().copied().chain(over.into_iter().flat_map(|over| &over.0)) {
         if !axes.contains(axis) {
             let there = if axes.is_empty() { "none".to_owned() } else { axes.join(", ") };
-            return Err(StageError::failed(format!(
+            let near = did_you_mean(axis, axes.iter().map(String::as_str));
+            let error = StageError::failed(format!(
                 "the metrics have no axis `{axis}`; the collected axes are: {there}"
-            ))
-            .help(format!("write `collect: [{axis}]` at the input `metrics`")));
+            ));
+            return Err(error.help(match near.strip_prefix(": ") {
+                Some(near) => near.to_owned(),
+                None => format!("write `collect: [{axis}]` at the input `metrics`"),
+            }));
         }
     }
     let rest: Vec<String> = axes.iter().filter(|axis| !placed.contains(axis)).cloned().collect();

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sndpipe_cache::Meta;
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream};
 
 use super::beside;
 use super::cells::{Cell, averaged, falls, is_fraction, rows_of, values_of};
@@ -95,6 +95,10 @@ impl Stage for Claims {
         vec![Output::new("claims", Kind::Table)]
     }
 
+    fn check_wiring(params: &ClaimsParams, upstream: &[Upstream<'_>]) -> Vec<ParamError> {
+        beside::miswired(&params.rows, &params.beside, upstream, |cells| laid_out(params, cells).map(|_| ()))
+    }
+
     fn run(params: &ClaimsParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         let cells = beside::read(&params.rows, &params.beside, io)?;
         let (meta, table) = judge(params, &cells)?;
@@ -102,15 +106,23 @@ impl Stage for Claims {
     }
 }
 
-/// The claims with what the cells say of them.
-fn judge(params: &ClaimsParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), StageError> {
+/// The axes that are averaged, after making sure that every row that a claim names is there.
+fn laid_out(params: &ClaimsParams, cells: &[Cell]) -> Result<Vec<String>, StageError> {
     let placed: Vec<&String> = params.rows.0.iter().collect();
     let over = averaged(cells, &placed, params.over.as_ref(), &["rows"])?;
     let rows = rows_of(cells, &params.rows.0);
-    let mut found = Vec::with_capacity(params.claims.len());
     for (at, claim) in params.claims.iter().enumerate() {
         known(&format!("claims[{at}].better"), &claim.better, &rows)?;
         known(&format!("claims[{at}].than"), &claim.than, &rows)?;
+    }
+    Ok(over)
+}
+
+/// The claims with what the cells say of them.
+fn judge(params: &ClaimsParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), StageError> {
+    let over = laid_out(params, cells)?;
+    let mut found = Vec::with_capacity(params.claims.len());
+    for (at, claim) in params.claims.iter().enumerate() {
         let metric = params.metric_of(claim);
         let values = values_of(cells, metric)?;
         let chosen = |name: &str| -> Vec<(&Cell, Option<f64>)> {
@@ -154,6 +166,7 @@ mod tests {
         let cell = |fold: usize, start: &str, accuracy: f64| Cell {
             axes: vec![("fold".to_owned(), fold.to_string()), ("start".to_owned(), start.to_owned())],
             metrics: vec![("accuracy".to_owned(), Some(accuracy)), ("loss".to_owned(), Some(accuracy))],
+            repeats: None,
         };
         (0..6)
             .flat_map(|fold| {

@@ -11,6 +11,7 @@ mod recovered;
 mod stage;
 
 pub(crate) use aggregate::{Summary, spread_axis, summarise};
+pub(crate) use beside::miswired;
 pub(crate) use cells::{Cell, averaged, falls, is_fraction, labels_of, values_of};
 pub use claims::{Claim, Claims, ClaimsParams};
 pub use params::{Bootstrap, OneOrMany, PaperValue, Recovered, TableParams};

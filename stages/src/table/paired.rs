@@ -1,11 +1,11 @@
 //! Comparisons with a row of the same table, pair by pair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sndpipe_engine::StageError;
 use sndpipe_nn::rng::Stream;
 
-use super::cells::Cell;
+use super::cells::{Cell, Evaluation};
 use super::params::Bootstrap;
 use crate::columns::Values;
 
@@ -28,7 +28,8 @@ impl Paired {
     pub const BASELINE: Self = Self { difference: None, interval: None, pairs: 0, verdict: "baseline" };
 }
 
-/// Compares the cells of a row with those of the baseline: those that agree on the axes that are averaged are a pair.
+/// Compares the cells of a row with those of the baseline: those that agree on the axes that are averaged are a pair. Two evaluations that
+/// are repeated side by side are one pair.
 ///
 /// The interval is that of the percentile bootstrap over pairs; every row is drawn with the same numbers. `falls` says that smaller
 /// values are better.
@@ -42,7 +43,7 @@ pub(crate) fn compare(
     bootstrap: &Bootstrap,
     falls: bool,
 ) -> Result<Paired, StageError> {
-    let differences = differences(row, (baseline, "baseline"), over)?;
+    let differences = distinct(differences(row, (baseline, "baseline"), over)?);
     let pairs = differences.len();
     let differences: Option<Vec<f64>> = differences.into_iter().collect();
     let Some(differences) = differences else {
@@ -61,8 +62,14 @@ pub(crate) fn compare(
     Ok(Paired { difference: Some(difference), interval: Some(interval), pairs, verdict })
 }
 
-/// A value of a cell less that of its partner; none where one of both is undefined.
-pub(super) type Difference = Option<f64>;
+/// A value of a cell less that of its partner, with the evaluations that both show; none where one of both is undefined.
+pub(super) type Difference = (Option<f64>, [Evaluation; 2]);
+
+/// The differences of evaluations that were not yet compared with each other.
+fn distinct(differences: Vec<Difference>) -> Vec<Option<f64>> {
+    let mut seen = BTreeSet::new();
+    differences.into_iter().filter_map(|(difference, of)| seen.insert(of).then_some(difference)).collect()
+}
 
 /// The differences between a row and another one, which has a name, in the order of the labels on the axes that are averaged.
 ///
@@ -73,8 +80,8 @@ pub(super) fn differences(
     (other, name): (&[(&Cell, Option<f64>)], &str),
     over: &[String],
 ) -> Result<Vec<Difference>, StageError> {
-    let by_labels = |cells: &[(&Cell, Option<f64>)]| -> BTreeMap<Vec<String>, Option<f64>> {
-        cells.iter().map(|(cell, value)| (cell.labels(over), *value)).collect()
+    let by_labels = |cells: &[(&Cell, Option<f64>)]| -> BTreeMap<Vec<String>, (Option<f64>, Evaluation)> {
+        cells.iter().map(|(cell, value)| (cell.labels(over), (*value, cell.evaluation(over)))).collect()
     };
     let (row, other) = (by_labels(row), by_labels(other));
     let alone = row.keys().find(|labels| !other.contains_key(*labels)).map(|labels| (labels, name));
@@ -86,15 +93,21 @@ pub(super) fn differences(
         return Err(StageError::failed(format!("the {lacks} has no cell {}", cell.join(", ")))
             .help(format!("compare rows over the same folds and seeds, or leave the {name} out")));
     }
-    Ok(row.iter().map(|(labels, value)| Some((*value)? - other.get(labels).copied().flatten()?)).collect())
+    // Both have the same labels in the same order.
+    let pairs = row.into_values().zip(other.into_values());
+    Ok(pairs.map(|((a, one), (b, other))| (a.zip(b).map(|(a, b)| a - b), [one, other])).collect())
 }
 
-/// What an interval says. Where every difference has one sign, so has the interval; that many pairs do so by chance alone must be
-/// rarer than the level allows, or there are too few of them.
+/// Whether so few differences have one sign by chance alone more often than the level allows: where they have, so has the interval.
+pub(super) fn too_few(pairs: usize, level: f64) -> bool {
+    0.5f64.powi(i32::try_from(pairs).unwrap_or(i32::MAX) - 1) > 1.0 - level
+}
+
+/// What an interval says.
 fn verdict([low, high]: [f64; 2], pairs: usize, level: f64, falls: bool) -> &'static str {
     if low <= 0.0 && high >= 0.0 {
         "within noise"
-    } else if 0.5f64.powi(i32::try_from(pairs - 1).unwrap_or(i32::MAX)) > 1.0 - level {
+    } else if too_few(pairs, level) {
         "too few pairs"
     } else if (low > 0.0) != falls {
         "better"
@@ -152,7 +165,11 @@ mod tests {
     use super::*;
 
     fn cells(values: &[(&str, Option<f64>)]) -> Vec<(Cell, Option<f64>)> {
-        let cell = |fold: &str| Cell { axes: vec![("fold".to_owned(), fold.to_owned())], metrics: vec![] };
+        let cell = |fold: &str| Cell {
+            axes: vec![("fold".to_owned(), fold.to_owned())],
+            metrics: vec![],
+            repeats: None,
+        };
         values.iter().map(|(fold, value)| (cell(fold), *value)).collect()
     }
 
@@ -209,6 +226,24 @@ mod tests {
         assert_eq!(found.unwrap().verdict, "within noise");
         let same = paired(&folds(&[0.1, 0.2, 0.3]), &folds(&[0.1, 0.2, 0.3]), false).unwrap();
         assert_eq!((same.difference, same.verdict), (Some(0.0), "within noise"));
+    }
+
+    #[test]
+    fn evaluations_that_are_repeated_side_by_side_are_one_pair() {
+        let values = [0.6, 0.6, 0.6, 0.7, 0.7, 0.7];
+        let (mut row, mut baseline) =
+            (cells(&folds(&values)), cells(&folds(&values.map(|value| value - 0.1))));
+        let compare = |row: &[(Cell, Option<f64>)], baseline: &[(Cell, Option<f64>)]| {
+            let over = ["fold".to_owned()];
+            compare(&refs(row), &refs(baseline), &over, &Bootstrap::default(), false).unwrap()
+        };
+        baseline.iter_mut().enumerate().for_each(|(at, (cell, _))| cell.repeats = Some(at / 3));
+        let one = compare(&row, &baseline);
+        assert_eq!((one.pairs, one.verdict), (6, "better"), "the row was evaluated six times");
+        row.iter_mut().enumerate().for_each(|(at, (cell, _))| cell.repeats = Some(at / 3));
+        let both = compare(&row, &baseline);
+        assert_eq!((both.pairs, both.verdict), (2, "too few pairs"));
+        assert!((both.difference.unwrap() - 0.1).abs() < 1e-12);
     }
 
     #[test]

@@ -19,15 +19,8 @@ pub(super) fn known(parameter: &str, name: &str, rows: &[Vec<String>]) -> Result
 pub(super) type PaperColumns = (Vec<Option<f64>>, Vec<Option<String>>);
 
 /// The published number and its source for every row.
-pub(super) fn paper(
-    params: &TableParams,
-    keys: &[(Vec<String>, String)],
-) -> Result<PaperColumns, StageError> {
+pub(super) fn paper(params: &TableParams, keys: &[(Vec<String>, String)]) -> PaperColumns {
     let label = |labels: &[String]| labels.join(", ");
-    let rows: Vec<Vec<String>> = keys.iter().map(|(labels, _)| labels.clone()).collect();
-    for name in params.paper.keys() {
-        known("paper", name, &rows)?;
-    }
     let found = |(labels, metric): &(Vec<String>, String)| {
         let value = params.paper.get(&label(labels))?;
         let of = value.metric.as_ref().or(params.metric.0.first());
@@ -35,5 +28,5 @@ pub(super) fn paper(
     };
     let values = keys.iter().map(|key| found(key).and_then(|paper| paper.value)).collect();
     let source = |key| found(key).map(|paper| paper.source.clone()).filter(|source| !source.is_empty());
-    Ok((values, keys.iter().map(source).collect()))
+    (values, keys.iter().map(source).collect())
 }

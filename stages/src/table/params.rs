@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sndpipe_engine::ParamError;
 
 use super::beside;
+use super::cells::is_fraction;
 
 /// Gathers metrics into a table: a row for each label of the `rows` axes, the mean over the `over` axes.
 ///
@@ -23,7 +24,7 @@ use super::beside;
 ///
 /// With `recovered` there are `recovered`, `recovered low` and `recovered high`: the share `(row - baseline) / (topline - baseline)` of means over
 /// the cells of the `over` axes, and its bootstrap interval, for which all three rows are drawn alike. There is none where the topline
-/// is not better than the baseline, and no interval where some sample of cells says so.
+/// is not better than the baseline, and no interval where some sample of cells says so or pairs are too few.
 ///
 /// With `beside` the table has rows of other stages: each name is an input that gathers metrics, too, and the label of their row. Where they
 /// lack an axis that is averaged, a cell stands for all of its labels: a baseline that knows no seeds is compared with every seed.
@@ -202,6 +203,18 @@ impl TableParams {
             if baseline == topline {
                 let message = format!("`{baseline}` is the baseline, too, and there is no gain");
                 mistakes.push(ParamError::new("recovered.topline", message));
+            }
+        }
+        for (row, paper) in &self.paper {
+            let metric = paper.metric.as_ref().or(self.metric.0.first());
+            let Some(metric) = metric else { continue };
+            let path = format!("paper.{row}");
+            if !self.metric.0.contains(metric) {
+                let error = ParamError::new(path, format!("the table has no metric `{metric}`"));
+                mistakes.push(error.help(format!("its metrics are: {}", self.metric.0.join(", "))));
+            } else if let Some(value) = paper.value.filter(|value| is_fraction(metric) && value.abs() > 1.0) {
+                let error = ParamError::new(path, format!("{value} is no fraction, as `{metric}` is"));
+                mistakes.push(error.help(format!("write {}", value / 100.0)));
             }
         }
         let over = self.over.iter().flat_map(|over| &over.0).map(|axis| ("over", axis));

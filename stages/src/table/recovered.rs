@@ -1,9 +1,11 @@
 //! How much of a gain a row recovers.
 
+use std::collections::BTreeSet;
+
 use sndpipe_engine::StageError;
 
 use super::cells::Cell;
-use super::paired::{differences, interval};
+use super::paired::{differences, interval, too_few};
 use super::params::Bootstrap;
 use crate::columns::Values;
 
@@ -12,8 +14,8 @@ use crate::columns::Values;
 pub(crate) struct Share {
     /// `(row - baseline) / (topline - baseline)`, of means over pairs; none where the topline is not better than the baseline.
     pub share: Option<f64>,
-    /// The ends of the interval; none for the baseline and the topline, for one pair, and where the gain is too uncertain to divide by:
-    /// some sample has none.
+    /// The ends of the interval; none for the baseline and the topline, for so few pairs that `table` compares none, and where the gain is
+    /// too uncertain to divide by: some sample has none.
     pub interval: Option<[f64; 2]>,
 }
 
@@ -35,9 +37,14 @@ pub(crate) fn recover(
 ) -> Result<Share, StageError> {
     let gains = differences(row, (baseline, "baseline"), over)?;
     let wholes = differences(topline, (baseline, "baseline"), over)?;
-    // Where smaller is better, both are turned round.
+    // Where smaller is better, both are turned round. The same three evaluations count once.
     let sign = if falls { -1.0 } else { 1.0 };
-    let pairs = gains.into_iter().zip(wholes).map(|(gain, whole)| Some((sign * gain?, sign * whole?)));
+    let mut seen = BTreeSet::new();
+    let once = gains
+        .into_iter()
+        .zip(wholes)
+        .filter(|((_, of), (_, [whole, _]))| seen.insert((of.clone(), whole.clone())));
+    let pairs = once.map(|((gain, _), (whole, _))| Some((sign * gain?, sign * whole?)));
     let Some(pairs) = pairs.collect::<Option<Vec<(f64, f64)>>>() else { return Ok(Share::default()) };
     let ratio = |drawn: &mut dyn Iterator<Item = usize>| {
         let (gain, whole) = drawn.fold((0.0, 0.0), |(gain, whole), pair| {
@@ -47,7 +54,7 @@ pub(crate) fn recover(
         if whole > 0.0 { gain / whole } else { f64::NAN }
     };
     let share = Some(ratio(&mut (0..pairs.len()))).filter(|share| share.is_finite());
-    if share.is_none() || pairs.len() < 2 {
+    if share.is_none() || too_few(pairs.len(), bootstrap.level) {
         return Ok(Share { share, interval: None });
     }
     let certain = std::cell::Cell::new(true);
@@ -75,7 +82,11 @@ mod tests {
     use super::*;
 
     fn cells(values: &[f64]) -> Vec<(Cell, Option<f64>)> {
-        let cell = |fold: usize| Cell { axes: vec![("fold".to_owned(), fold.to_string())], metrics: vec![] };
+        let cell = |fold: usize| Cell {
+            axes: vec![("fold".to_owned(), fold.to_string())],
+            metrics: vec![],
+            repeats: None,
+        };
         values.iter().enumerate().map(|(fold, value)| (cell(fold), Some(*value))).collect()
     }
 
@@ -88,13 +99,14 @@ mod tests {
 
     #[test]
     fn a_share_is_that_of_the_means() {
-        let (baseline, topline) = ([0.40, 0.50, 0.45, 0.42], [0.80, 0.82, 0.81, 0.79]);
-        let row = [0.56, 0.64, 0.59, 0.58];
+        let (baseline, topline) =
+            ([0.40, 0.50, 0.45, 0.42, 0.40, 0.50], [0.80, 0.82, 0.81, 0.79, 0.80, 0.82]);
+        let row = [0.56, 0.64, 0.59, 0.58, 0.56, 0.64];
         let found = share(&row, &baseline, &topline, false).unwrap();
-        // By hand: gains 0.16, 0.14, 0.14, 0.16 of 0.40, 0.32, 0.36, 0.37.
-        assert!((found.share.unwrap() - 0.60 / 1.45).abs() < 1e-12, "{found:?}");
+        // By hand: gains 0.16, 0.14, 0.14, 0.16, 0.16, 0.14 of 0.40, 0.32, 0.36, 0.37, 0.40, 0.32.
+        assert!((found.share.unwrap() - 0.90 / 2.17).abs() < 1e-12, "{found:?}");
         let [low, high] = found.interval.unwrap();
-        assert!(low < 0.60 / 1.45 && high > 0.60 / 1.45);
+        assert!(low < 0.90 / 2.17 && high > 0.90 / 2.17);
         // The ratio of any sample lies between the smallest and the largest of one cell.
         assert!(low >= 0.14 / 0.36 - 1e-12 && high <= 0.14 / 0.32 + 1e-12, "{low} {high}");
         let turned = share(&row.map(|x| -x), &baseline.map(|x| -x), &topline.map(|x| -x), true).unwrap();
@@ -105,8 +117,16 @@ mod tests {
 
     #[test]
     fn a_gain_that_may_be_none_has_no_interval() {
-        let found = share(&[0.5, 0.5, 0.6], &[0.4, 0.6, 0.5], &[0.6, 0.5, 0.7], false).unwrap();
+        let twice = |values: [f64; 3]| [values, values].concat();
+        let (row, baseline, topline) =
+            (twice([0.5, 0.5, 0.6]), twice([0.4, 0.6, 0.5]), twice([0.6, 0.5, 0.7]));
+        let found = share(&row, &baseline, &topline, false).unwrap();
         assert!((found.share.unwrap() - 0.1 / 0.3).abs() < 1e-9 && found.interval.is_none(), "{found:?}");
+        let certain = twice([0.7, 0.8, 0.8]);
+        assert!(share(&row, &baseline, &certain, false).unwrap().interval.is_some());
+        // Five that agree on the sign do so by chance in one case of sixteen.
+        let few = share(&row[..5], &baseline[..5], &certain[..5], false).unwrap();
+        assert!(few.share.is_some() && few.interval.is_none(), "{few:?}");
         let worse = share(&[0.5, 0.5], &[0.6, 0.6], &[0.4, 0.4], false).unwrap();
         assert_eq!(worse, Share::default());
         assert_eq!(share(&[0.5], &[0.4], &[0.6], false).unwrap().interval, None);

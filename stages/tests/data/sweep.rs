@@ -59,3 +59,58 @@ fn a_rate_more_runs_what_depends_on_it() {
         ["labels[rate=50] ran", "model[rate=50] ran", "scores[rate=50] ran", "eval[rate=50] ran"]
     );
 }
+
+#[test]
+fn rows_and_axes_are_known_before_anything_runs() {
+    let sandbox = Sandbox::new();
+    sandbox.tones();
+    let with = |last: &str| format!("{}{last}", stages(&["0", "100"]));
+    let table = |with: &str| {
+        format!(
+            "  table: {{ uses: table, in: {{ metrics: {{ from: eval, collect: [rate] }} }}, with: {{ {with} }} }}\n"
+        )
+    };
+    sandbox.graph(&with(&table("rows: rate, metric: mAP, baseline: '0', paper: { '100': { value: 0.5 } }")));
+    let claims = |better: &str| {
+        let metrics = "metrics: { from: eval, collect: [rate] }";
+        let claim = format!("{{ better: '{better}', than: '0', source: figure }}");
+        format!(
+            "  said: {{ uses: claims, in: {{ {metrics} }}, with: {{ rows: rate, metric: mAP, claims: [{claim}] }} }}\n"
+        )
+    };
+    sandbox.graph(&with(&claims("100")));
+    let plot = |x: &str| {
+        format!(
+            "  curve: {{ uses: plot, in: {{ metrics: {{ from: eval, collect: [rate] }} }}, with: {{ x: {x}, metric: mAP }} }}\n"
+        )
+    };
+    sandbox.graph(&with(&plot("rate")));
+    for (stage, error) in [
+        (
+            table("rows: raet, metric: mAP"),
+            "the metrics have no axis `raet`; the collected axes are: rate / did you mean `rate`?",
+        ),
+        (
+            table("rows: rate, metric: mAP, over: fold"),
+            "no axis `fold`; the collected axes are: rate / write `collect: [fold]`",
+        ),
+        (
+            table("metric: mAP, over: []"),
+            "the axis `rate` is collected, but is neither in `rows` nor in `columns` nor in `over`",
+        ),
+        (
+            table("rows: rate, metric: mAP, baseline: '1'"),
+            "`baseline` names the row `1`; the rows are `0`, `100`",
+        ),
+        (table("rows: rate, metric: mAP, paper: { '50': { value: 0.5 } }"), "`paper` names the row `50`"),
+        (
+            table("rows: rate, metric: mAP, paper: { '100': { value: 57.5 } }"),
+            "57.5 is no fraction, as `mAP` is / write 0.575",
+        ),
+        (claims("50"), "`claims[0].better` names the row `50`"),
+        (plot("fold"), "the metrics have no axis `fold`"),
+    ] {
+        let said = sandbox.refused(&with(&stage));
+        assert!(said.contains(error), "{stage}: {said}");
+    }
+}

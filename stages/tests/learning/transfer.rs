@@ -117,7 +117,7 @@ fn several_vectors_are_no_patch() {
     let registry = sndpipe_stages::registry();
     let bind = |name: &str, with: Value| registry.get(name).unwrap().bind(&with).unwrap();
     let embed = bind("embed", json!({}));
-    let wired = Upstream { port: "features", stage: &*embed, output: &embed.outputs()[0] };
+    let wired = Upstream { port: "features", stage: &*embed, output: &embed.outputs()[0], items: &[] };
     let errors = bind("train", json!({})).check_wiring(&[wired]);
     assert_eq!(errors[0].path, "patch.frames");
     assert_eq!(errors[0].message, "the features are embeddings, and 101 of them would be one patch");
