@@ -292,7 +292,7 @@ where
             Err(error) => {
                 let path = error.path().to_string();
                 let path = if path == "." { String::new() } else { path };
-                let message = error.inner().to_string();
+                let (path, message) = inside(path, &error.inner().to_string());
                 let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
                 let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
                 let at = match unknown.or(missing) {
@@ -302,7 +302,7 @@ where
                 };
                 if let Some(field) = missing {
                     // A field that was set aside above is missing for that reason only; either way nothing more can be parsed.
-                    if errors.iter().all(|earlier| earlier.path != at) {
+                    if errors.iter().all(|earlier| first(&earlier.path) != first(&at)) {
                         errors.push(ParamError::new(parent(&at), format!("`{field}` is missing")));
                     }
                     return Err(errors);
@@ -316,6 +316,33 @@ where
             }
         }
     }
+}
+
+/// The place and the message of an error that begins with where it is inside of a value: `item 2: ` for the second of a list, and a field
+/// between backticks. The field `name` is at the value that it names.
+fn inside(mut path: String, mut message: &str) -> (String, String) {
+    loop {
+        let item = message.strip_prefix("item ").and_then(|rest| rest.split_once(": "));
+        let field = message.strip_prefix('`').and_then(|rest| rest.split_once("`: "));
+        if let Some((number, rest)) =
+            item.and_then(|(number, rest)| Some((number.parse::<usize>().ok()?, rest)))
+        {
+            path.push_str(&format!("[{}]", number.saturating_sub(1)));
+            message = rest;
+        } else if let Some((field, rest)) = field {
+            if field != "name" {
+                path.push_str(&format!(".{field}"));
+            }
+            message = rest;
+        } else {
+            return (path, message.to_owned());
+        }
+    }
+}
+
+/// The first step of a path.
+fn first(path: &str) -> &str {
+    path.split(['.', '[']).next().unwrap_or_default()
 }
 
 fn parent(path: &str) -> String {

@@ -25,7 +25,10 @@ pub fn logs(args: &Logs, cache: &Path) -> Result<Exit, Failure> {
     let mut ran = false;
     for &id in &ids {
         let mut keys = results.keys(id);
-        keys.extend(past_keys(&session, id)?);
+        // What failed with other parameters says nothing of what is there now.
+        if results.find(id).is_none() {
+            keys.extend(past_keys(&session, id)?);
+        }
         let known = results.find(id).is_some() || keys.iter().any(|key| session.store.log_path(key).exists());
         ran |= known;
         let title = session.graph.instances[id].to_string();

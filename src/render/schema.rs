@@ -77,8 +77,11 @@ struct Choice<'a> {
     map: &'a Value,
 }
 
-/// The maps with a fixed `name` that a value may be.
+/// The maps with a fixed `name` that a value, or an item of a list, may be.
 fn choices<'a>(root: &'a Value, value: &'a Value) -> Vec<Choice<'a>> {
+    if let Some(items) = value.get("items") {
+        return choices(root, resolve(root, items));
+    }
     let forms = alternatives(value).map(Vec::as_slice).unwrap_or_default();
     let found = forms.iter().flat_map(|form| {
         let form = resolve(root, form);
@@ -123,7 +126,7 @@ fn kind(root: &Value, value: &Value) -> String {
         let values: Vec<String> = values.iter().filter(|value| !value.is_null()).map(plain).collect();
         return format!("one of {}", values.join(", "));
     }
-    if !choices(root, value).is_empty() {
+    if value.get("items").is_none() && !choices(root, value).is_empty() {
         return "a name, or a map with `name` and options".to_owned();
     }
     if let Some(forms) = alternatives(value) {

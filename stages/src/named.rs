@@ -54,5 +54,12 @@ where
 /// The schema of what [`deserialize`] reads.
 pub fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let map = generator.subschema_for::<T>();
-    json_schema!({ "anyOf": [{ "type": "string", "description": "a name, with the default options" }, map] })
+    let whole = T::json_schema(generator);
+    let forms = whole.get("oneOf").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let names: Vec<&Value> = forms.iter().filter_map(|form| form.pointer("/properties/name/const")).collect();
+    let mut name = json_schema!({ "type": "string", "description": "a name, with the default options" });
+    if !names.is_empty() {
+        name.insert("enum".to_owned(), serde_json::json!(names));
+    }
+    json_schema!({ "anyOf": [name, map] })
 }
