@@ -6,8 +6,8 @@
 use safetensors::SafeTensors;
 use serde_json::json;
 use sndpipe_nn::{
-    DeviceKind, HeadSpec, MethodSpec, Model, Negatives, NetworkSpec, NnError, Objective, OptimiserSpec,
-    Pretrainer, PretrainerSpec, Rng, Trainer, TrainerSpec,
+    DeviceKind, HeadSpec, METADATA_KEY, MethodSpec, Model, Negatives, NetworkSpec, NnError, Objective,
+    OptimiserSpec, Pretrainer, PretrainerSpec, Rng, Trainer, TrainerSpec,
 };
 
 /// The feature `test-cuda` takes these tests to the first GPU.
@@ -107,6 +107,28 @@ fn every_method_is_learnt() {
         let (first, last) = (mean(&losses[..5]), mean(&losses[145..]));
         assert!(last < 0.6 * first, "{method:?}: {first} to {last}");
     }
+}
+
+/// The constant of the estimation in a checkpoint.
+fn normaliser(pretrainer: &mut Pretrainer) -> Option<u64> {
+    let bytes = pretrainer.checkpoint(&json!(null)).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let text = &header.metadata().as_ref().unwrap()[METADATA_KEY];
+    serde_json::from_str::<serde_json::Value>(text).unwrap()["normaliser"].as_u64()
+}
+
+#[test]
+fn the_constant_of_the_estimation_is_that_of_the_first_batch() {
+    let mut pretrainer = Pretrainer::new(spec(&[(NCE, 1.0)])).unwrap();
+    assert_eq!(normaliser(&mut pretrainer), None);
+    train(&mut pretrainer, 0, 1);
+    let first = normaliser(&mut pretrainer);
+    assert!(first.is_some());
+    train(&mut pretrainer, 1, 30);
+    assert_eq!(normaliser(&mut pretrainer), first);
+    let mut other = Pretrainer::new(spec(&[(NCE, 1.0)])).unwrap();
+    train(&mut other, 29, 30);
+    assert_ne!(normaliser(&mut other), first, "other batches give other constants");
 }
 
 #[test]

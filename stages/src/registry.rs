@@ -5,8 +5,8 @@ use sndpipe_engine::Registry;
 use crate::audio::Decode;
 use crate::command::CommandStage;
 use crate::dataset::{
-    ClipsExclude, ClipsUnion, DatasetAudioset, DatasetCsv, DatasetDcase2013, DatasetEsc50, DatasetFolder, DatasetFsd50k,
-    DatasetFsdkaggle2018, DatasetFsdnoisy18k, DatasetGtzan, DatasetSynth, DatasetUrbansound8k,
+    ClipsExclude, ClipsUnion, DatasetAudioset, DatasetCsv, DatasetDcase2013, DatasetEsc50, DatasetFolder,
+    DatasetFsd50k, DatasetFsdkaggle2018, DatasetFsdnoisy18k, DatasetGtzan, DatasetSynth, DatasetUrbansound8k,
 };
 use crate::embed::{Embed, EmbedRaw};
 use crate::evaluate::{

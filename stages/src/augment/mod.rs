@@ -19,5 +19,5 @@ pub(crate) use clips::Clips;
 pub(crate) use mix::other_clip;
 pub(crate) use params::mistakes;
 pub use params::{Edge, NoiseForm, StepParams};
-pub(crate) use views::{At, Views, check_clips};
+pub(crate) use views::{At, Views, check_steps};
 pub use waveform::WaveformParams;

@@ -31,7 +31,8 @@ pub enum StepParams {
     },
     /// Adds another training clip: `x + share E(x) / E(n) n`, E being the sum over a patch.
     ///
-    /// Source: Jansen et al., *Unsupervised Learning of Semantic Audio Representations*, ICASSP 2018.
+    /// Source: Jansen et al., *Unsupervised Learning of Semantic Audio Representations*, ICASSP 2018; the default share is ours. What a
+    /// spectrogram's logarithm adds to its argument counts as energy.
     Mix {
         /// Energy of what is added, as a share of the patch's; `0..=100`.
         #[serde(default = "quarter")]

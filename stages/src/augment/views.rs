@@ -2,7 +2,7 @@
 
 use sndpipe_cache::Meta;
 use sndpipe_engine::StageError;
-use sndpipe_nn::{Rng, Stream};
+use sndpipe_nn::{InputShape, Rng, Stream};
 
 use super::clips::Clips;
 use super::mix::{self, Scale};
@@ -47,6 +47,12 @@ impl<'a> Views<'a> {
         Stream::new(self.seed, &label).at(at.epoch, at.item as u64)
     }
 
+    /// A share up to `most` that all views of the item have, and where further numbers that they share come from.
+    fn share(&self, step: usize, at: At, most: f64) -> (f64, Rng) {
+        let mut shared = self.rng(step, at, None);
+        (shared.range(0.0, most), shared)
+    }
+
     /// Takes all steps.
     ///
     /// # Errors
@@ -70,8 +76,7 @@ impl<'a> Views<'a> {
         let mut rng = self.rng(step, at, Some(at.view));
         match self.steps[step] {
             StepParams::MixBack { alpha, adjust, within_clip } => {
-                let mut shared = self.rng(step, at, None);
-                let share = shared.range(0.0, alpha);
+                let (share, mut shared) = self.share(step, at, alpha);
                 let from = if !within_clip {
                     Some(background_clip(clips.len(), at, &mut shared))
                 } else {
@@ -139,14 +144,33 @@ fn up_to(most: usize, length: usize, rng: &mut Rng) -> usize {
     if most < 2 { 0 } else { 1 + rng.index(most - 1) }
 }
 
-/// Fails where steps need more training clips than there are.
+/// Fails where steps need more training clips than there are, or change patches of this shape without anything random.
 ///
 /// # Errors
 /// [`StageError::Failed`] naming the step.
-pub(crate) fn check_clips<'s>(
-    mut steps: impl Iterator<Item = &'s StepParams>,
+pub(crate) fn check_steps<'s>(
+    steps: impl Iterator<Item = &'s StepParams> + Clone,
     clips: usize,
+    input: InputShape,
 ) -> Result<(), StageError> {
+    for step in steps.clone() {
+        if let StepParams::Crop { area, aspect } = *step
+            && !crop::fits(input, area, aspect)
+        {
+            let (frames, bands) = (input.frames, input.bands);
+            let message = format!(
+                "`crop` finds no part with its `area` and `aspect` in {frames} frames of {bands} bands"
+            );
+            let own = bands as f64 / frames as f64;
+            let help = format!(
+                "name an `aspect` (bands over frames) about {own:.3}, such as [{:.3}, {:.3}]",
+                own * 0.75,
+                own / 0.75
+            );
+            return Err(StageError::failed(message).help(help));
+        }
+    }
+    let mut steps = steps;
     let Some(step) = steps.find(|step| step.clips() > clips) else { return Ok(()) };
     let message = format!("`{}` needs {} training clips, and there are {clips}", step.name(), step.clips());
     Err(StageError::failed(message).help("leave the step out, or give more clips"))
@@ -154,6 +178,8 @@ pub(crate) fn check_clips<'s>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -168,15 +194,23 @@ mod tests {
 
     #[test]
     fn two_views_have_two_backgrounds() {
-        let mut pairs = std::collections::BTreeSet::new();
+        let steps = [StepParams::MixBack { alpha: 0.2, adjust: true, within_clip: false }];
+        let views = Views::new(&steps, &Meta::new(), 5, "both".to_owned());
+        let (mut pairs, mut shares) = (BTreeSet::new(), BTreeSet::new());
         for item in 0..400 {
             let of = |view| {
                 let at = At { epoch: 0, item, view, clip: 1 };
-                background_clip(4, at, &mut Stream::new(5, "shared").at(0, item as u64))
+                let (share, mut shared) = views.share(0, at, 0.2);
+                (share, background_clip(4, at, &mut shared))
             };
-            pairs.insert((of(0), of(1)));
+            let ((first, one), (second, other)) = (of(0), of(1));
+            assert_eq!(first.to_bits(), second.to_bits(), "both views have one share");
+            assert!((0.0..0.2).contains(&first), "{first}");
+            shares.insert((first * 50.0) as usize);
+            pairs.insert((one, other));
         }
         let expected = [(0, 2), (0, 3), (2, 0), (2, 3), (3, 0), (3, 2)];
         assert_eq!(pairs, expected.into());
+        assert_eq!(shares, (0..10).collect(), "all of the range");
     }
 }

@@ -96,6 +96,9 @@ impl Stage for ClipsUnion {
             Ok((set.clone(), Labels::read(&io.table(&port)?, io.meta(&port)?)?))
         };
         let labels: Vec<(String, Labels)> = params.sets.iter().map(label).collect::<Result<_, _>>()?;
+        sets.iter()
+            .zip(&labels)
+            .try_for_each(|((set, clips), (_, labels))| of_one_set(set, clips, labels))?;
         let remarks = [shared_files(&sets)?, shared_classes(&labels)];
         // Rows are sorted by id, and the ids of each set are.
         sets.sort_by_key(|(set, _)| format!("{set}/"));
@@ -105,6 +108,16 @@ impl Stage for ClipsUnion {
         io.write_table("clips", Meta::new(), &clips)?;
         io.write_table("labels", meta, &labels)
     }
+}
+
+/// Fails where labels are those of other clips.
+fn of_one_set(set: &str, clips: &RecordBatch, labels: &Labels) -> Result<(), StageError> {
+    let ids: BTreeSet<String> = columns::text(clips, ID)?.into_iter().collect();
+    let Some(id) = labels.clips.keys().find(|id| !ids.contains(*id)) else { return Ok(()) };
+    let port = labels_port(set);
+    let message = format!("`{port}` labels the clip `{id}`, which `{set}` does not have");
+    Err(StageError::failed(message)
+        .help(format!("connect clips and labels of one stage to `{set}` and `{port}`")))
 }
 
 /// The clips of all sets, one set behind the other.

@@ -78,10 +78,27 @@ impl Protocol {
         mistakes
     }
 
+    /// Fails where the patches of the clips that are judged, counted by clip, are too few: where all other patches are neighbours of each
+    /// one, what they say does not depend on it.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] with the number of patches.
+    pub(crate) fn check_patches(&self, patches: &[usize]) -> Result<(), StageError> {
+        let Self::LeaveOneClipOut { k } = *self else { return Ok(()) };
+        let others = patches.iter().sum::<usize>() - patches.iter().copied().min().unwrap_or(0);
+        if k < others {
+            return Ok(());
+        }
+        let message =
+            format!("the {k} nearest of {others} patches of other clips are all of them, whatever the clip");
+        Err(StageError::failed(message)
+            .help("take a smaller `k`, judge another subset, or take `protocol: memory_bank`"))
+    }
+
     /// What neighbours say about clips; `bank` gives those of the training subset where the protocol reads them.
     ///
     /// # Errors
-    /// Those of `bank` and of `tick`; [`StageError::Failed`] if the sizes differ.
+    /// Those of `bank`, `tick` and [`check_patches`](Self::check_patches); [`StageError::Failed`] if the sizes differ.
     pub(crate) fn vote(
         &self,
         judged: &Classed,
@@ -90,6 +107,9 @@ impl Protocol {
         tick: &(dyn Fn() -> Result<(), StageError> + Sync),
     ) -> Result<Voted, StageError> {
         let vectors = judged.embedded.vectors();
+        let mut patches = vec![0; judged.classes.len()];
+        vectors.clips.iter().for_each(|&clip| patches[clip as usize] += 1);
+        self.check_patches(&patches)?;
         match *self {
             Self::LeaveOneClipOut { k } => leave_one_clip_out(vectors, &judged.classes, classes, k, tick),
             Self::MemoryBank { k, temperature } => {

@@ -41,7 +41,7 @@ pub enum MethodParams {
     },
     /// Brings a view nearer to the other view of its clip than to another clip of the batch.
     ///
-    /// Source: Jansen et al., ICASSP 2018.
+    /// Source: Jansen et al., ICASSP 2018; margin and choice of negatives are ours.
     Triplet {
         /// By how much nearer, in squared distance; at least 0.
         #[serde(default = "margin")]

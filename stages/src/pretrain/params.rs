@@ -162,6 +162,15 @@ impl PretrainParams {
             let message =
                 "`same_class` pairs clips of one class, which only `triplet` does not also push apart";
             mistakes.push(ParamError::new("samplers", message).help("take `method: triplet` alone"));
+        } else if self.samplers.len() > 1 && !self.method.is_triplet() {
+            let message =
+                "several pairs of a clip can be in one batch, where only `triplet` does not push them apart";
+            mistakes.push(ParamError::new("samplers", message).help("take one, or `method: triplet` alone"));
+        }
+        let changed = !(self.views.is_empty() && self.waveform.is_empty() && self.samplers.is_empty());
+        if self.method.views() == 2 && self.patches == PairPatches::Same && !changed {
+            let error = ParamError::new("patches", "nothing changes the patch, and both views are one");
+            mistakes.push(error.help("change it by `views`, or take `patches: random`"));
         }
         mistakes.extend(self.knn.iter().flat_map(KnnWatch::mistakes));
         mistakes
@@ -181,8 +190,12 @@ mod tests {
     #[test]
     fn the_defaults_are_in_range() {
         assert_eq!(PretrainParams::default().mistakes(), Vec::new());
-        let all = json!({ "samplers": ["noise", "translation", "mixing", "proximity"], "patches": "same", "head": "linear" });
-        assert_eq!(read(all).unwrap().mistakes(), Vec::new());
+        let all = |method: &str| json!({ "samplers": ["noise", "translation", "mixing", "proximity"], "method": method, "head": "linear" });
+        assert_eq!(read(all("triplet")).unwrap().mistakes(), Vec::new());
+        let mistakes = read(all("contrastive")).unwrap().mistakes();
+        assert_eq!(mistakes.iter().map(|error| error.path.as_str()).collect::<Vec<_>>(), ["samplers"]);
+        let one = json!({ "samplers": ["noise"], "method": "coincidence" });
+        assert_eq!(read(one).unwrap().mistakes(), Vec::new());
     }
 
     #[test]

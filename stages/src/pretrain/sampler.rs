@@ -22,7 +22,7 @@ pub enum PairPatches {
     },
 }
 
-/// A way to make the second patch of a pair of the first.
+/// A way to make the second patch of a pair of the first. The source names the ways; the defaults are ours.
 ///
 /// # Source
 /// Jansen et al., *Unsupervised Learning of Semantic Audio Representations*, ICASSP 2018.

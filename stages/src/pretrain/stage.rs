@@ -11,7 +11,7 @@ use super::sampler::by_class;
 use super::unlabelled::Unlabelled;
 use super::watch::Watch;
 use crate::augment::waveform::{self, Sounds};
-use crate::augment::{Clips, check_clips};
+use crate::augment::{Clips, check_steps};
 use crate::labels::Labels;
 use crate::model::{ModelCard, OutputKind};
 use crate::split::{Split, Subset};
@@ -84,7 +84,7 @@ impl Stage for Pretrain {
         let partners = partners.map(|labels| Partners::new(labels, trained())).transpose()?;
         let recipes = params.recipes();
         let steps = recipes.iter().flat_map(|recipe| &recipe.second);
-        check_clips(params.views.iter().chain(steps), positions.len())?;
+        check_steps(params.views.iter().chain(steps), positions.len(), input)?;
         let tick = || io.tick();
         let standardisation =
             fit_standardisation((params.standardise, None), &rows, &positions, shape, &tick)?;

@@ -87,7 +87,7 @@ impl<'a> Watch<'a> {
     /// Chooses the clips that have features and a class.
     ///
     /// # Errors
-    /// [`StageError::Failed`] if there is none, one has several classes, or its features have another shape; those of `tick`.
+    /// [`StageError::Failed`] if there is none or too few, one has several classes, or its features have another shape; those of `tick`.
     pub fn new(
         params: &'a KnnWatch,
         (rows, split, labels): (&'a Rows, &Split, &Labels),
@@ -103,14 +103,20 @@ impl<'a> Watch<'a> {
         let judged = choose(params.subset)?;
         let bank = params.protocol.reads_bank().then(|| choose(Subset::Train)).transpose()?;
         let shape = FrameShape { channels: input.channels, bands: input.bands };
-        let mut patches = 0;
-        for &position in [Some(&judged), bank.as_ref()].into_iter().flatten().flat_map(|of| &of.positions) {
-            tick()?;
-            let frames = shape.frames(rows.row(position)?).map_err(|message| {
-                StageError::failed(format!("clip `{}`: {message}", &rows.ids()[position]))
-            })?;
-            patches += patch::starts(frames, input.frames, hop).len();
-        }
+        let count = |of: &OneClass| -> Result<Vec<usize>, StageError> {
+            let patches = |&position: &usize| {
+                tick()?;
+                let frames = shape.frames(rows.row(position)?).map_err(|message| {
+                    StageError::failed(format!("clip `{}`: {message}", &rows.ids()[position]))
+                })?;
+                Ok(patch::starts(frames, input.frames, hop).len())
+            };
+            of.positions.iter().map(patches).collect()
+        };
+        let of_judged = count(&judged)?;
+        params.protocol.check_patches(&of_judged).map_err(|error| error.at("`knn`"))?;
+        let of_bank = bank.as_ref().map(count).transpose()?.unwrap_or_default();
+        let patches = of_judged.iter().chain(&of_bank).sum();
         let classes = labels.classes.len();
         Ok(Self { params, rows, judged, bank, classes, input, hop, standardisation, patches })
     }

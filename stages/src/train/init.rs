@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::Meta;
 use sndpipe_engine::{ParamError, StageError, StageIo, Upstream, canonical};
-use sndpipe_nn::{NnError, Trainer, TrainerSpec};
+use sndpipe_nn::{Freeze, NnError, Trainer, TrainerSpec};
 
 use super::network::NetworkParams;
 use super::params::{Standardise, TrainParams};
@@ -88,6 +88,16 @@ impl Init {
     pub fn remark(&self, features: &Meta) -> Option<String> {
         let error = self.model.check_features(features).err()?;
         Some(format!("`init`: {error}"))
+    }
+}
+
+impl Init {
+    /// What is said where layers that are frozen see other numbers than they learnt from.
+    pub fn restandardised(&self, params: &TrainParams, fitted: &Standardisation) -> Option<String> {
+        let other = params.freeze != Freeze::None && self.model.card.standardisation != *fitted;
+        other.then(|| {
+            "`init`: the model was standardised otherwise, and what is frozen cannot adapt; `standardise: init` takes that over".to_owned()
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use super::samples::{Samples, left_out};
 use super::standardise;
 use super::validate::Validation;
 use crate::augment::waveform::{self, Sounds};
-use crate::augment::{Clips, Views, check_clips};
+use crate::augment::{Clips, Views, check_steps};
 use crate::labels::Labels;
 use crate::model::ModelCard;
 use crate::patch::{self, FrameShape};
@@ -103,7 +103,7 @@ impl Stage for Train {
         let smoothing = smoothing.map(|smoothing| smoothing.epsilons(&labels.classes)).transpose()?;
         let items = Items::new(params.patches, &training, &rows, input, params.patch.hop(), &tick)?;
         check_batches(params, &items)?;
-        check_clips(params.augment.iter(), training.len())?;
+        check_steps(params.augment.iter(), training.len(), input)?;
         let ids = training.positions.iter().map(|&position| &rows.ids()[position]);
         let sounds = Sounds::open(&params.waveform, io, ids, shape, params.seed)?;
         let augment = Views::new(&params.augment, &features, params.seed, "augment");
@@ -113,6 +113,7 @@ impl Stage for Train {
         let given = given.map(|init| init.standardisation(shape)).transpose()?;
         let standardisation =
             standardise::fit((params.standardise, given), &rows, &training.positions, shape, &tick)?;
+        let restandardised = init.as_ref().and_then(|init| init.restandardised(params, &standardisation));
         let classes = labels.classes.len();
         let card = ModelCard {
             classes: labels.classes.clone(),
@@ -180,7 +181,7 @@ impl Stage for Train {
             };
             io.remark(format!("stopped early after {} of {} epochs{chosen}", fitted.epochs, params.epochs));
         }
-        remarks.flatten().for_each(|text| io.remark(text));
+        remarks.chain([restandardised]).flatten().for_each(|text| io.remark(text));
         if !io.has(init::PORT) {
             unsettled(&params.network.spec(), fitted.epochs as usize * steps)
                 .into_iter()

@@ -17,8 +17,9 @@ pub(super) struct Strip {
 const WIDTH: f64 = 150.0;
 const HEIGHT: f64 = 110.0;
 const GAP: f64 = 14.0;
-/// Of a line of text.
+/// Of a line of text, and of one of its letters in bold.
 const LINE: f64 = 16.0;
+const LETTER: f64 = 7.2;
 /// Most cells along an axis of a channel; longer axes are averaged.
 const CELLS: usize = 128;
 /// Different colours.
@@ -36,7 +37,9 @@ const RAMP: [[f64; 3]; 5] = [
 pub(super) fn svg(strips: &[Strip], input: InputShape) -> String {
     let columns = strips.iter().map(|strip| strip.patches.len()).max().unwrap_or(0) as f64;
     let row = HEIGHT * input.channels as f64 + 2.0 * LINE + GAP;
-    let (width, height) = (GAP + columns * (WIDTH + GAP), GAP + strips.len() as f64 * row);
+    let longest = strips.iter().map(|strip| strip.name.chars().count()).max().unwrap_or(0) as f64;
+    let width = (GAP + columns * (WIDTH + GAP)).max(2.0 * GAP + LETTER * longest);
+    let height = GAP + strips.len() as f64 * row;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" \
          role=\"img\" font-family=\"system-ui, sans-serif\" font-size=\"12\" fill=\"#1b1b1b\">\n<title>views</title>\n\

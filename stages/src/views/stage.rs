@@ -7,7 +7,7 @@ use sndpipe_nn::InputShape;
 use super::params::ViewsParams;
 use super::picture::{Strip, svg};
 use crate::augment::waveform::{self, Sounds};
-use crate::augment::{Clips, check_clips};
+use crate::augment::{Clips, check_steps};
 use crate::labels::Labels;
 use crate::pretrain::{Cut, LABELS, Pairs, Partners, by_class, labels_port, labels_wiring, recipes};
 use crate::split::{Split, Subset};
@@ -61,7 +61,7 @@ impl Stage for ViewsStage {
         let input = InputShape { channels: shape.channels, frames: params.patch.frames, bands: shape.bands };
         let recipes = recipes(params.patches, &params.samplers);
         let steps = recipes.iter().flat_map(|recipe| &recipe.second);
-        check_clips(params.views.iter().chain(steps), positions.len())?;
+        check_steps(params.views.iter().chain(steps), positions.len(), input)?;
         let ids = positions.iter().map(|&position| &rows.ids()[position]);
         let sounds = Sounds::open(&params.waveform, io, ids, shape, params.seed)?;
         let clips = Clips { rows: &rows, positions: &positions, input, sounds };

@@ -361,8 +361,7 @@ pub fn dcase2013(sandbox: &Sandbox) {
 fn scenes_are_named_after_places() {
     let sandbox = Sandbox::new();
     dcase2013(&sandbox);
-    let stages =
-        "stages:\n  clips: { uses: dataset.dcase2013, with: { root: DIR/scenes, private: b } }\n";
+    let stages = "stages:\n  clips: { uses: dataset.dcase2013, with: { root: DIR/scenes, private: b } }\n";
     let ran = sandbox.run(stages);
     check(
         &column(&ran, "subset"),
@@ -374,7 +373,7 @@ fn scenes_are_named_after_places() {
         ],
     );
     let folds = sndpipe_stages::columns::maybe_int(&ran.table("clips", 0), "fold").unwrap();
-    assert_eq!(folds, [1, 2, 1, 1].map(Some));
+    assert_eq!(folds, [1, 1, 2, 1].map(Some));
     assert_eq!(ran.manifest("clips", 1).meta["classes"], serde_json::json!(["bus", "tube"]));
     sandbox.tone("scenes/scenes_stereo/street.wav", 300.0);
     assert!(sandbox.refused(stages).contains("`scenes_stereo/street.wav` is not a scene and a number"));
@@ -459,7 +458,10 @@ fn several_sets_are_one() {
         serde_json::json!(["car_horn", "dog_bark", "bus", "tube"])
     );
     let of = classes(&ran, 1);
-    assert_eq!(ids.map(|id| of[id].join("+")), ["tube", "bus", "bus", "tube", "dog_bark", "dog_bark", "car_horn"]);
+    assert_eq!(
+        ids.map(|id| of[id].join("+")),
+        ["tube", "bus", "bus", "tube", "dog_bark", "dog_bark", "car_horn"]
+    );
     // The tones of 300, 400 and 500 Hz are in both sets.
     assert_eq!(
         remarks(&ran, "clips"),
@@ -470,6 +472,9 @@ fn several_sets_are_one() {
     sandbox.file("list.csv", "path,class,set\nz.wav,tube,mine\n");
     let said = sandbox.try_run(&stages.replace("keep: []", "keep: [set]"));
     assert!(said.failure("clips").contains("the clips of `c` have a column `set` already"));
+    let said = sandbox.try_run(&stages.replace("u_labels: urban.labels", "u_labels: scenes.labels"));
+    let alien = "`u_labels` labels the clip `scenes_stereo/bus01.wav`, which `u` does not have";
+    assert!(said.failure("clips").contains(alien), "{}", said.failure("clips"));
     for (sets, error) in [
         ("[u]", "a union is of two sets at least"),
         ("[u, s, u]", "`u` is there twice"),

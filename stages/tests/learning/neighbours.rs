@@ -194,7 +194,13 @@ fn what_cannot_be_judged_is_said() {
     zero[0] = vec![vec![0.0; 16]];
     let of = labels([vec![0], vec![1], vec![0], vec![1]], 2);
     let wires = [("embeddings", &embeddings(&bench, &zero)), ("labels", &bench.labels(&of))];
-    let written = bench.run("evaluate.knn", json!({ "subset": "all" }), &wires);
+    let error = bench.try_run("evaluate.knn", json!({ "subset": "all" }), &wires).map(|_| ()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the 200 nearest of 6 patches of other clips are all of them, whatever the clip"
+    );
+    let few = json!({ "subset": "all", "protocol": { "name": "leave_one_clip_out", "k": 5 } });
+    let written = bench.run("evaluate.knn", few, &wires);
     assert_eq!(written.remarks, ["2 clips without a class, left out"]);
 }
 

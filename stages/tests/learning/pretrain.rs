@@ -149,7 +149,7 @@ fn each_choice_changes_the_model() {
     for changes in [
         json!({}),
         json!({ "seed": 2 }),
-        json!({ "patches": "same" }),
+        json!({ "patches": "same", "views": ["compression"] }),
         json!({ "patches": { "name": "near", "frames": 1 } }),
         json!({ "views": ["crop"] }),
         json!({ "views": ["crop", "noise"] }),
@@ -219,7 +219,7 @@ fn what_cannot_be_trained_on_is_refused() {
         "a batch of 25 is larger than the training subset of 24"
     );
     assert_eq!(
-        refused(&task, json!({ "batch": 100, "samplers": ["noise", "mixing"] })),
+        refused(&task, json!({ "batch": 100, "samplers": ["noise", "mixing"], "method": "triplet" })),
         "a batch of 100 is larger than the training subset of 48 pairs"
     );
     assert_eq!(

@@ -101,7 +101,7 @@ fn what_was_seen_stands_in_the_line_of_its_epoch() {
     let inputs = task.put(&bench);
     let wires = ["features", "labels", "split"].into_iter().zip(&inputs);
     let wires: Vec<Wire<'_>> = wires.map(|(port, input)| (port, vec![(Axes::new(), input)])).collect();
-    let [with, _] = watched(json!({ "every": 3 }));
+    let [with, _] = watched(json!({ "every": 3, "protocol": { "name": "leave_one_clip_out", "k": 4 } }));
     let run = Run::default();
     bench.run_as("lines", "pretrain", with, &wires, &run).unwrap();
     let lines = run.log.lock().unwrap();
@@ -169,15 +169,19 @@ fn what_cannot_be_watched_is_said() {
     });
     let nothing = "`knn`: the subset val: no clip has features and a class";
     assert_eq!(refused(&none, json!({})), nothing);
+    *none.split.clips.get_mut("clip002").unwrap() = sndpipe_stages::split::Subset::Val;
+    let alone = refused(&none, json!({}));
+    assert!(alone.contains("of 0 patches of other clips are all of them, whatever the clip"), "{alone}");
     let mut broken = Task::new(40);
     let sndpipe_cache::Values::F32(values) = &mut broken.rows[2].1.values else { unreachable!() };
     values[3] = f32::INFINITY;
-    let error = refused(&broken, json!({ "every": 2, "of": "encoder" }));
+    let four = || json!({ "name": "leave_one_clip_out", "k": 4 });
+    let error = refused(&broken, json!({ "every": 2, "of": "encoder", "protocol": four() }));
     assert!(error.starts_with("after epoch 2: clip `clip002`: the embeddings are not finite"), "{error}");
     // Clips without a class are left out, and told.
     let mut few = Task::new(40);
     few.labels.clips.remove("clip002");
-    let [with, _] = watched(json!({}));
+    let [with, _] = watched(json!({ "protocol": four() }));
     let written = watch(&bench, &few, with);
     assert_eq!(written.remarks, ["clips without a class, left out of `knn`: 1"]);
 }

@@ -133,7 +133,10 @@ fn varied() -> [(&'static str, Value); 5] {
             "pretrain",
             json!({ "waveform": ["stretch"], "patches": { "name": "near", "frames": 3 }, "method": "instance" }),
         ),
-        ("pretrain", json!({ "waveform": ["stretch"], "samplers": ["noise", "mixing", "proximity"] })),
+        (
+            "pretrain",
+            json!({ "waveform": ["stretch"], "samplers": ["noise", "mixing", "proximity"], "method": "triplet" }),
+        ),
     ]
 }
 
@@ -150,7 +153,7 @@ fn steps_that_change_nothing_give_the_bytes_of_stored_features() {
         }
         for (stage, changes) in [
             ("train", json!({})),
-            ("train", json!({ "patches": "all", "augment": ["crop"] })),
+            ("train", json!({ "patches": "all", "augment": [{ "name": "crop", "aspect": [0.1, 2] }] })),
             ("pretrain", json!({ "views": ["mix_back"], "patches": { "name": "near", "frames": 2 } })),
         ] {
             let stored =

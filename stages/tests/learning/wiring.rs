@@ -11,7 +11,7 @@ fn bind(stage: &str, with: Value) -> Arc<dyn BoundStage> {
 #[track_caller]
 fn check(train: Value, split: (&str, Value), expected: &[&str]) {
     let split = bind(split.0, split.1);
-    let wired = Upstream { port: "split", stage: &*split, output: &split.outputs()[0] };
+    let wired = Upstream { port: "split", stage: &*split, output: &split.outputs()[0], items: &[] };
     let errors: Vec<String> = bind("train", train)
         .check_wiring(&[wired])
         .into_iter()
@@ -37,10 +37,11 @@ fn early_stopping_needs_a_split_that_validates() {
 #[track_caller]
 fn check_init(train: Value, init: Option<(&str, Value)>, expected: &[&str]) {
     let features = bind("spectrogram", json!({ "bands": 64 }));
-    let mut wired = vec![Upstream { port: "features", stage: &*features, output: &features.outputs()[0] }];
+    let mut wired =
+        vec![Upstream { port: "features", stage: &*features, output: &features.outputs()[0], items: &[] }];
     let init = init.map(|(stage, with)| bind(stage, with));
     if let Some(init) = &init {
-        wired.push(Upstream { port: "init", stage: &**init, output: &init.outputs()[0] });
+        wired.push(Upstream { port: "init", stage: &**init, output: &init.outputs()[0], items: &[] });
     }
     let errors = bind("train", train).check_wiring(&wired);
     let errors: Vec<String> =
@@ -114,7 +115,7 @@ fn check_waveform(stage: &str, with: Value, wires: &[(&str, &str, Value)], expec
     let upstream: Vec<Upstream<'_>> = stages
         .iter()
         .zip(&outputs)
-        .map(|((port, stage), outputs)| Upstream { port, stage: &**stage, output: &outputs[0] })
+        .map(|((port, stage), outputs)| Upstream { port, stage: &**stage, output: &outputs[0], items: &[] })
         .collect();
     let errors = bind(stage, with).check_wiring(&upstream);
     let errors: Vec<String> =
@@ -174,11 +175,13 @@ fn wired<'a>(
 ) -> Vec<String> {
     let split = split.into().map(|(stage, with)| bind(stage, with));
     let clips = bind("dataset.synth", json!({ "classes": 2, "clips_per_class": 2 }));
-    let upstream = |split| Upstream { port: "split", stage: &**split, output: &split.outputs()[0] };
-    let mut wired: Vec<Upstream<'_>> = split.as_ref().map(upstream).into_iter().collect();
+    let mut wired: Vec<Upstream<'_>> = split
+        .iter()
+        .map(|split| Upstream { port: "split", stage: &**split, output: &split.outputs()[0], items: &[] })
+        .collect();
     let given = clips.outputs().iter().find(|output| output.kind == sndpipe_engine::Kind::Labels).unwrap();
     if labels {
-        wired.push(Upstream { port: "labels", stage: &*clips, output: given });
+        wired.push(Upstream { port: "labels", stage: &*clips, output: given, items: &[] });
     }
     let errors = bind(stage, with).check_wiring(&wired).into_iter();
     errors.map(|e| format!("{}: {} / {}", e.path, e.message, e.help.unwrap_or_default())).collect()
