@@ -1,5 +1,6 @@
 //! The files in `pipelines/`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sndpipe_engine::{Graph, ScanError, Sources, load};
@@ -7,7 +8,8 @@ use sndpipe_stages::registry;
 
 use crate::dataset::esc50;
 use crate::official::{
-    audioset, audioset_balanced, audioset_unbalanced, dcase2013, fsd50k, fsd50k_infos, fsdnoisy18k, urbansound8k,
+    audioset, audioset_balanced, audioset_unbalanced, dcase2013, fsd50k, fsd50k_infos, fsdnoisy18k,
+    urbansound8k,
 };
 use crate::sandbox::{Sandbox, said};
 
@@ -45,6 +47,34 @@ fn every_file_is_a_sound_pipeline() {
             assert!(graph.select(name).is_ok(), "{}: no stage `{name}`", file.display());
         }
     }
+}
+
+/// What compares rows can say that one is better: with fewer than six pairs nothing is.
+#[test]
+fn comparisons_have_pairs_enough_for_a_verdict() {
+    let mut seen = 0;
+    for file in files(&folder()) {
+        let graph = graph(&file);
+        for instance in &graph.instances {
+            let params = instance.bound.params();
+            let compares = ["baseline", "claims", "recovered"]
+                .iter()
+                .any(|name| params.get(name).is_some_and(|value| !value.is_null()));
+            if !compares {
+                continue;
+            }
+            let over = params["over"].as_array().unwrap_or_else(|| panic!("{}: {instance}", file.display()));
+            let metrics = instance.inputs.iter().find(|input| input.port == "metrics").unwrap();
+            let place = |item: &sndpipe_engine::Item| -> Vec<String> {
+                let axes = item.axes.iter().filter(|(axis, _)| over.iter().any(|name| name == axis));
+                axes.map(|(axis, value)| format!("{axis}={value:?}")).collect()
+            };
+            let pairs: BTreeSet<Vec<String>> = metrics.items.iter().map(place).collect();
+            assert!(pairs.len() >= 6, "{}: {instance} has {} pairs", file.display(), pairs.len());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 10, "{seen}");
 }
 
 #[test]
@@ -126,7 +156,7 @@ fn follows_its_data(
 #[test]
 fn a_pipeline_plans_on_the_layout_of_its_data_and_says_what_is_missing() {
     let fsd = ("fsd", "zenodo.org/records/4060432");
-    let counts = [("mel", 1), ("split", 1), ("model", 30), ("shifts", 30)];
+    let counts = [("mel", 1), ("split", 1), ("model", 60), ("shifts", 60)];
     follows_its_data("shift_invariance", fsd, &[fsd50k], &counts, "FSD50K.dev_audio");
 
     let noisy = ("noisy", "zenodo.org/records/2529934");
@@ -148,17 +178,17 @@ fn a_pipeline_plans_on_the_layout_of_its_data_and_says_what_is_missing() {
 #[test]
 fn a_pipeline_without_labels_plans_on_the_layout_of_its_data_and_says_what_is_missing() {
     let noisy = ("noisy", "zenodo.org/records/2529934");
-    // Three networks from two starts with three seeds, each judged by two tasks and by verified clips; curves of one start; seventeen variants.
+    // Three networks from three starts with six seeds, each judged by two tasks and by verified clips; curves of one start; seventeen variants.
     let counts = [
         ("mel", 1),
         ("split", 1),
-        ("encoder", 18),
-        ("progress", 9),
+        ("encoder", 54),
+        ("progress", 18),
         ("curve", 1),
-        ("knn", 18),
-        ("model", 36),
-        ("verified_model", 18),
-        ("variant_encoder", 51),
+        ("knn", 54),
+        ("model", 108),
+        ("verified_model", 54),
+        ("variant_encoder", 102),
     ];
     for part in ["FSDnoisy18k.meta/train.csv", "FSDnoisy18k.audio_test"] {
         follows_its_data("contrastive", noisy, &[fsdnoisy18k], &counts, part);
@@ -166,21 +196,21 @@ fn a_pipeline_without_labels_plans_on_the_layout_of_its_data_and_says_what_is_mi
 
     let esc = ("esc", "github.com/karolpiczak/ESC-50");
     let counts =
-        [("mel", 1), ("split", 5), ("encoder", 10), ("watched", 5), ("unlabelled_curve", 1), ("model", 10)];
+        [("mel", 1), ("split", 5), ("encoder", 20), ("watched", 10), ("unlabelled_curve", 1), ("model", 20)];
     for part in ["meta/esc50.csv", "audio"] {
         follows_its_data("npid_esc", esc, &[esc50], &counts, part);
     }
 
     let segments = ("as", "research.google.com/audioset");
-    // Five ways to make pairs with three seeds, and the one with labels.
+    // Five ways to make pairs with six seeds, and the one with labels.
     let counts = [
         ("mel", 1),
-        ("encoder", 15),
-        ("topline", 3),
-        ("topline_found", 3),
+        ("encoder", 30),
+        ("topline", 6),
+        ("topline_found", 6),
         ("recovered", 1),
-        ("few", 3),
-        ("model", 15),
+        ("few", 6),
+        ("model", 30),
     ];
     let data: [fn(&Sandbox); 2] = [audioset, audioset_unbalanced];
     for part in ["unbalanced_train_segments.csv", "class_labels_indices.csv", "audio"] {
@@ -199,10 +229,10 @@ fn an_encoder_of_several_sets_is_trained_once_for_all_folds() {
     assert!(said.contains("dcase.community/challenge2013"), "{said}");
     dcase2013(&sandbox);
     let graph = scan().unwrap_or_else(|said| panic!("{said}"));
-    // From scratch and pre-trained.
+    // From scratch and pre-trained, with two seeds.
     let counts = ["all_mel", "mel", "split", "encoder", "watched", "vectors", "model", "speed"]
         .map(|stage| graph.select(stage).unwrap().len());
-    assert_eq!(counts, [1, 1, 5, 2, 1, 10, 10, 1]);
+    assert_eq!(counts, [1, 1, 5, 4, 2, 20, 20, 1]);
 }
 
 #[test]
