@@ -286,7 +286,13 @@ where
     loop {
         match serde_path_to_error::deserialize::<_, P>(&*with) {
             Ok(typed) => {
-                errors.extend(check(&typed));
+                // What was set aside has its default here, about which nothing is to be said.
+                let aside: Vec<String> = errors.iter().map(|error| first(&error.path).to_owned()).collect();
+                errors.extend(
+                    check(&typed)
+                        .into_iter()
+                        .filter(|error| !aside.iter().any(|aside| aside == first(&error.path))),
+                );
                 return Err(errors);
             }
             Err(error) => {

@@ -169,8 +169,9 @@ impl PretrainParams {
         }
         let changed = !(self.views.is_empty() && self.waveform.is_empty() && self.samplers.is_empty());
         if self.method.views() == 2 && self.patches == PairPatches::Same && !changed {
-            let error = ParamError::new("patches", "nothing changes the patch, and both views are one");
-            mistakes.push(error.help("change it by `views`, or take `patches: random`"));
+            let error =
+                ParamError::new("views", "no step changes the patch that both views are (`patches: same`)");
+            mistakes.push(error.help("name steps, or take `patches: random`"));
         }
         mistakes.extend(self.knn.iter().flat_map(KnnWatch::mistakes));
         mistakes
@@ -194,6 +195,9 @@ mod tests {
         assert_eq!(read(all("triplet")).unwrap().mistakes(), Vec::new());
         let mistakes = read(all("contrastive")).unwrap().mistakes();
         assert_eq!(mistakes.iter().map(|error| error.path.as_str()).collect::<Vec<_>>(), ["samplers"]);
+        let mistakes = read(json!({ "patches": "same" })).unwrap().mistakes();
+        assert_eq!(mistakes.iter().map(|error| error.path.as_str()).collect::<Vec<_>>(), ["views"]);
+        assert_eq!(read(json!({ "patches": "same", "views": ["noise"] })).unwrap().mistakes(), Vec::new());
         let one = json!({ "samplers": ["noise"], "method": "coincidence" });
         assert_eq!(read(one).unwrap().mistakes(), Vec::new());
     }

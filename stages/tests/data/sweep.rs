@@ -114,3 +114,30 @@ fn rows_and_axes_are_known_before_anything_runs() {
         assert!(said.contains(error), "{stage}: {said}");
     }
 }
+
+#[test]
+fn a_misspelt_step_is_named_with_its_place_and_nothing_else_is_wrong() {
+    let sandbox = Sandbox::new();
+    sandbox.tones();
+    let encoder = |views: &str| {
+        let with = format!("{{ patches: same, views: {views}, knn: {{ every: 0 }} }}");
+        format!(
+            "{}  encoder: {{ uses: pretrain, in: {{ features: mel, split: split, labels: clips.labels }}, with: {with} }}\n",
+            stages(&["0"])
+        )
+    };
+    let said = sandbox.refused(&encoder("[noise, compresion]"));
+    assert!(
+        said.contains("`views[1]` of stage `encoder`: `compresion` is not one of `mix_back`, "),
+        "{said}"
+    );
+    assert!(
+        said.contains("did you mean `compression`?") && said.contains("0 is outside 1..=1000000"),
+        "{said}"
+    );
+    assert!(!said.contains("no step changes the patch"), "{said}");
+    let said = sandbox.refused(&encoder("[noise, { name: crop, aera: [0.5, 1] }]"));
+    assert!(said.contains("did you mean `area`?"), "{said}");
+    let said = sandbox.refused(&encoder("[]"));
+    assert!(said.contains("no step changes the patch that both views are"), "{said}");
+}
