@@ -42,6 +42,23 @@ pub struct Pcm {
     pub sample_rate: u32,
     /// `[channels][samples]`.
     pub channels: Vec<Vec<f32>>,
+    /// What is missing or out of place inside the sound, in order; none for a whole file.
+    pub damage: Vec<Damage>,
+}
+
+/// A place where a file is damaged, although the sound around it can be decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Damage {
+    /// Where in the decoded sound, in seconds from its start.
+    pub seconds: f64,
+    /// What is missing or out of place, such as "Ogg page 3 of 6 is missing".
+    pub detail: String,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "at {:.3} s: {}", self.seconds, self.detail)
+    }
 }
 
 /// Why bytes are not a usable sound. Every variant is determined by the bytes and the limits alone.
@@ -288,7 +305,7 @@ fn decode_stream(
     if done.frames() == 0 {
         return Err(DecodeError::Empty);
     }
-    Ok(Pcm { sample_rate: done.sample_rate, channels: done.channels })
+    Ok(Pcm { sample_rate: done.sample_rate, channels: done.channels, damage: Vec::new() })
 }
 
 /// What symphonia's error means while the format is guessed.

@@ -8,7 +8,7 @@ mod prepare;
 mod resample;
 mod stage;
 
-pub use decode::{DecodeError, DecodeLimits, MAX_CHANNELS, MAX_SAMPLE_RATE, Pcm, decode};
+pub use decode::{Damage, DecodeError, DecodeLimits, MAX_CHANNELS, MAX_SAMPLE_RATE, Pcm, decode};
 pub use length::{Length, LengthMode, fit};
 pub use params::{Channels, DecodeParams, Normalise, OnError};
 pub use prepare::{Prepared, normalise, prepare};

@@ -115,7 +115,11 @@ mod tests {
     use super::*;
 
     fn pcm(channels: &[&[f32]]) -> Pcm {
-        Pcm { sample_rate: 22_050, channels: channels.iter().map(|c| c.to_vec()).collect() }
+        Pcm {
+            sample_rate: 22_050,
+            channels: channels.iter().map(|c| c.to_vec()).collect(),
+            damage: Vec::new(),
+        }
     }
 
     fn plain() -> DecodeParams {

@@ -80,7 +80,7 @@ impl AudioMeta {
         } else {
             samples.chunks(frames).map(<[f32]>::to_vec).collect()
         };
-        Ok(Pcm { sample_rate: self.sample_rate, channels })
+        Ok(Pcm { sample_rate: self.sample_rate, channels, damage: Vec::new() })
     }
 }
 
