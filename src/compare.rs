@@ -131,6 +131,10 @@ fn rows(cached: Side<'_>, rerun: Side<'_>) -> Result<Option<Difference>, CacheEr
     if let Some(found) = first("skipped clip", old.skipped(), new.skipped(), skipped) {
         return Ok(Some(found));
     }
+    let remarked = |(id, remark): &(String, String)| format!("`{id}`: {remark}");
+    if let Some(found) = first("remark", old.remarks(), new.remarks(), remarked) {
+        return Ok(Some(found));
+    }
     for at in 0..old.len() {
         // Compared with its hash by being read.
         old.row(at)?;
@@ -244,7 +248,7 @@ mod tests {
         let mut index = IndexBuilder::default();
         for (id, frames, values) in rows {
             let row = Row { frames: *frames, values: Values::F32(values.clone()) };
-            let at = map.commit(vec![(row.hash(), row)], Vec::new()).unwrap()[0].1;
+            let at = map.commit(vec![(row.hash(), row)], Vec::new(), Vec::new()).unwrap()[0].1;
             index.push(id, &at);
         }
         store.put_rows("features", Meta::new(), index).unwrap()

@@ -36,6 +36,7 @@ impl Store {
             meta,
             rows: 1,
             skipped: 0,
+            remarked: 0,
             columns,
             form: Form::Blob { file },
         })

@@ -19,13 +19,22 @@ use crate::{Digest, arrow_file};
 /// Clips in one record batch: reading and writing hold one batch beside the index.
 const BATCH: usize = 1 << 16;
 
-/// The columns of an index file, by clip; a clip has either a place or a reason. A clip takes 48 bytes and its id.
+/// The column with the reasons of clips that have no row.
+const REASON: &str = "reason";
+
+/// The column with these reasons, and the remarks on rows.
+const NOTE: &str = "note";
+
+/// The columns of an index file, by clip; a clip has either a place or a reason, and one with a place may have a remark. A clip takes
+/// 48 bytes and its id.
 #[derive(Default)]
 pub(crate) struct Index {
     pub(crate) ids: Texts,
     pub(crate) hashes: Vec<Digest>,
     /// Number of the shard and row in it.
     pub(crate) places: Vec<(u32, u32)>,
+    /// Clips that have a place, with a remark.
+    pub(crate) remarks: Vec<(String, String)>,
     pub(crate) skipped: Vec<(String, String)>,
 }
 
@@ -38,7 +47,8 @@ impl Index {
             Field::new("hash", DataType::FixedSizeBinary(32), true),
             Field::new("shard", DataType::UInt32, true),
             Field::new("row", DataType::UInt32, true),
-            Field::new("reason", DataType::Utf8, true),
+            // Under another name where there are remarks: a program from before would take those clips for skipped ones.
+            Field::new(if self.remarks.is_empty() { REASON } else { NOTE }, DataType::Utf8, true),
         ]));
         let mut writer = FileWriter::try_new(Vec::with_capacity(self.ids.bytes() + total * 56), &schema)?;
         let mut lines = self.lines();
@@ -57,7 +67,7 @@ impl Index {
 
     /// Lists clips and skipped clips together, sorted.
     fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        let (mut i, mut s) = (0, 0);
+        let (mut i, mut s, mut r) = (0, 0, 0);
         std::iter::from_fn(move || {
             let is_row = match (self.ids.get(i), self.skipped.get(s)) {
                 (Some(id), Some((skipped, _))) => id < skipped.as_str(),
@@ -66,11 +76,15 @@ impl Index {
             if is_row {
                 let (shard, row) = self.places[i];
                 i += 1;
-                Some(Line { id: &self.ids[i - 1], row: Ok((&self.hashes[i - 1], shard, row)) })
+                let id = &self.ids[i - 1];
+                let remark = self.remarks.get(r).filter(|(remarked, _)| remarked == id);
+                r += usize::from(remark.is_some());
+                let note = remark.map(|(_, text)| text.as_str());
+                Some(Line { id, row: Some((&self.hashes[i - 1], shard, row)), note })
             } else {
                 let (id, reason) = self.skipped.get(s)?;
                 s += 1;
-                Some(Line { id, row: Err(reason) })
+                Some(Line { id, row: None, note: Some(reason) })
             }
         })
     }
@@ -90,7 +104,8 @@ impl Index {
         }));
         let index = read.unwrap_or_else(|_| Err("its record batches are unreadable".to_owned()))?;
         let ids = index.ids.iter().zip(index.ids.iter().skip(1)).all(|(a, b)| a < b);
-        if !ids || !index.skipped.is_sorted_by(|a, b| a.0 < b.0) {
+        let sorted = |texts: &[(String, String)]| texts.is_sorted_by(|a, b| a.0 < b.0);
+        if !ids || !sorted(&index.skipped) || !sorted(&index.remarks) {
             return Err("its clips are not in order".to_owned());
         }
         Ok(index)
@@ -99,7 +114,7 @@ impl Index {
     fn append(&mut self, batch: &RecordBatch) -> Option<()> {
         let text = |name| batch.column_by_name(name)?.as_string_opt::<i32>();
         let number = |name| batch.column_by_name(name)?.as_primitive_opt::<UInt32Type>();
-        let (ids, reasons) = (text("clip_id")?, text("reason")?);
+        let (ids, notes) = (text("clip_id")?, text(REASON).or_else(|| text(NOTE))?);
         let (shards, rows) = (number("shard")?, number("row")?);
         let hashes = batch.column_by_name("hash")?.as_fixed_size_binary_opt()?;
         self.ids.reserve(batch.num_rows());
@@ -107,9 +122,11 @@ impl Index {
         self.places.reserve(batch.num_rows());
         for i in 0..batch.num_rows() {
             let id = ids.value(i);
-            if reasons.is_valid(i) {
-                self.skipped.push((id.to_owned(), reasons.value(i).to_owned()));
+            let note = notes.is_valid(i).then(|| (id.to_owned(), notes.value(i).to_owned()));
+            if hashes.is_null(i) {
+                self.skipped.push(note?);
             } else {
+                self.remarks.extend(note);
                 self.hashes.push(Digest(hashes.value(i).try_into().ok()?));
                 self.places.push((shards.value(i), rows.value(i)));
                 self.ids.push(id);
@@ -119,19 +136,21 @@ impl Index {
     }
 }
 
-/// One line of an index file: a clip with the hash, shard and row of its row, or with the reason why it has none.
+/// One line of an index file: a clip with the hash, shard and row of its row, if it has one, and the remark on it or the reason why
+/// there is none.
 struct Line<'a> {
     id: &'a str,
-    row: Result<(&'a Digest, u32, u32), &'a str>,
+    row: Option<(&'a Digest, u32, u32)>,
+    note: Option<&'a str>,
 }
 
 fn columns<'a>(lines: impl Iterator<Item = Line<'a>>) -> Result<Vec<ArrayRef>, ArrowError> {
-    let (mut ids, mut reasons) = (StringBuilder::new(), StringBuilder::new());
+    let (mut ids, mut notes) = (StringBuilder::new(), StringBuilder::new());
     let (mut hashes, mut shards, mut rows, mut valid) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for Line { id, row } in lines {
+    for Line { id, row, note } in lines {
         ids.append_value(id);
-        reasons.append_option(row.err());
-        valid.push(row.is_ok());
+        notes.append_option(note);
+        valid.push(row.is_some());
         let (hash, shard, row) = row.unwrap_or((&Digest([0; 32]), 0, 0));
         hashes.extend(hash.0);
         shards.push(shard);
@@ -143,6 +162,6 @@ fn columns<'a>(lines: impl Iterator<Item = Line<'a>>) -> Result<Vec<ArrayRef>, A
         Arc::new(FixedSizeBinaryArray::try_new(32, Buffer::from_vec(hashes), nulls.clone())?),
         Arc::new(UInt32Array::new(shards.into(), nulls.clone())),
         Arc::new(UInt32Array::new(rows.into(), nulls)),
-        Arc::new(reasons.finish()),
+        Arc::new(notes.finish()),
     ])
 }

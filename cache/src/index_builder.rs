@@ -16,6 +16,7 @@ pub struct IndexBuilder {
     numbers: BTreeMap<Digest, u32>,
     /// The last shard: most rows lie in the one of the row before.
     last: Option<(Digest, u32)>,
+    remarks: Vec<(String, String)>,
     skipped: Vec<(String, String)>,
 }
 
@@ -35,6 +36,11 @@ impl IndexBuilder {
         self.places.push((number, row.row));
     }
 
+    /// Adds a remark on a clip that has a row.
+    pub fn remark(&mut self, clip_id: &str, remark: &str) {
+        self.remarks.push((clip_id.to_owned(), remark.to_owned()));
+    }
+
     /// Adds a clip without a row, with the reason.
     pub fn skip(&mut self, clip_id: &str, reason: &str) {
         self.skipped.push((clip_id.to_owned(), reason.to_owned()));
@@ -50,6 +56,11 @@ impl IndexBuilder {
         self.ids.is_empty()
     }
 
+    /// Returns the clips with a remark, each with it.
+    pub fn remarks(&self) -> &[(String, String)] {
+        &self.remarks
+    }
+
     /// Returns the clips without a row, each with its reason.
     pub fn skipped(&self) -> &[(String, String)] {
         &self.skipped
@@ -58,6 +69,7 @@ impl IndexBuilder {
     /// Sorts the clips, and numbers the shards by their ids, which are returned in that order.
     pub(crate) fn finish(mut self) -> Result<(Index, Vec<Digest>), CacheError> {
         self.sort();
+        self.remarks.sort_unstable();
         self.skipped.sort_unstable();
         self.check_unique()?;
         let mut renumbered = vec![0; self.numbers.len()];
@@ -68,8 +80,8 @@ impl IndexBuilder {
             *shard = renumbered[*shard as usize];
         }
         let shards = self.numbers.into_keys().collect();
-        let IndexBuilder { ids, hashes, places, skipped, .. } = self;
-        Ok((Index { ids, hashes, places, skipped }, shards))
+        let IndexBuilder { ids, hashes, places, remarks, skipped, .. } = self;
+        Ok((Index { ids, hashes, places, remarks, skipped }, shards))
     }
 
     fn sort(&mut self) {
@@ -90,6 +102,12 @@ impl IndexBuilder {
         }
         if let Some(pair) = self.skipped.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return twice(&pair[0].0);
+        }
+        if let Some(pair) = self.remarks.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(CacheError::invalid(format!("clip `{}` has two remarks", pair[0].0)));
+        }
+        if let Some((id, _)) = self.remarks.iter().find(|(id, _)| self.ids.binary_search(id).is_none()) {
+            return Err(CacheError::invalid(format!("clip `{id}` has a remark but no row")));
         }
         match self.skipped.iter().find(|(id, _)| self.ids.binary_search(id).is_some()) {
             Some((id, _)) => twice(id),

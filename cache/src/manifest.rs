@@ -67,10 +67,18 @@ pub struct Manifest {
     pub rows: u64,
     /// Number of clips that have no row, each with its reason.
     pub skipped: u64,
+    /// Number of rows with a remark, such as what is damaged in the file that a row comes from.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub remarked: u64,
     /// The columns, in order.
     pub columns: Vec<Column>,
     /// The files.
     pub form: Form,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Manifest {

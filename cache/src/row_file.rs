@@ -1,18 +1,18 @@
 //! The binary form of one commit to a row map.
 //!
-//! `SNDROWS1`, then counts, then the shards (id, length), then records of 72 bytes (input, hash, shard, row) by
-//! input, then the
-//! reasons of skipped rows, then a checksum. The file is named by the hash of that checksum and its map's key, so that a
+//! `SNDROWS2`, then counts, then the shards (id, length), then records of 72 bytes (input, hash, shard, row) by
+//! input, then the reasons of skipped rows, then the remarks on rows (input, hash, text), then a checksum. The file is named by the hash of that checksum and its map's key, so that a
 //! file of one map in the folder of another is damage.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::codec::{Reader, push_short_bytes, seal, unseal};
 use crate::shard::EXTENSION;
 use crate::{Digest, FileRef, Hasher};
 
-const MAGIC: &[u8] = b"SNDROWS1";
+const MAGIC: &[u8] = b"SNDROWS2";
 
 /// Stands for the shard of a row that was skipped.
 pub(crate) const SKIPPED: u32 = u32::MAX;
@@ -40,7 +40,11 @@ pub(crate) struct RowFile {
     pub(crate) shards: Vec<FileRef>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) reasons: Vec<String>,
+    pub(crate) remarks: Remarks,
 }
+
+/// Remarks on rows, by the input and the hash of the row: few rows have one.
+pub(crate) type Remarks = BTreeMap<(Digest, Digest), String>;
 
 impl RowFile {
     /// Encodes the commit to the map of a key and returns its file name.
@@ -61,6 +65,12 @@ impl RowFile {
         out.extend((self.reasons.len() as u64).to_le_bytes());
         for reason in &self.reasons {
             push_short_bytes(&mut out, reason.as_bytes());
+        }
+        out.extend((self.remarks.len() as u64).to_le_bytes());
+        for ((input, hash), remark) in &self.remarks {
+            out.extend(input.0);
+            out.extend(hash.0);
+            push_short_bytes(&mut out, remark.as_bytes());
         }
         let (bytes, checksum) = seal("row map", out);
         (bytes, name(map, &checksum))
@@ -89,11 +99,21 @@ impl RowFile {
         for _ in 0..reader.count(4)? {
             reasons.push(String::from_utf8_lossy(reader.short_bytes()?).into_owned());
         }
+        let mut remarks = Remarks::new();
+        for _ in 0..reader.count(68)? {
+            let row = (reader.digest()?, reader.digest()?);
+            remarks.insert(row, String::from_utf8_lossy(reader.short_bytes()?).into_owned());
+        }
         let sound = |entry: &Entry| match entry.shard {
             SKIPPED => (entry.row as usize) < reasons.len(),
             shard => (shard as usize) < shards.len(),
         };
-        (reader.0.is_empty() && entries.iter().all(sound)).then_some(RowFile { shards, entries, reasons })
+        (reader.0.is_empty() && entries.iter().all(sound)).then_some(RowFile {
+            shards,
+            entries,
+            reasons,
+            remarks,
+        })
     }
 }
 

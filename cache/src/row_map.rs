@@ -1,5 +1,6 @@
 //! Row maps: which input row has which output row. This is what makes rows the unit of reuse.
 
+use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -8,7 +9,7 @@ use std::sync::{PoisonError, RwLock};
 use rayon::prelude::*;
 
 use crate::document::list;
-use crate::row_file::{Entry, RowFile, SKIPPED};
+use crate::row_file::{Entry, Remarks, RowFile, SKIPPED};
 use crate::row_run::Run;
 use crate::store::ROWS;
 use crate::{CacheError, Digest, Durability, FileRef, Row, RowAt, Store};
@@ -19,8 +20,8 @@ const PACK: usize = 64;
 /// What is known about an input row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowOutcome {
-    /// Its output row.
-    Row(RowAt),
+    /// Its output row, with a remark on it, such as what is damaged in the input.
+    Row(RowAt, Option<String>),
     /// It has none, for this reason.
     Skipped(String),
 }
@@ -44,6 +45,7 @@ struct State {
     /// `row` counts in `reasons`.
     runs: Vec<Run>,
     reasons: Vec<String>,
+    remarks: Remarks,
     shards: Vec<(FileRef, bool)>,
     numbers: BTreeMap<Digest, u32>,
     generation: u64,
@@ -164,7 +166,12 @@ impl RowMap {
             }
         }
         let entries = state.runs.first().map_or(&[][..], Run::entries);
-        let mut packed = RowFile { shards, entries: Vec::with_capacity(entries.len()), reasons: vec![] };
+        let mut packed = RowFile {
+            shards,
+            entries: Vec::with_capacity(entries.len()),
+            reasons: vec![],
+            remarks: state.remarks.clone(),
+        };
         for entry in entries {
             if entry.shard == SKIPPED {
                 let row = packed.reasons.len() as u32;
@@ -186,7 +193,7 @@ impl RowMap {
         Ok(())
     }
 
-    /// Stores rows and reasons; on return they survive the process and a power failure.
+    /// Stores rows, remarks on some of them by their inputs, and the reasons of inputs without a row; on return they survive the process and a power failure.
     ///
     /// Returns where each row went, in the order of `rows`.
     ///
@@ -196,6 +203,7 @@ impl RowMap {
     pub fn commit(
         &self,
         rows: Vec<(Digest, Row)>,
+        remarks: Vec<(Digest, String)>,
         skipped: Vec<(Digest, String)>,
     ) -> Result<Vec<(Digest, RowAt)>, CacheError> {
         if rows.is_empty() && skipped.is_empty() {
@@ -204,11 +212,19 @@ impl RowMap {
         let (inputs, rows): (Vec<Digest>, Vec<Row>) = rows.into_iter().unzip();
         let (places, shards) = self.store.put_shards(rows)?;
         let numbers: BTreeMap<Digest, u32> = shards.iter().map(|shard| shard.id).zip(0..).collect();
-        let mut file =
-            RowFile { shards, entries: Vec::with_capacity(inputs.len() + skipped.len()), reasons: vec![] };
+        let mut file = RowFile {
+            shards,
+            entries: Vec::with_capacity(inputs.len() + skipped.len()),
+            reasons: vec![],
+            remarks: Remarks::new(),
+        };
+        let remarks: BTreeMap<Digest, String> = remarks.into_iter().collect();
         let mut result = Vec::with_capacity(inputs.len());
         for (input, at) in inputs.into_iter().zip(places) {
             file.entries.push(Entry { input, hash: at.hash, shard: numbers[&at.shard], row: at.row });
+            if let Some(remark) = remarks.get(&input) {
+                file.remarks.insert((input, at.hash), remark.clone());
+            }
             result.push((input, at));
         }
         for (number, (input, reason)) in (0..).zip(skipped) {
@@ -235,11 +251,10 @@ impl State {
             }
             let (file, present) = self.shards.get(entry.shard as usize)?;
             // One that was missing may have been written again by another map.
-            (*present || store.has_file(file)).then_some(RowOutcome::Row(RowAt {
-                hash: entry.hash,
-                shard: file.id,
-                row: entry.row,
-            }))
+            let remark = || self.remarks.get(&(entry.input, entry.hash)).cloned();
+            (*present || store.has_file(file)).then(|| {
+                RowOutcome::Row(RowAt { hash: entry.hash, shard: file.id, row: entry.row }, remark())
+            })
         })
     }
 
@@ -260,6 +275,14 @@ impl State {
             .collect();
         let reasons = self.reasons.len() as u32;
         self.reasons.extend(file.reasons);
+        for (row, remark) in file.remarks {
+            // Of several the least, so that the order of the files does not matter.
+            match self.remarks.entry(row) {
+                Occupied(mut known) if remark < *known.get() => drop(known.insert(remark)),
+                Occupied(_) => {}
+                Vacant(new) => drop(new.insert(remark)),
+            }
+        }
         let mut entries = file.entries;
         for entry in &mut entries {
             match entry.shard {

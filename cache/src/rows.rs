@@ -82,6 +82,7 @@ impl Store {
             meta,
             rows: index.ids.len() as u64,
             skipped: index.skipped.len() as u64,
+            remarked: index.remarks.len() as u64,
             columns,
             form: Form::Rows { index: file, shards },
         })
@@ -117,7 +118,8 @@ impl Store {
         if index.places.iter().any(outside) {
             return Err(damaged(self.file_path(file), "it names rows that its shards do not have"));
         }
-        if index.ids.len() as u64 != manifest.rows || index.skipped.len() as u64 != manifest.skipped {
+        let counts = [index.ids.len(), index.skipped.len(), index.remarks.len()].map(|count| count as u64);
+        if counts != [manifest.rows, manifest.skipped, manifest.remarked] {
             return Err(damaged(self.file_path(file), "it has another number of clips than its artefact"));
         }
         Ok(Rows { artefact: manifest.id, index, shards })
@@ -179,6 +181,11 @@ impl Rows {
         })
     }
 
+    /// Returns the clips with a remark on their row, sorted, each with it.
+    pub fn remarks(&self) -> &[(String, String)] {
+        &self.index.remarks
+    }
+
     /// Returns the clips without a row, sorted, each with its reason.
     pub fn skipped(&self) -> &[(String, String)] {
         &self.index.skipped
@@ -205,13 +212,20 @@ fn describe(index: &Index, precision: Precision) -> Vec<Column> {
         column("clip_id", "Utf8", text_column_id(index.ids.iter())),
         column("values", precision.data_type(), values.finish()),
     ];
-    if !index.skipped.is_empty() {
-        let mut skipped = Hasher::new("skipped");
-        skipped.u64(index.skipped.len() as u64);
-        for (id, reason) in &index.skipped {
-            skipped.str(id).str(reason);
+    let texts = |what: &str, of: &[(String, String)]| {
+        let mut hasher = Hasher::new(what);
+        hasher.u64(of.len() as u64);
+        for (id, text) in of {
+            hasher.str(id).str(text);
         }
-        columns.push(column("skipped", "Skipped", skipped.finish()));
+        hasher.finish()
+    };
+    if !index.skipped.is_empty() {
+        columns.push(column("skipped", "Skipped", texts("skipped", &index.skipped)));
+    }
+    // Where there is none, the content is that of an artefact from before there were remarks.
+    if !index.remarks.is_empty() {
+        columns.push(column("remarks", "Remarks", texts("remarks", &index.remarks)));
     }
     columns
 }

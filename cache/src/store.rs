@@ -19,10 +19,10 @@ const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 
 pub(crate) const ARTEFACTS: &str = "artefacts-v1";
 pub(crate) const FILES: &str = "files-v1";
-pub(crate) const ROWS: &str = "rows-v2";
+pub(crate) const ROWS: &str = "rows-v3";
 pub(crate) const DIGESTS: &str = "digests-v2";
 /// Buckets of earlier versions: nothing reads them.
-pub(crate) const RETIRED: [&str; 2] = ["rows-v1", "digests-v1"];
+pub(crate) const RETIRED: [&str; 3] = ["rows-v1", "rows-v2", "digests-v1"];
 pub(crate) const LOGS: &str = "logs-v1";
 pub(crate) const WORK: &str = "work-v1";
 pub(crate) const LOCKS: &str = "locks-v1";

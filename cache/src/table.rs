@@ -45,6 +45,7 @@ impl Store {
             meta,
             rows: table.num_rows() as u64,
             skipped: 0,
+            remarked: 0,
             columns,
             form: Form::Table { file },
         })

@@ -151,7 +151,7 @@ fn headers_that_lie_are_errors() {
     let row = |i: u32| Row { frames: i, values: Values::F32(vec![i as f32; 4]) };
     let input = |i: u32| Digest::of(&i.to_le_bytes());
     let map = store.row_map(&input(0)).unwrap();
-    let at = map.commit((0..300).map(|i| (input(i), row(i))).collect(), vec![]).unwrap();
+    let at = map.commit((0..300).map(|i| (input(i), row(i))).collect(), vec![], vec![]).unwrap();
     let mut index = IndexBuilder::default();
     ids.iter().zip(&at).for_each(|(id, (_, row))| index.push(id, row));
     index.skip("zzz", "no samples");

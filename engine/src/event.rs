@@ -16,6 +16,9 @@ pub struct RowCounts {
     pub reused: u64,
     /// Clips without a row, with their reason in the artefact.
     pub skipped: u64,
+    /// Clips whose row has a remark in the artefact, such as what is damaged in the file.
+    #[serde(default)]
+    pub remarked: u64,
 }
 
 /// How far a running stage is.
@@ -51,6 +54,8 @@ pub enum Outcome {
     Cached {
         /// Clips that it had left out.
         skipped: u64,
+        /// Clips with a remark.
+        remarked: u64,
     },
     /// It failed.
     Failed {

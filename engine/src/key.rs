@@ -98,6 +98,9 @@ pub struct Face {
     /// Clips left out.
     #[serde(default)]
     pub skipped: u64,
+    /// Rows with a remark.
+    #[serde(default)]
+    pub remarked: u64,
 }
 
 impl Face {
@@ -111,6 +114,7 @@ impl Face {
             columns: manifest.columns.iter().map(|column| (column.name.clone(), column.id)).collect(),
             rows: manifest.rows,
             skipped: manifest.skipped,
+            remarked: manifest.remarked,
         }
     }
 }

@@ -52,7 +52,8 @@ pub use run::{RunOptions, RunReport, run};
 pub use scan::{SourceFile, SourceScan};
 pub use spec::{Source, Span, SpecError, SpecErrors, did_you_mean, load, load_remembered, schema};
 pub use stage::{
-    MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, Stage, StageError, Upstream,
+    MapContent, MapError, MapInput, MapStage, Mapped, Output, ParamError, Port, Selector, Stage, StageError,
+    Upstream,
 };
 pub use usage::Usage;
 pub use utc::Utc;

@@ -16,7 +16,7 @@ use crate::io::{StageIo, held_bytes, row_bytes};
 use crate::key::{InputPart, canonical};
 use crate::kind::FormKind;
 use crate::panic::catch;
-use crate::stage::{MapContent, MapError, MapInput, MapStage, Selector, StageError};
+use crate::stage::{MapContent, MapError, MapInput, MapStage, Mapped, Selector, StageError};
 
 /// Rows are committed when about this much has been computed, …
 const SHARD_BYTES: usize = 32 << 20;
@@ -47,14 +47,22 @@ pub(crate) fn run<M: MapStage>(
     let mut index = IndexBuilder::default();
     for at in 0..wanted.len() {
         match map.get(&wanted.input(at)) {
-            Some(RowOutcome::Row(row)) => index.push(wanted.id(at), &row),
+            Some(RowOutcome::Row(_, Some(remark))) if M::refuses_remarks(typed) => {
+                index.skip(wanted.id(at), &remark);
+            }
+            Some(RowOutcome::Row(row, remark)) => {
+                index.push(wanted.id(at), &row);
+                remark.iter().for_each(|remark| index.remark(wanted.id(at), remark));
+            }
             Some(RowOutcome::Skipped(reason)) => index.skip(wanted.id(at), &reason),
             None => return Err(StageError::failed(format!("the row of `{}` was not kept", wanted.id(at)))),
         }
     }
     report_skipped::<M>(typed, &index, io)?;
+    report_remarks::<M>(&index, io);
     let reused = (wanted.len() as u64).saturating_sub(computed);
-    io.count_rows(RowCounts { computed, reused, skipped: index.skipped().len() as u64 });
+    let (skipped, remarked) = (index.skipped().len() as u64, index.remarks().len() as u64);
+    io.count_rows(RowCounts { computed, reused, skipped, remarked });
     drop((map, wanted));
     io.write_index(&M::output(typed).name, meta, index)
 }
@@ -210,6 +218,7 @@ fn map_key<M: MapStage>(
 #[derive(Default)]
 struct Batch {
     rows: Vec<(Digest, Row)>,
+    remarks: Vec<(Digest, String)>,
     skipped: Vec<(Digest, String)>,
     /// Memory that it takes, in bytes.
     bytes: usize,
@@ -276,7 +285,7 @@ fn compute<M: MapStage>(
         return Ok(0);
     }
     let meta = io.meta(&wanted.port)?;
-    let one = |at: usize| -> Result<Result<Row, String>, StageError> {
+    let one = |at: usize| -> Result<Result<Mapped, String>, StageError> {
         io.tick()?;
         let clip_id = wanted.id(at);
         let bytes;
@@ -288,7 +297,7 @@ fn compute<M: MapStage>(
             }
         };
         match catch(|| M::map(worker, &MapInput { content, meta })) {
-            Ok(Ok(row)) => Ok(Ok(row)),
+            Ok(Ok(mapped)) => Ok(Ok(mapped)),
             Ok(Err(MapError::Unusable(reason))) => Ok(Err(reason)),
             Ok(Err(MapError::Failed(error))) => Err(error.at(&format!("clip `{clip_id}`"))),
             Err(panic) => Err(StageError::from(panic).at(&format!("clip `{clip_id}`"))),
@@ -297,8 +306,8 @@ fn compute<M: MapStage>(
     std::thread::scope(|scope| {
         let (send, receive) = mpsc::sync_channel::<Batch>(1);
         let committer = scope.spawn(move || -> Result<(), StageError> {
-            for Batch { rows, skipped, claims, .. } in receive {
-                map.commit(rows, skipped)?;
+            for Batch { rows, remarks, skipped, claims, .. } in receive {
+                map.commit(rows, remarks, skipped)?;
                 drop(claims);
             }
             Ok(())
@@ -329,7 +338,8 @@ fn compute<M: MapStage>(
             for (at, result) in results {
                 let input = wanted.input(at as usize);
                 match result {
-                    Ok(Ok(row)) => {
+                    Ok(Ok(Mapped { row, remark })) => {
+                        batch.remarks.extend(remark.map(|remark| (input, remark)));
                         largest = largest.max(row_bytes(&row));
                         batch.bytes += held_bytes(&row);
                         batch.rows.push((input, row));
@@ -396,17 +406,8 @@ fn report_skipped<M: MapStage>(
     if skipped.is_empty() {
         return Ok(());
     }
-    for (clip_id, reason) in skipped {
-        io.log(&format!("{clip_id}: {reason}"));
-    }
-    let (all, shown) = (index.len() + skipped.len(), 5);
-    let mut lines = String::new();
-    for (clip_id, reason) in skipped.iter().take(shown) {
-        lines.push_str(&format!("\n  {clip_id}: {reason}"));
-    }
-    if skipped.len() > shown {
-        lines.push_str(&format!("\n  and {} more (`sndpipe logs` lists all)", skipped.len() - shown));
-    }
+    log(skipped, io);
+    let (all, lines) = (index.len() + skipped.len(), listed(skipped));
     if !M::skips(typed) {
         let message = format!("{} of {all} clips cannot be used:{lines}", skipped.len());
         return Err(StageError::failed(message).help("repair or remove the files, or set `on_error: skip`"));
@@ -416,4 +417,33 @@ fn report_skipped<M: MapStage>(
     }
     io.remark(format!("{} of {all} clips skipped:{lines}", skipped.len()));
     Ok(())
+}
+
+/// Tells what is to be known of rows, those that were reused among them.
+fn report_remarks<M: MapStage>(index: &IndexBuilder, io: &mut StageIo<'_>) {
+    let (remarks, all) = (index.remarks(), index.len() + index.skipped().len());
+    if remarks.is_empty() {
+        return;
+    }
+    log(remarks, io);
+    io.remark(format!("{} of {all} clips {}:{}", remarks.len(), M::REMARKED, listed(remarks)));
+}
+
+fn log(texts: &[(String, String)], io: &StageIo<'_>) {
+    for (clip_id, text) in texts {
+        io.log(&format!("{clip_id}: {text}"));
+    }
+}
+
+/// The first few of many clips, each on a line of its own.
+fn listed(texts: &[(String, String)]) -> String {
+    const SHOWN: usize = 5;
+    let mut lines = String::new();
+    for (clip_id, text) in texts.iter().take(SHOWN) {
+        lines.push_str(&format!("\n  {clip_id}: {text}"));
+    }
+    if texts.len() > SHOWN {
+        lines.push_str(&format!("\n  and {} more (`sndpipe logs` lists all)", texts.len() - SHOWN));
+    }
+    lines
 }

@@ -548,8 +548,8 @@ impl<'a> Run<'a> {
 
     fn cached(&mut self, id: InstanceId, faces: Faces) {
         tracing::debug!("`{}` is cached", self.graph.instances[id]);
-        let skipped = faces.first().map_or(0, |face| face.skipped);
-        self.settle(id, faces, Outcome::Cached { skipped });
+        let (skipped, remarked) = faces.first().map_or((0, 0), |face| (face.skipped, face.remarked));
+        self.settle(id, faces, Outcome::Cached { skipped, remarked });
     }
 
     /// The outputs of the instance are known; its readers may follow.

@@ -275,6 +275,22 @@ pub enum MapContent<'a> {
     Row(sndpipe_cache::RowRef<'a>),
 }
 
+/// The output row of one clip.
+#[derive(Debug)]
+pub struct Mapped {
+    /// The row.
+    pub row: Row,
+    /// What the user should know about it, such as what is damaged in the input. It is part of the artefact and kept with the row
+    /// wherever that is reused.
+    pub remark: Option<String>,
+}
+
+impl From<Row> for Mapped {
+    fn from(row: Row) -> Self {
+        Self { row, remark: None }
+    }
+}
+
 /// Why a clip has no output row.
 #[derive(Debug)]
 pub enum MapError {
@@ -301,7 +317,9 @@ pub trait MapStage: Send + Sync + 'static {
     const SOURCE: &'static str = "";
     /// What rows are called in the progress line.
     const UNIT: &'static str = "clips";
-    /// Parameters that say what happens to a clip without a row, never what a row holds: rows are reused when they change.
+    /// What is said of clips that have a remark: "2 of 400 clips …".
+    const REMARKED: &'static str = "have remarks";
+    /// Parameters that say what happens to a clip without a row or with a remark, never what a row holds: rows are reused when they change.
     const NOT_IN_ROWS: &'static [&'static str] = &[];
     /// What `with:` says; see [`Stage::Params`].
     type Params: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static;
@@ -345,6 +363,12 @@ pub trait MapStage: Send + Sync + 'static {
         false
     }
 
+    /// Whether a clip with a remark counts as unusable, with the remark as the reason. The row is kept for when this changes.
+    fn refuses_remarks(params: &Self::Params) -> bool {
+        let _ = params;
+        false
+    }
+
     /// Whether a run of it wants the accelerator when one was asked for.
     fn wants_accelerator(params: &Self::Params) -> bool {
         let _ = params;
@@ -370,7 +394,7 @@ pub trait MapStage: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`MapError::Unusable`] if and only if the content of the clip determines the failure.
-    fn map(worker: &Self::Worker, input: &MapInput<'_>) -> Result<Row, MapError>;
+    fn map(worker: &Self::Worker, input: &MapInput<'_>) -> Result<Mapped, MapError>;
 }
 
 /// An input that chooses which clips a [`MapStage`] maps.

@@ -113,9 +113,16 @@ fn rows(store: &Store, size: usize) -> (Manifest, Vec<u8>) {
         Row { frames: length as u32, values: Values::F32(values) }
     };
     let inputs = [0, 1].map(|i| Digest::of(format!("{length} {i}").as_bytes()));
-    let at = map.commit(vec![(inputs[0], row(0)), (inputs[1], row(1))], Vec::new()).expect("rows");
+    let at = map
+        .commit(
+            vec![(inputs[0], row(0)), (inputs[1], row(1))],
+            vec![(inputs[0], "a remark".to_owned())],
+            Vec::new(),
+        )
+        .expect("rows");
     let mut index = IndexBuilder::default();
     at.iter().enumerate().for_each(|(i, (_, row))| index.push(&i.to_string(), row));
+    index.remark("0", "a remark");
     let manifest = store.put_rows("features", Meta::new(), index).expect("an artefact");
     let file = manifest.files().nth(1).expect("a shard").clone();
     let bytes = fs_err::read(store.file_path(&file)).expect("the shard");

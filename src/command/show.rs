@@ -20,8 +20,8 @@ use crate::render::{self, Cell, Grid, Side};
 use crate::results::{Found, Results, never_ran, warn_if_old};
 use crate::session::{Session, select};
 
-/// How many skipped clips are listed.
-const SKIPPED: usize = 10;
+/// How many skipped clips and remarks are listed.
+const LISTED: usize = 10;
 
 /// Shows artefacts, or writes them as plain files.
 pub fn show(args: &Show, cache: &Path) -> Result<Exit, Failure> {
@@ -116,12 +116,14 @@ fn page_json(
     manifest: &Manifest,
 ) -> Result<serde_json::Value, Failure> {
     let instance = &session.graph.instances[id];
-    let skipped = match &manifest.form {
-        Form::Rows { .. } if manifest.skipped > 0 => session.store.open_rows(manifest)?.skipped().to_vec(),
-        _ => Vec::new(),
-    };
-    let skipped: Vec<_> =
-        skipped.iter().map(|(clip, reason)| json!({ "clip_id": clip, "reason": reason })).collect();
+    let (mut skipped, mut remarks) = (Vec::new(), Vec::new());
+    if manifest.skipped + manifest.remarked > 0 {
+        let rows = session.store.open_rows(manifest)?;
+        let named = |name: &str, texts: &[(String, String)]| -> Vec<_> {
+            texts.iter().map(|(clip, text)| json!({ "clip_id": clip, name: text })).collect()
+        };
+        (skipped, remarks) = (named("reason", rows.skipped()), named("remark", rows.remarks()));
+    }
     let files: Vec<_> = manifest
         .files()
         .map(|file| json!({ "path": session.store.file_path(file), "bytes": file.bytes }))
@@ -139,6 +141,7 @@ fn page_json(
         "columns": manifest.columns,
         "meta": manifest.meta,
         "skipped": skipped,
+        "remarks": remarks,
         "files": files,
         "provenance": found.record.provenance,
     }))
@@ -201,15 +204,13 @@ impl Page<'_> {
     fn clips(&mut self, manifest: &Manifest) -> Result<(), Failure> {
         const VALUES: usize = 6;
         let rows = self.store.open_rows(manifest)?;
-        let skipped = rows.skipped();
-        for (clip, reason) in skipped.iter().take(SKIPPED) {
-            self.field("skipped", format!("{clip}: {reason}"))?;
-        }
-        if skipped.len() > SKIPPED {
-            self.field(
-                "skipped",
-                format!("and {} more; `--format json` lists all", skipped.len() - SKIPPED),
-            )?;
+        for (name, texts) in [("skipped", rows.skipped()), ("remark", rows.remarks())] {
+            for (clip, text) in texts.iter().take(LISTED) {
+                self.field(name, format!("{clip}: {text}"))?;
+            }
+            if texts.len() > LISTED {
+                self.field(name, format!("and {} more; `--format json` lists all", texts.len() - LISTED))?;
+            }
         }
         let mut grid = Grid::new(&[Side::Left, Side::Right, Side::Right, Side::Left]);
         grid.row(["clip_id", "frames", "per frame", "values"].map(|title| self.paint.bold(title)));

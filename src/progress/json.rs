@@ -97,7 +97,7 @@ fn stage_line(graph: &Graph, id: InstanceId, outcome: &Outcome, key: Option<Dige
             (seconds, rows) = (wall.as_secs_f64(), *counts);
             text.clone_from(reason);
         }
-        Outcome::Cached { skipped } => rows.skipped = *skipped,
+        Outcome::Cached { skipped, remarked } => (rows.skipped, rows.remarked) = (*skipped, *remarked),
         Outcome::Failed { message, .. } => text.clone_from(message),
         Outcome::Skipped { because } => text = format!("needs `{because}`, which failed"),
         Outcome::Interrupted => (status, text) = ("skipped", "interrupted".to_owned()),
@@ -111,6 +111,7 @@ fn stage_line(graph: &Graph, id: InstanceId, outcome: &Outcome, key: Option<Dige
         "rows_computed": rows.computed,
         "rows_reused": rows.reused,
         "rows_skipped": rows.skipped,
+        "rows_remarked": rows.remarked,
         "key": key,
         "reason": text,
     });

@@ -112,7 +112,7 @@ impl<'a> Wording<'a> {
 
 /// `10 computed, 390 reused`; nothing for a stage that maps no clips.
 pub fn rows_text(rows: RowCounts) -> Option<String> {
-    let RowCounts { computed, reused, skipped } = rows;
+    let RowCounts { computed, reused, skipped, .. } = rows;
     if computed + reused + skipped == 0 {
         return None;
     }

@@ -78,7 +78,7 @@ fn damage_of_every_kind_is_noticed_repaired_and_said_once() {
             .unwrap();
         assert!(status.success());
     };
-    for bucket in ["files-v1", "artefacts-v1", "records-v1", "rows-v2"] {
+    for bucket in ["files-v1", "artefacts-v1", "records-v1", "rows-v3"] {
         for how in ["flipped", "cut", "swapped", "missing"] {
             let mut said = 0;
             for edit in EDITS {

@@ -30,6 +30,7 @@ fn json_has_the_fields_of_the_contract() {
             "rows_computed",
             "rows_reused",
             "rows_skipped",
+            "rows_remarked",
             "key",
             "reason",
         ] {

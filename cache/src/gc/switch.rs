@@ -7,7 +7,7 @@ use super::compact::{Group, Used};
 use super::inventory::Commit;
 use super::live::Live;
 use crate::index::Index;
-use crate::row_file::{Entry, RowFile, SKIPPED};
+use crate::row_file::{Entry, Remarks, RowFile, SKIPPED};
 use crate::shard::{self, EXTENSION, Shard};
 use crate::store::ROWS;
 use crate::{CacheError, Digest, Durability, FileRef, Form, Manifest, Store};
@@ -217,11 +217,12 @@ fn merge(
     live: &Live<'_>,
     moved: &BTreeMap<Digest, (FileRef, Vec<Option<u32>>)>,
 ) -> Option<RowFile> {
-    let mut merged = RowFile { shards: Vec::new(), entries: Vec::new(), reasons: Vec::new() };
+    let mut merged =
+        RowFile { shards: Vec::new(), entries: Vec::new(), reasons: Vec::new(), remarks: Remarks::new() };
     let mut numbers: BTreeMap<Digest, u32> = BTreeMap::new();
     for commit in commits {
         let bytes = fs_err::read(&commit.entry.path).ok()?;
-        let file = RowFile::decode(&commit.entry.path, &bytes)?;
+        let mut file = RowFile::decode(&commit.entry.path, &bytes)?;
         for entry in file.entries {
             if entry.shard == SKIPPED {
                 let row = merged.reasons.len() as u32;
@@ -242,6 +243,9 @@ fn merge(
                 merged.shards.push(target.clone());
                 merged.shards.len() as u32 - 1
             });
+            if let Some((known, remark)) = file.remarks.remove_entry(&(entry.input, entry.hash)) {
+                merged.remarks.insert(known, remark);
+            }
             merged.entries.push(Entry { shard, row, ..entry });
         }
     }

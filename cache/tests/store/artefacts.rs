@@ -1,6 +1,6 @@
 //! Content ids and round trips.
 
-use sndpipe_cache::{CacheError, Digest, Form, RowOutcome, Store};
+use sndpipe_cache::{CacheError, Digest, Form, IndexBuilder, RowOutcome, Store};
 
 use crate::kit::{Kit, commit, ids, key, meta, put, row, rows, table};
 
@@ -34,12 +34,43 @@ fn rows_come_back_sorted_by_clip() {
     for (i, seed) in [1, 2, 3].into_iter().enumerate() {
         assert_eq!(rows.row(i).unwrap().to_row(), row(seed));
         assert_eq!(rows.hash(i), row(seed).hash());
-        assert_eq!(map.get(&key(seed.into())), Some(RowOutcome::Row(rows.at(i))));
+        assert_eq!(map.get(&key(seed.into())), Some(RowOutcome::Row(rows.at(i), None)));
     }
     assert_eq!(rows.position("clip-0002"), Some(1));
     assert_eq!(rows.position("clip-0000"), None);
     assert_eq!(rows.skipped(), [("clip-0000".to_owned(), "why".to_owned())]);
     assert!(matches!(rows.row(3), Err(CacheError::Invalid { .. })));
+}
+
+/// A remark is content; without one the content is the same as of an artefact that knows of none.
+#[test]
+fn remarks_are_part_of_the_content() {
+    let kit = Kit::new();
+    let map = kit.store.row_map(&key(1)).unwrap();
+    let clips = commit(&map, &[1, 2, 3]);
+    let with = |remarks: &[(&str, &str)]| {
+        let mut index = IndexBuilder::default();
+        clips.iter().rev().for_each(|(id, row)| index.push(id, row));
+        index.skip("clip-0000", "no samples");
+        remarks.iter().for_each(|(id, remark)| index.remark(id, remark));
+        kit.store.put_rows("audio", meta(1), index)
+    };
+    let skipped = vec![("clip-0000".to_owned(), "no samples".to_owned())];
+    let plain = put(&kit.store, "audio", meta(1), clips.clone(), skipped.clone()).unwrap();
+    assert_eq!((with(&[]).unwrap(), plain.remarked), (plain.clone(), 0));
+    let one = with(&[("clip-0003", "cut"), ("clip-0001", "hole")]).unwrap();
+    let other = with(&[("clip-0003", "cut"), ("clip-0001", "junk")]).unwrap();
+    assert!(one.id != plain.id && one.id != other.id);
+    let rows = kit.store.open_rows(&kit.store.manifest(&one.id).unwrap()).unwrap();
+    assert_eq!(one.remarked, 2);
+    assert_eq!(
+        rows.remarks(),
+        [("clip-0001", "hole"), ("clip-0003", "cut")].map(|(a, b)| (a.to_owned(), b.to_owned()))
+    );
+    assert_eq!((rows.skipped(), ids(&rows).len()), (&skipped[..], 3));
+    let refused = |remarks: &[(&str, &str)]| with(remarks).unwrap_err().to_string();
+    assert!(refused(&[("clip-0001", "a"), ("clip-0001", "b")]).ends_with("clip `clip-0001` has two remarks"));
+    assert!(refused(&[("clip-0000", "a")]).ends_with("clip `clip-0000` has a remark but no row"));
 }
 
 #[test]

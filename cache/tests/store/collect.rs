@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sndpipe_cache::{Bucket, Digest, Form, Freed, Manifest, Part, Policy, RowAt, RowOutcome, Store};
+use sndpipe_cache::{
+    Bucket, Digest, Form, Freed, IndexBuilder, Manifest, Part, Policy, RowAt, RowOutcome, Store,
+};
 
 use crate::kit::{Kit, commit, key, meta, put, row, table};
 
@@ -109,14 +111,22 @@ fn sparse_shards_are_written_anew() {
     let more = commit(&map, &[200, 201]);
     let mixed: Vec<(String, RowAt)> = index[5..10].iter().chain(&more).cloned().collect();
     let mixed = put(&kit.store, "features", meta(2), mixed, vec![]).unwrap();
-    map.commit(vec![], vec![(key(999), "silent".into())]).unwrap();
+    map.commit(vec![], vec![], vec![(key(999), "silent".into())]).unwrap();
+    // One with a remark, in a shard that is written anew.
+    let hole = vec![(key(300), "a hole".to_owned())];
+    let odd = (300..340).map(|seed| (key(seed.into()), row(seed))).collect();
+    let odd = map.commit(odd, hole, vec![]).unwrap();
+    let mut index = IndexBuilder::default();
+    index.push("odd", &odd[0].1);
+    index.remark("odd", "a hole");
+    let odd = kit.store.put_rows("features", meta(1), index).unwrap();
     record(&kit.store, 1, &[&all]);
-    record(&kit.store, 2, &[&few, &mixed]);
+    record(&kit.store, 2, &[&few, &mixed, &odd]);
     drop(map);
 
     let kit = ended(kit);
     let freed = collect(&kit, &only(&[2]));
-    assert_eq!(freed.parts[&Part::DeadRows].count, 90);
+    assert_eq!(freed.parts[&Part::DeadRows].count, 90 + 39);
     assert!(freed.parts[&Part::DeadRows].bytes > 12_000, "{freed:?}");
     let store = &kit.store;
     for (manifest, seeds) in [(&few, (0..10).collect::<Vec<u32>>()), (&mixed, vec![5, 6, 7, 8, 9, 200, 201])]
@@ -134,13 +144,18 @@ fn sparse_shards_are_written_anew() {
     }
     let rows = store.open_rows(&store.manifest(&few.id).unwrap()).unwrap();
     assert_eq!(rows.skipped(), skipped);
+    let now = store.manifest(&odd.id).unwrap();
+    assert_ne!(now.form, odd.form);
+    let rows = store.open_rows(&now).unwrap();
+    assert_eq!(rows.remarks(), [("odd".to_owned(), "a hole".to_owned())]);
     // The row map knows the rows that are left, at their new places, and what was skipped.
     let map = store.row_map(&key(1)).unwrap();
     let known = |seed: u32| map.get(&key(seed.into()));
     assert_eq!((0..100).filter(|&seed| known(seed).is_some()).count(), 10);
+    assert_eq!(known(300), Some(RowOutcome::Row(rows.at(0), Some("a hole".into()))));
     assert_eq!(known(999), Some(RowOutcome::Skipped("silent".into())));
     let index = [3, 200].map(|seed| match known(seed) {
-        Some(RowOutcome::Row(row)) => (format!("clip-{seed}"), row),
+        Some(RowOutcome::Row(row, _)) => (format!("clip-{seed}"), row),
         other => panic!("{other:?}"),
     });
     let again = put(store, "features", meta(3), index.to_vec(), vec![]).unwrap();

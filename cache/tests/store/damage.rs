@@ -24,7 +24,7 @@ impl Full {
         fs_err::write(&source, "sound").unwrap();
         kit.store.digests(std::slice::from_ref(&source))[0].as_ref().unwrap();
         kit.store.put_document(Bucket::Records, "abcd", b"a record").unwrap();
-        kit.store.row_map(&key(1)).unwrap().commit(vec![], vec![(key(9), "silent".into())]).unwrap();
+        kit.store.row_map(&key(1)).unwrap().commit(vec![], vec![], vec![(key(9), "silent".into())]).unwrap();
         let table = kit.store.put_table("clips", meta(1), &table()).unwrap();
         let rows = rows(&kit.store);
         let blob = kit.store.put_blob("model", meta(1), b"some weights", "bin").unwrap();
@@ -82,7 +82,7 @@ impl Full {
         let map = store.row_map(&key(1)).unwrap();
         for seed in 1..=5 {
             match map.get(&key(seed)) {
-                Some(RowOutcome::Row(at)) => assert_eq!(at.hash, row(seed as u32).hash()),
+                Some(RowOutcome::Row(at, _)) => assert_eq!(at.hash, row(seed as u32).hash()),
                 Some(other) => panic!("{other:?}"),
                 None => missed += 1,
             }

@@ -74,7 +74,7 @@ pub fn row(seed: u32) -> Row {
 /// Commits rows made of `seeds` and returns an index that calls them `clip-<seed>`.
 pub fn commit(map: &RowMap, seeds: &[u32]) -> Vec<(String, RowAt)> {
     let rows = seeds.iter().map(|&seed| (key(seed.into()), row(seed))).collect();
-    let at = map.commit(rows, vec![]).unwrap();
+    let at = map.commit(rows, vec![], vec![]).unwrap();
     seeds.iter().zip(at).map(|(seed, (_, row))| (format!("clip-{seed:04}"), row)).collect()
 }
 

@@ -24,12 +24,12 @@ fn two_threads_commit_to_one_map() {
     for map in [&map, &again] {
         assert_eq!(map.len(), 200);
         for seed in 0..200u32 {
-            let Some(RowOutcome::Row(at)) = map.get(&key(seed.into())) else { panic!("row {seed}") };
+            let Some(RowOutcome::Row(at, _)) = map.get(&key(seed.into())) else { panic!("row {seed}") };
             assert_eq!(at.hash, row(seed).hash());
         }
     }
     let index = (0..200u32).map(|seed| match again.get(&key(seed.into())) {
-        Some(RowOutcome::Row(row)) => (format!("{seed:03}"), row),
+        Some(RowOutcome::Row(row, _)) => (format!("{seed:03}"), row),
         other => panic!("{other:?}"),
     });
     let put = put(&kit.store, "f", meta(1), index.collect(), vec![]).unwrap();
@@ -57,7 +57,7 @@ fn a_map_of_many_commits_stays_whole() {
     let map = kit.store.row_map(&key(1)).unwrap();
     for seed in 0..100u32 {
         if seed % 3 == 0 {
-            map.commit(vec![], vec![(key(seed.into()), format!("reason {seed}"))]).unwrap();
+            map.commit(vec![], vec![], vec![(key(seed.into()), format!("reason {seed}"))]).unwrap();
         } else {
             commit(&map, &[seed]);
         }
@@ -70,9 +70,30 @@ fn a_map_of_many_commits_stays_whole() {
             assert_eq!(again.get(&key(seed.into())), map.get(&key(seed.into())), "{seed}");
         }
     }
-    let folder = kit.store.dir().join("rows-v2").join(key(1).to_string());
+    let folder = kit.store.dir().join("rows-v3").join(key(1).to_string());
     assert_eq!(fs_err::read_dir(folder).unwrap().count(), 1);
     assert_eq!(kit.warned(), 0);
+}
+
+/// In the process that commits them, in one that opens the map, and after the commits were packed.
+#[test]
+fn remarks_stay_with_their_rows() {
+    let kit = Kit::new();
+    let map = kit.store.row_map(&key(1)).unwrap();
+    for seed in 0..70u32 {
+        let input = key(seed.into());
+        // Inputs 0 and 1 give one row; the remark is of the first.
+        let remarks = if seed % 2 == 0 { vec![(input, format!("remark {seed}"))] } else { vec![] };
+        map.commit(vec![(input, row(seed / 2))], remarks, vec![]).unwrap();
+    }
+    for look in ["committed", "packed", "read"] {
+        let map = if look == "committed" { &map } else { &kit.store.row_map(&key(1)).unwrap() };
+        for seed in 0..70u32 {
+            let Some(RowOutcome::Row(at, remark)) = map.get(&key(seed.into())) else { panic!("row {seed}") };
+            let wanted = (seed % 2 == 0).then(|| format!("remark {seed}"));
+            assert_eq!((at.hash, remark), (row(seed / 2).hash(), wanted), "{look} {seed}");
+        }
+    }
 }
 
 #[test]
@@ -81,7 +102,7 @@ fn equal_rows_are_stored_once_and_precisions_apart() {
     let map = kit.store.row_map(&key(1)).unwrap();
     let half = Row { frames: 2, values: Values::F16(vec![f16::from_f32(1.5), f16::from_f32(-2.0)]) };
     let rows = vec![(key(1), row(7)), (key(2), row(7)), (key(3), half.clone())];
-    let at: Vec<RowAt> = map.commit(rows, vec![]).unwrap().into_iter().map(|(_, at)| at).collect();
+    let at: Vec<RowAt> = map.commit(rows, vec![], vec![]).unwrap().into_iter().map(|(_, at)| at).collect();
     assert_eq!(at[0], at[1]);
     assert_ne!(at[0].shard, at[2].shard);
     let clip = |clip_id: &str, row| (clip_id.to_owned(), row);
@@ -116,9 +137,9 @@ fn empty_artefacts_and_empty_rows_are_fine() {
     let none = put(&kit.store, "f", meta(1), vec![], vec![]).unwrap();
     assert!(kit.store.open_rows(&none).unwrap().is_empty());
     let map = kit.store.row_map(&key(1)).unwrap();
-    assert_eq!(map.commit(vec![], vec![]).unwrap(), []);
+    assert_eq!(map.commit(vec![], vec![], vec![]).unwrap(), []);
     let empty = Row { frames: 0, values: Values::F32(vec![]) };
-    let at = map.commit(vec![(key(1), empty.clone())], vec![]).unwrap()[0].1;
+    let at = map.commit(vec![(key(1), empty.clone())], vec![], vec![]).unwrap()[0].1;
     let put = put(&kit.store, "f", meta(1), vec![(String::new(), at)], vec![]).unwrap();
     assert_eq!(kit.store.open_rows(&put).unwrap().row(0).unwrap().to_row(), empty);
 }

@@ -493,6 +493,65 @@ stages:
 }
 
 #[test]
+fn a_remark_stays_with_its_row_and_can_make_the_clip_unusable() {
+    let bench = Bench::new();
+    let data = bench.path("data");
+    fs_err::create_dir(&data).unwrap();
+    for (name, text) in [("a", "~~"), ("b", "whole"), ("c", "~~~")] {
+        fs_err::write(data.join(name), text).unwrap();
+    }
+    let stages = |with: &str| {
+        let root = data.display();
+        format!(
+            "
+stages:
+  clips: {{ uses: files, with: {{ root: {root} }} }}
+  lengths: {{ uses: lengths, in: clips, with: {{ tag: remarks{with} }} }}
+"
+        )
+    };
+    let remarks = |ran: &Ran| ran.store.open_rows(&ran.manifest("lengths")).unwrap().remarks().to_vec();
+    let told = |ran: &Ran| match ran.outcome("lengths") {
+        Outcome::Ran { rows, remarks, .. } => (rows.computed, rows.remarked, remarks.join("\n")),
+        other => panic!("{other:?}"),
+    };
+    let named = |names: &[&str], text: &str| -> Vec<(String, String)> {
+        names.iter().map(|name| ((*name).to_owned(), text.to_owned())).collect()
+    };
+    let ran = bench.run(&stages(""));
+    assert_eq!(
+        told(&ran),
+        (3, 2, "2 of 3 clips are odd:\n  a: at 0: `~` of 2\n  c: at 0: `~` of 3".to_owned())
+    );
+    assert_eq!(remarks(&ran)[..1], named(&["a"], "at 0: `~` of 2"));
+    let Outcome::Cached { remarked, .. } = *bench.run(&stages("")).outcome("lengths") else { panic!() };
+    assert_eq!(remarked, 2, "a cached stage still counts them");
+
+    // A renamed file and one with the same content are not computed, and keep the remark.
+    fs_err::rename(data.join("c"), data.join("d")).unwrap();
+    fs_err::write(data.join("e"), "~~").unwrap();
+    let ran = bench.run(&stages(""));
+    assert_eq!((told(&ran).0, told(&ran).1), (0, 3));
+    assert_eq!(
+        remarks(&ran),
+        [named(&["a"], "at 0: `~` of 2"), named(&["d"], "at 0: `~` of 3"), named(&["e"], "at 0: `~` of 2")]
+            .concat()
+    );
+
+    // Refused by their remarks, without being computed again; and taken back.
+    let ran = bench.run(&stages(", refuse: true"));
+    let Outcome::Failed { message, .. } = ran.outcome("lengths") else { panic!() };
+    assert!(message.starts_with("3 of 4 clips cannot be used:\n  a: at 0: `~` of 2\n  d: "), "{message}");
+    let ran = bench.run(&stages(", refuse: true, skip: true"));
+    assert_eq!((told(&ran).0, told(&ran).1), (0, 0));
+    let rows = ran.store.open_rows(&ran.manifest("lengths")).unwrap();
+    assert_eq!((rows.len(), rows.skipped().len(), rows.remarks().len()), (1, 3, 0));
+    fs_err::remove_file(data.join("a")).unwrap();
+    assert_eq!(told(&bench.run(&stages(", skip: true"))).0, 0);
+    assert_eq!(count("remarks"), 3, "rows are computed once");
+}
+
+#[test]
 fn a_panic_names_stage_row_and_place_and_loses_no_other_row() {
     let bench = Bench::new();
     let data = bench.path("data");

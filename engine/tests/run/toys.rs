@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::{Meta, Row, Values};
 use sndpipe_engine::{
-    Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Registry, Retry, SourceScan,
-    Stage, StageError, StageIo,
+    Kind, MapContent, MapError, MapInput, MapStage, Mapped, Output, ParamError, Port, Registry, Retry,
+    SourceScan, Stage, StageError, StageIo,
 };
 
 static COUNTS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
@@ -374,6 +374,9 @@ pub struct LengthsParams {
     /// Whether unusable files are left out.
     #[serde(default)]
     skip: bool,
+    /// Whether odd files are unusable.
+    #[serde(default)]
+    refuse: bool,
     /// For counting; not hashed.
     #[serde(default, skip_serializing)]
     tag: String,
@@ -388,6 +391,8 @@ pub struct Lengths;
 impl MapStage for Lengths {
     const NAME: &'static str = "lengths";
     const VERSION: u32 = 1;
+    const REMARKED: &'static str = "are odd";
+    const NOT_IN_ROWS: &'static [&'static str] = &["skip", "refuse"];
     type Params = LengthsParams;
     type Worker = (f32, String);
 
@@ -400,13 +405,16 @@ impl MapStage for Lengths {
     fn skips(params: &LengthsParams) -> bool {
         params.skip
     }
+    fn refuses_remarks(params: &LengthsParams) -> bool {
+        params.refuse
+    }
     fn prepare(params: &LengthsParams, _: &StageIo<'_>) -> Result<(Self::Worker, Meta), StageError> {
         Ok((
             (params.scale, params.tag.clone()),
             Meta::from([("scale".to_owned(), f64::from(params.scale).into())]),
         ))
     }
-    fn map(worker: &Self::Worker, input: &MapInput<'_>) -> Result<Row, MapError> {
+    fn map(worker: &Self::Worker, input: &MapInput<'_>) -> Result<Mapped, MapError> {
         counted(&worker.1);
         let length = match &input.content {
             MapContent::File(bytes) if bytes.starts_with(b"!") => {
@@ -418,6 +426,10 @@ impl MapStage for Lengths {
             }
             MapContent::Row(row) => row.to_f32()[0],
         };
-        Ok(Row { frames: 1, values: Values::F32(vec![length * worker.0]) })
+        let remark = match &input.content {
+            MapContent::File(bytes) if bytes.starts_with(b"~") => Some(format!("at 0: `~` of {length}")),
+            _ => None,
+        };
+        Ok(Mapped { row: Row { frames: 1, values: Values::F32(vec![length * worker.0]) }, remark })
     }
 }

@@ -12,6 +12,7 @@ use symphonia::core::meta::MetadataOptions;
 use thiserror::Error as ThisError;
 
 use super::container::{self, End};
+pub(super) use super::damage::Damage;
 
 /// The highest sample rate that is believed, Hz.
 pub const MAX_SAMPLE_RATE: u32 = 768_000;
@@ -44,21 +45,6 @@ pub struct Pcm {
     pub channels: Vec<Vec<f32>>,
     /// What is missing or out of place inside the sound, in order; none for a whole file.
     pub damage: Vec<Damage>,
-}
-
-/// A place where a file is damaged, although the sound around it can be decoded.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Damage {
-    /// Where in the decoded sound, in seconds from its start.
-    pub seconds: f64,
-    /// What is missing or out of place, such as "Ogg page 3 of 6 is missing".
-    pub detail: String,
-}
-
-impl std::fmt::Display for Damage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "at {:.3} s: {}", self.seconds, self.detail)
-    }
 }
 
 /// Why bytes are not a usable sound. Every variant is determined by the bytes and the limits alone.

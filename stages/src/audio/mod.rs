@@ -1,6 +1,7 @@
 //! Audio files to samples: decoding, channels, sample rate, level and length.
 
 mod container;
+mod damage;
 mod decode;
 mod length;
 mod params;
@@ -8,9 +9,10 @@ mod prepare;
 mod resample;
 mod stage;
 
-pub use decode::{Damage, DecodeError, DecodeLimits, MAX_CHANNELS, MAX_SAMPLE_RATE, Pcm, decode};
+pub use damage::Damage;
+pub use decode::{DecodeError, DecodeLimits, MAX_CHANNELS, MAX_SAMPLE_RATE, Pcm, decode};
 pub use length::{Length, LengthMode, fit};
-pub use params::{Channels, DecodeParams, Normalise, OnError};
+pub use params::{Channels, DecodeParams, Normalise, OnDamage, OnError};
 pub use prepare::{Prepared, normalise, prepare};
 pub use resample::{resample, resampled_len};
 pub use stage::{AudioMeta, Decode};

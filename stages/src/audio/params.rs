@@ -55,6 +55,23 @@ pub enum OnError {
     Skip,
 }
 
+/// What happens to a clip that decodes, but is damaged inside: a part is missing or out of place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDamage {
+    /// What is there is kept, with a remark on what is missing and where.
+    #[default]
+    Keep,
+    /// The clip counts as one that does not decode: `on_error` decides.
+    Refuse,
+}
+
+impl OnDamage {
+    fn is_keep(&self) -> bool {
+        *self == Self::Keep
+    }
+}
+
 /// Decodes audio files (wav, flac, ogg, mp3, m4a) to samples at one rate, or prepares samples that are already there.
 ///
 /// In order: decode, mix or pick channels, resample, remove the mean, normalise, fit the length.
@@ -84,6 +101,9 @@ pub struct DecodeParams {
     /// What happens to a clip that does not decode.
     #[serde(default)]
     pub on_error: OnError,
+    /// What happens to a clip that decodes, but is damaged inside.
+    #[serde(default, skip_serializing_if = "OnDamage::is_keep")]
+    pub damage: OnDamage,
 }
 
 fn yes() -> bool {
@@ -109,6 +129,7 @@ impl Default for DecodeParams {
             length: None,
             max_seconds: an_hour(),
             on_error: OnError::default(),
+            damage: OnDamage::default(),
         }
     }
 }

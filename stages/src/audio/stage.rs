@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use sndpipe_cache::{Meta, Row, Values};
 use sndpipe_engine::{
-    Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, StageError, StageIo, Upstream,
+    Kind, MapContent, MapError, MapInput, MapStage, Mapped, Output, ParamError, Port, StageError, StageIo,
+    Upstream,
 };
 
-use super::decode::{Pcm, decode};
-use super::params::{DecodeParams, OnError};
+use super::decode::{Damage, Pcm, decode};
+use super::params::{DecodeParams, OnDamage, OnError};
 use super::prepare::prepare;
 
 /// What the metadata of an artefact of kind `audio` says.
@@ -53,9 +54,13 @@ impl AudioMeta {
     /// # Errors
     /// Never in practice; [`StageError::Failed`] if the parameters are no JSON.
     pub fn of(params: &DecodeParams) -> Result<Meta, StageError> {
-        // The recipe says what a sample is; what becomes of broken files is no part of it.
-        let decode = serde_json::to_value(DecodeParams { on_error: OnError::Fail, ..params.clone() })
-            .map_err(|error| StageError::failed(error.to_string()))?;
+        // The recipe says what a sample is; what becomes of broken and damaged files is no part of it.
+        let decode = serde_json::to_value(DecodeParams {
+            on_error: OnError::default(),
+            damage: OnDamage::default(),
+            ..params.clone()
+        })
+        .map_err(|error| StageError::failed(error.to_string()))?;
         Ok(Meta::from([
             ("sample_rate".to_owned(), params.sample_rate.into()),
             ("channels".to_owned(), params.channels.count().into()),
@@ -90,7 +95,8 @@ pub struct Decode;
 impl MapStage for Decode {
     const NAME: &'static str = "decode";
     const VERSION: u32 = 1;
-    const NOT_IN_ROWS: &'static [&'static str] = &["on_error"];
+    const NOT_IN_ROWS: &'static [&'static str] = &["on_error", "damage"];
+    const REMARKED: &'static str = "are damaged inside";
     type Params = DecodeParams;
     type Worker = DecodeParams;
 
@@ -125,6 +131,10 @@ impl MapStage for Decode {
         params.on_error == OnError::Skip
     }
 
+    fn refuses_remarks(params: &DecodeParams) -> bool {
+        params.damage == OnDamage::Refuse
+    }
+
     fn prepare(params: &DecodeParams, io: &StageIo<'_>) -> Result<(DecodeParams, Meta), StageError> {
         if io.manifest("clips")?.kind == Kind::Audio.name() {
             AudioMeta::read(io.meta("clips")?)?;
@@ -132,16 +142,17 @@ impl MapStage for Decode {
         Ok((params.clone(), AudioMeta::of(params)?))
     }
 
-    fn map(params: &DecodeParams, input: &MapInput<'_>) -> Result<Row, MapError> {
+    fn map(params: &DecodeParams, input: &MapInput<'_>) -> Result<Mapped, MapError> {
         let pcm = match &input.content {
             MapContent::File(bytes) => decode(bytes, None, &params.limits())
                 .map_err(|error| MapError::Unusable(error.to_string()))?,
             MapContent::Row(row) => AudioMeta::read(input.meta)?.pcm(row)?,
         };
+        let remark = Damage::told(&pcm.damage);
         let prepared = prepare(pcm, params);
         let frames = prepared.channels.first().map_or(0, Vec::len);
         let frames = u32::try_from(frames)
             .map_err(|_| MapError::Unusable(format!("{frames} samples are too many")))?;
-        Ok(Row { frames, values: Values::F32(prepared.into_planar()) })
+        Ok(Mapped { row: Row { frames, values: Values::F32(prepared.into_planar()) }, remark })
     }
 }

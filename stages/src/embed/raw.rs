@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sndpipe_cache::{Meta, Row, Values};
 use sndpipe_engine::{
-    Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, StageError, StageIo,
+    Kind, MapContent, MapError, MapInput, MapStage, Mapped, Output, ParamError, Port, Selector, StageError,
+    StageIo,
 };
 
 use super::params::Per;
@@ -87,7 +88,7 @@ impl MapStage for EmbedRaw {
         Ok((params.clone(), meta))
     }
 
-    fn map(params: &RawParams, input: &MapInput<'_>) -> Result<Row, MapError> {
+    fn map(params: &RawParams, input: &MapInput<'_>) -> Result<Mapped, MapError> {
         let MapContent::Row(row) = input.content else {
             return Err(StageError::failed("features were expected, not files").into());
         };
@@ -121,6 +122,6 @@ impl MapStage for EmbedRaw {
         };
         let count =
             u32::try_from(count).map_err(|_| MapError::Unusable(format!("{count} patches are too many")))?;
-        Ok(Row { frames: count, values: Values::F32(values) })
+        Ok(Row { frames: count, values: Values::F32(values) }.into())
     }
 }

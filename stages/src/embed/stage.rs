@@ -3,7 +3,8 @@
 use serde_json::json;
 use sndpipe_cache::{Meta, Row, Values};
 use sndpipe_engine::{
-    Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, StageError, StageIo,
+    Kind, MapContent, MapError, MapInput, MapStage, Mapped, Output, ParamError, Port, Selector, StageError,
+    StageIo,
 };
 
 use super::params::{EmbedParams, Of, Per};
@@ -72,7 +73,7 @@ impl MapStage for Embed {
         Ok((Embedder { model, hop, per: params.per, head }, meta))
     }
 
-    fn map(worker: &Embedder, input: &MapInput<'_>) -> Result<Row, MapError> {
+    fn map(worker: &Embedder, input: &MapInput<'_>) -> Result<Mapped, MapError> {
         let MapContent::Row(row) = input.content else {
             return Err(StageError::failed("features were expected, not files").into());
         };
@@ -87,7 +88,7 @@ impl MapStage for Embed {
         };
         let frames = u32::try_from(frames)
             .map_err(|_| MapError::Unusable(format!("{frames} patches are too many")))?;
-        Ok(Row { frames, values: Values::F32(values) })
+        Ok(Row { frames, values: Values::F32(values) }.into())
     }
 }
 

@@ -2,7 +2,8 @@
 
 use sndpipe_cache::{Meta, Row, Values};
 use sndpipe_engine::{
-    Kind, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, Selector, StageError, StageIo,
+    Kind, MapContent, MapError, MapInput, MapStage, Mapped, Output, ParamError, Port, Selector, StageError,
+    StageIo,
 };
 
 use super::params::ScoreParams;
@@ -63,11 +64,11 @@ impl MapStage for Score {
         Ok((Scorer { model, hop, mean: params.mean }, meta))
     }
 
-    fn map(worker: &Scorer, input: &MapInput<'_>) -> Result<Row, MapError> {
+    fn map(worker: &Scorer, input: &MapInput<'_>) -> Result<Mapped, MapError> {
         let MapContent::Row(row) = input.content else {
             return Err(StageError::failed("features were expected, not files").into());
         };
         let scores = worker.model.scores(row, worker.hop, worker.mean).map_err(MapError::Unusable)?;
-        Ok(Row { frames: 1, values: Values::F32(scores) })
+        Ok(Row { frames: 1, values: Values::F32(scores) }.into())
     }
 }

@@ -1,9 +1,9 @@
 //! `spectrogram`: samples to time-frequency features.
 
 use serde_json::{Map, Value};
-use sndpipe_cache::{Meta, Row};
+use sndpipe_cache::Meta;
 use sndpipe_engine::{
-    Kind as Artefact, MapContent, MapError, MapInput, MapStage, Output, ParamError, Port, StageError,
+    Kind as Artefact, MapContent, MapError, MapInput, MapStage, Mapped, Output, ParamError, Port, StageError,
     StageIo, Upstream,
 };
 
@@ -87,12 +87,13 @@ impl MapStage for SpectrogramStage {
         Ok((frontend, out))
     }
 
-    fn map(frontend: &Frontend, input: &MapInput<'_>) -> Result<Row, MapError> {
+    fn map(frontend: &Frontend, input: &MapInput<'_>) -> Result<Mapped, MapError> {
         let MapContent::Row(row) = &input.content else {
             return Err(StageError::failed("a spectrogram is made of audio, not of files").into());
         };
         let samples = row.to_f32();
         let all = 0..frontend.frames(samples.len());
-        frontend.row(&samples, all).map_err(|error| MapError::Unusable(error.to_string()))
+        let row = frontend.row(&samples, all).map_err(|error| MapError::Unusable(error.to_string()))?;
+        Ok(row.into())
     }
 }

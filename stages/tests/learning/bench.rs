@@ -129,7 +129,8 @@ impl Bench {
     pub fn rows(&self, kind: &str, meta: Meta, rows: Vec<(String, Row)>) -> Manifest {
         let map = self.store.row_map(&Digest::of(b"made up")).unwrap();
         let inputs = rows.iter().map(|(_, row)| (row.hash(), row.clone())).collect();
-        let at: BTreeMap<Digest, _> = map.commit(inputs, Vec::new()).unwrap().into_iter().collect();
+        let at: BTreeMap<Digest, _> =
+            map.commit(inputs, Vec::new(), Vec::new()).unwrap().into_iter().collect();
         let mut index = sndpipe_cache::IndexBuilder::default();
         rows.iter().for_each(|(clip_id, row)| index.push(clip_id, &at[&row.hash()]));
         self.store.put_rows(kind, meta, index).unwrap()

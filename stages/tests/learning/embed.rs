@@ -37,7 +37,7 @@ fn a_clip_is_the_mean_of_its_patches() {
         }
     }
     let again = bench.run("embed", json!({ "subset": "test" }), &wires);
-    assert_eq!(again.rows, RowCounts { computed: 0, reused: 8, skipped: 0 });
+    assert_eq!(again.rows, RowCounts { computed: 0, reused: 8, skipped: 0, remarked: 0 });
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_subset_is_scored_clip_by_clip() {
         assert_eq!(all.hash(all.position(id).unwrap()), rows.hash(position));
     }
     let again = bench.run("score", json!({ "subset": "test" }), &wires);
-    assert_eq!(again.rows, RowCounts { computed: 0, reused: 8, skipped: 0 });
+    assert_eq!(again.rows, RowCounts { computed: 0, reused: 8, skipped: 0, remarked: 0 });
 }
 
 #[test]
