@@ -4,10 +4,18 @@
 //! half a clip under a whole clip's label is a wrong example. So the two containers whose length is written down
 //! outside the codec are walked here: RIFF chunks and Ogg pages (RFC 3533).
 
+mod aac;
+mod chain;
+mod flac;
+mod foreign;
+mod mp4;
+mod mpeg;
 mod ogg;
+mod tags;
 mod wave;
 
 use super::decode::{DecodeError, DecodeLimits};
+use super::stream::Stream;
 
 /// What the container says about the end of its sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +35,34 @@ pub(super) fn check(bytes: &[u8], limits: &DecodeLimits) -> Result<End, DecodeEr
     } else {
         Ok(End::Declared)
     }
+}
+
+/// Lays out the packets of FLAC, MP4, AAC and MPEG audio; `None` for other containers.
+///
+/// # Errors
+/// [`DecodeError`] if the bytes are one of these and cannot be used, or known to be something else.
+pub(super) fn open<'a>(bytes: &'a [u8], limits: &DecodeLimits) -> Result<Option<Stream<'a>>, DecodeError> {
+    let start = tags::skip_front(bytes, 0);
+    let sound = &bytes[start..];
+    if sound.starts_with(b"fLaC") {
+        return flac::open(bytes, start, limits).map(Some);
+    }
+    if mp4::is_movie(bytes) {
+        return mp4::open(bytes, limits).map(Some);
+    }
+    const ELSEWHERE: [&[u8]; 6] = [b"RIFF", b"RF64", b"BW64", b"FORM", b"OggS", b"\x1a\x45\xdf\xa3"];
+    if ELSEWHERE.iter().any(|magic| sound.starts_with(magic)) {
+        foreign::check(bytes)?;
+        return Ok(None);
+    }
+    if let Some(stream) = aac::open(bytes, start)? {
+        return Ok(Some(stream));
+    }
+    if let Some(stream) = mpeg::open(bytes, start, false)? {
+        return Ok(Some(stream));
+    }
+    foreign::check(sound)?;
+    mpeg::open(bytes, start, true)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

@@ -57,6 +57,14 @@ pub enum DecodeError {
         /// What was missing.
         detail: String,
     },
+    /// A file of another kind that is known.
+    #[error("{what}, not audio: {way_out}")]
+    Foreign {
+        /// What it is.
+        what: String,
+        /// What to do.
+        way_out: String,
+    },
     /// A known container around something that is not decoded here.
     #[error("unsupported audio: {detail}")]
     Unsupported {
@@ -155,6 +163,9 @@ pub(super) fn check_length(
 pub fn decode(bytes: &[u8], extension_hint: Option<&str>, limits: &DecodeLimits) -> Result<Pcm, DecodeError> {
     // The decoders are not ours: should one of them panic on damaged bytes, that is one more way to be corrupt.
     let pcm = catch_unwind(AssertUnwindSafe(|| {
+        if let Some(stream) = container::open(bytes, limits)? {
+            return stream.decode(limits);
+        }
         let end = container::check(bytes, limits)?;
         decode_stream(bytes, extension_hint, limits, end)
     }))

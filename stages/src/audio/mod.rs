@@ -1,13 +1,17 @@
 //! Audio files to samples: decoding, channels, sample rate, level and length.
 
+mod codecs;
 mod container;
 mod damage;
 mod decode;
+#[cfg(feature = "fdk-aac")]
+mod fdk;
 mod length;
 mod params;
 mod prepare;
 mod resample;
 mod stage;
+mod stream;
 
 pub use damage::Damage;
 pub use decode::{DecodeError, DecodeLimits, MAX_CHANNELS, MAX_SAMPLE_RATE, Pcm, decode};
