@@ -200,6 +200,9 @@ pub struct Run {
     /// Run this stage even if its result is there; may be repeated.
     #[arg(long, value_name = "STAGE")]
     pub force: Vec<String>,
+    /// Hash every source file anew, whatever is remembered of it.
+    #[arg(long)]
+    pub rehash: bool,
     /// Write a Chrome trace of the run, which Perfetto (ui.perfetto.dev) and chrome://tracing show.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
@@ -222,6 +225,9 @@ pub struct Plan {
     /// List every cell, and what is cached too.
     #[arg(long)]
     pub all: bool,
+    /// Hash every source file anew, whatever is remembered of it.
+    #[arg(long)]
+    pub rehash: bool,
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

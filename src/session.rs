@@ -10,6 +10,7 @@ use crate::args::Pipeline;
 use crate::console;
 use crate::failure::Failure;
 use crate::paint::Paint;
+use crate::progress::hashing;
 
 /// Every stage kind.
 pub fn registry() -> Registry {
@@ -33,6 +34,7 @@ pub fn open(dir: &Path) -> Result<Store, Failure> {
             warning.what
         ));
     }));
+    store.on_hashing(hashing(Paint::stderr()));
     Ok(store)
 }
 

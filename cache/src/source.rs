@@ -1,35 +1,25 @@
 //! Digests of source files, remembered by what the file system says of them.
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::io::Read;
+use std::ffi::OsStr;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
+use crate::hashing::Tally;
+use crate::mapping::{Writers, writers};
+use crate::memo::Memo;
+use crate::version::{At, FileStat, FileVersion, Look, look};
+use crate::volume::{Place, Times, Volume, Volumes};
 use crate::{CacheError, Digest, Store};
 
-/// A file this much younger than its hashing may change again within one tick of the clock: not remembered.
-const YOUNG: Duration = Duration::from_millis(100);
 const CHUNK: usize = 256 << 10;
-
-/// What identifies a version of a file without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileStat {
-    /// Length in bytes.
-    pub size: u64,
-    /// Last modification, ns since 1970.
-    pub mtime: i64,
-    /// Last change of content or metadata, ns since 1970; programs cannot set it.
-    pub ctime: i64,
-    /// The number of the file in its file system.
-    pub inode: u64,
-    /// The file system.
-    pub device: u64,
-}
+/// What was hashed is remembered whenever about this much was: stopping loses no more.
+const SLICE: u64 = 8 << 30;
 
 /// A file's content, as it was when it was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,27 +29,63 @@ pub struct FileDigest {
     /// BLAKE3 of the bytes.
     pub digest: Digest,
     /// The version of the file that has these bytes.
-    pub stat: FileStat,
+    pub version: FileVersion,
+    trust: Trust,
 }
 
-impl FileStat {
-    /// Returns the present version of a file.
-    ///
-    /// # Errors
-    /// Whatever the system says; the path is in the message.
-    pub fn of_file(path: &Path) -> std::io::Result<FileStat> {
-        Ok(FileStat::of(&fs_err::metadata(path)?))
+/// Whether another content would have another version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// Yes, from the hashing on.
+    Settled,
+    /// Not before so much time has passed: a change may still get the same time.
+    Young { seen: Instant, grain: Duration },
+    /// Never.
+    Mute,
+}
+
+/// How a file differs from what it was when it was hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It has other bytes, or is gone.
+    Content,
+    /// It has the same bytes now; it was written, replaced or touched, and may have had others in between.
+    Version,
+}
+
+/// A file to hash.
+struct Wanted<'w> {
+    path: &'w Path,
+    absolute: Option<PathBuf>,
+    /// A version that it was seen in, and when.
+    earlier: Option<(FileVersion, Instant)>,
+}
+
+impl<'w> Wanted<'w> {
+    fn new(path: &'w Path, earlier: Option<(FileVersion, Instant)>) -> Self {
+        Self { path, absolute: std::path::absolute(path).ok(), earlier }
     }
 
-    pub(crate) fn of(meta: &Metadata) -> FileStat {
-        use std::os::unix::fs::MetadataExt;
-        let ns = |seconds: i64, ns: i64| seconds.saturating_mul(1_000_000_000).saturating_add(ns);
-        FileStat {
-            size: meta.size(),
-            mtime: ns(meta.mtime(), meta.mtime_nsec()),
-            ctime: ns(meta.ctime(), meta.ctime_nsec()),
-            inode: meta.ino(),
-            device: meta.dev(),
+    /// The folder and the name under which it is remembered.
+    fn name(&self) -> Option<(&Path, &OsStr)> {
+        let path = self.absolute.as_deref()?;
+        Some((path.parent()?, path.file_name()?))
+    }
+}
+
+/// A file that was looked at.
+enum Found {
+    Known(FileDigest),
+    /// To hash: its length in bytes.
+    New(u64),
+}
+
+impl FileDigest {
+    /// Returns how long it takes until the version of the file tells of every change; `None` if it does now, or never will.
+    pub fn settles_in(&self) -> Option<Duration> {
+        match self.trust {
+            Trust::Young { seen, grain } => Some(grain.saturating_sub(seen.elapsed())),
+            Trust::Settled | Trust::Mute => None,
         }
     }
 }
@@ -73,119 +99,275 @@ impl Store {
     /// By file: [`CacheError::Io`] if it is missing, unreadable or not a file, [`CacheError::Changing`] if it is
     /// being written to.
     pub fn digests(&self, paths: &[PathBuf]) -> Vec<Result<FileDigest, CacheError>> {
-        let absolute: Vec<Option<PathBuf>> =
-            paths.iter().map(|path| std::path::absolute(path).ok()).collect();
-        let mut folders: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();
-        for (i, path) in absolute.iter().enumerate() {
-            if let Some(folder) = path.as_deref().and_then(Path::parent) {
-                folders.entry(folder).or_default().push(i);
-            }
-        }
-        let memos: BTreeMap<&Path, crate::memo::Memo> =
-            folders.keys().map(|&folder| (folder, self.memo(folder))).collect();
-        let results: Vec<(Result<FileDigest, CacheError>, bool)> = paths
-            .par_iter()
-            .zip(&absolute)
-            .with_min_len(16)
-            .map_init(Vec::new, |buffer, (path, absolute)| {
-                let memo = absolute
-                    .as_deref()
-                    .and_then(|path| Some((memos.get(path.parent()?)?, path.file_name()?)));
-                digest(self, path, memo, buffer)
+        let wanted: Vec<_> = paths.iter().map(|path| Wanted::new(path, None)).collect();
+        Reader::new(self).look_up(&wanted)
+    }
+
+    /// Looks at files again before somebody reads them, and returns them in versions that will tell of every change.
+    ///
+    /// A file that changed, or was so young that the next change might get the same time, is hashed again. Wait for
+    /// [`FileDigest::settles_in`] first: else what is young may stay so.
+    ///
+    /// # Errors
+    /// As [`Store::digests`].
+    pub fn settle(&self, seen: &[FileDigest]) -> Vec<Result<FileDigest, CacheError>> {
+        let reader = Reader::new(self);
+        let is_due = |&at: &usize| seen[at].settles_in().is_some() || !reader.is_same(&seen[at]);
+        let again: Vec<usize> = (0..seen.len()).into_par_iter().with_min_len(16).filter(is_due).collect();
+        let wanted: Vec<_> = again
+            .iter()
+            .map(|&at| {
+                let FileDigest { path, version, trust, .. } = &seen[at];
+                let earlier = match trust {
+                    Trust::Young { seen, .. } => Some((*version, *seen)),
+                    Trust::Settled | Trust::Mute => None,
+                };
+                Wanted::new(path, earlier)
             })
             .collect();
-        for (folder, members) in folders {
-            let fresh: Vec<_> = members
-                .into_iter()
-                .filter_map(|i| match &results[i] {
-                    (Ok(file), true) => Some((absolute[i].as_deref()?.file_name()?, file.stat, file.digest)),
-                    _ => None,
-                })
-                .collect();
-            if !fresh.is_empty() {
-                self.remember(folder, &fresh);
+        let found = reader.look_up(&wanted);
+        let mut settled: Vec<_> = seen.iter().cloned().map(Ok).collect();
+        again.into_iter().zip(found).for_each(|(at, found)| settled[at] = found);
+        settled
+    }
+
+    /// Looks at files again and returns which of them, by index, are not what they were, and in what.
+    ///
+    /// A file whose version tells and is the same is not read.
+    pub fn recheck(&self, seen: &[FileDigest]) -> Vec<(usize, Change)> {
+        let reader = Reader::new(self);
+        let change = |buffer: &mut Vec<u8>, file: &FileDigest| {
+            let same = reader.is_same(file);
+            if same && file.trust == Trust::Settled {
+                return None;
             }
-        }
-        results.into_iter().map(|(result, _)| result).collect()
+            match reader.hash(&Wanted::new(&file.path, None), buffer, &|_| {}) {
+                Ok(now) if now.digest == file.digest => (!same).then_some(Change::Version),
+                _ => Some(Change::Content),
+            }
+        };
+        let changes: Vec<_> = seen.par_iter().with_min_len(16).map_init(Vec::new, change).collect();
+        changes.into_iter().enumerate().filter_map(|(at, change)| Some((at, change?))).collect()
     }
 
     /// Returns how many source files this store and its clones have read.
     pub fn files_hashed(&self) -> u64 {
         self.inner.hashed.load(Ordering::Relaxed)
     }
+}
 
-    /// Looks at files again and returns which of them, by index, have another content now or are gone.
-    ///
-    /// A file whose version is the same is not read.
-    pub fn recheck(&self, seen: &[FileDigest]) -> Vec<usize> {
-        let changed: Vec<bool> = seen
-            .par_iter()
-            .with_min_len(16)
-            .map_init(Vec::new, |buffer, file| match fs_err::metadata(&file.path) {
-                Ok(meta) if FileStat::of(&meta) == file.stat => false,
-                Ok(_) => !hash_file(self, &file.path, buffer).is_ok_and(|(now, _)| now.digest == file.digest),
-                Err(_) => true,
+/// Looks at files and hashes them.
+struct Reader<'s> {
+    store: &'s Store,
+    volumes: Volumes<'s>,
+    /// The file system of the cache with its own clock.
+    clock: OnceLock<Option<(Volume, Duration)>>,
+}
+
+impl<'s> Reader<'s> {
+    fn new(store: &'s Store) -> Self {
+        let volumes = Volumes::new(&store.inner.volumes, store.now());
+        Self { store, volumes, clock: OnceLock::new() }
+    }
+
+    fn look_up(&self, wanted: &[Wanted<'_>]) -> Vec<Result<FileDigest, CacheError>> {
+        let mut memos: BTreeMap<&Path, Memo> = BTreeMap::new();
+        for (folder, _) in wanted.iter().filter_map(Wanted::name) {
+            memos.entry(folder).or_insert_with(|| self.store.recall(folder));
+        }
+        let looks = wanted.par_iter().with_min_len(16).map(|file| self.recall(file, &memos));
+        let mut found: Vec<Result<Found, CacheError>> = looks.collect();
+        let new: Vec<(usize, u64)> = found
+            .iter()
+            .enumerate()
+            .filter_map(|(at, found)| match found {
+                Ok(Found::New(size)) => Some((at, *size)),
+                _ => None,
             })
             .collect();
-        changed.iter().enumerate().filter_map(|(i, changed)| changed.then_some(i)).collect()
+        let tally = Tally::new(self.store, new.len() as u64, new.iter().map(|(_, size)| size).sum());
+        for slice in slices(&new) {
+            let hash = |buffer: &mut Vec<u8>, &(at, _): &(usize, u64)| {
+                let hashed = self.hash(&wanted[at], buffer, &|bytes| tally.bytes(bytes));
+                tally.file();
+                (at, hashed)
+            };
+            let hashed: Vec<_> = slice.par_iter().map_init(Vec::new, hash).collect();
+            self.remember(wanted, &hashed);
+            hashed.into_iter().for_each(|(at, file)| found[at] = file.map(Found::Known));
+        }
+        tally.end();
+        if !new.is_empty() {
+            let bytes: u64 = new.iter().map(|(_, size)| size).sum();
+            tracing::info!("source files hashed: {} ({bytes} bytes)", new.len());
+        }
+        let digest = |(found, file): (Result<Found, CacheError>, &Wanted<'_>)| match found? {
+            Found::Known(file) => Ok(file),
+            Found::New(_) => Err(CacheError::Changing { path: file.path.to_owned() }),
+        };
+        found.into_iter().zip(wanted).map(digest).collect()
     }
-}
 
-/// Returns the digest of a file and whether it is worth remembering.
-fn digest(
-    store: &Store,
-    path: &Path,
-    memo: Option<(&crate::memo::Memo, &std::ffi::OsStr)>,
-    buffer: &mut Vec<u8>,
-) -> (Result<FileDigest, CacheError>, bool) {
-    let meta = match fs_err::metadata(path) {
-        Ok(meta) => meta,
-        Err(source) => return (Err(CacheError::reading(path, source)), false),
-    };
-    if !meta.is_file() {
-        let source = std::io::Error::other("it is not a file");
-        return (Err(CacheError::reading(path, source)), false);
+    fn look(&self, at: At<'_>) -> std::io::Result<(Look, Place)> {
+        let seen = look(at)?;
+        Ok((seen, self.volumes.place(at, &seen)))
     }
-    let stat = FileStat::of(&meta);
-    if let Some(digest) = memo.and_then(|(memo, name)| memo.get(name, &stat)) {
-        return (Ok(FileDigest { path: path.to_owned(), digest, stat }), false);
-    }
-    match hash_file(store, path, buffer) {
-        Ok((file, old)) => (Ok(file), old),
-        Err(error) => (Err(error), false),
-    }
-}
 
-/// Hashes a file that does not change meanwhile; says whether it is old enough to be remembered.
-fn hash_file(store: &Store, path: &Path, buffer: &mut Vec<u8>) -> Result<(FileDigest, bool), CacheError> {
-    let reading = |source| CacheError::reading(path, source);
-    store.inner.hashed.fetch_add(1, Ordering::Relaxed);
-    buffer.resize(CHUNK, 0);
-    for _ in 0..3 {
-        let now = store.now();
-        let mut file = fs_err::File::open(path).map_err(reading)?;
-        let before = FileStat::of(&file.metadata().map_err(reading)?);
-        let mut hasher = blake3::Hasher::new();
-        let mut length = 0;
-        loop {
-            match file.read(buffer) {
-                Ok(0) => break,
-                Ok(count) => {
-                    hasher.update(&buffer[..count]);
-                    length += count as u64;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(reading(source)),
+    /// Looks at a file, and at what is remembered of it.
+    fn recall(&self, file: &Wanted<'_>, memos: &BTreeMap<&Path, Memo>) -> Result<Found, CacheError> {
+        let reading = |source| CacheError::reading(file.path, source);
+        let (seen, place) = self.look(At::Path(file.path)).map_err(reading)?;
+        if !seen.is_file {
+            return Err(reading(std::io::Error::other("it is not a file")));
+        }
+        let version = FileVersion { stat: seen.stat, volume: place.volume };
+        let known = file.name().and_then(|(folder, name)| memos.get(folder)?.get(name, &version));
+        Ok(known.map_or(Found::New(seen.stat.size), |digest| {
+            Found::Known(FileDigest { path: file.path.to_owned(), digest, version, trust: Trust::Settled })
+        }))
+    }
+
+    /// Remembers what was hashed, where another content would have another version.
+    fn remember(&self, wanted: &[Wanted<'_>], hashed: &[(usize, Result<FileDigest, CacheError>)]) {
+        let mut folders: BTreeMap<&Path, Vec<(&OsStr, FileVersion, Digest)>> = BTreeMap::new();
+        for (at, file) in hashed {
+            if let (Ok(file), Some((folder, name))) = (file, wanted[*at].name())
+                && file.trust == Trust::Settled
+                && file.version.volume.is_some()
+            {
+                folders.entry(folder).or_default().push((name, file.version, file.digest));
             }
         }
-        let after = FileStat::of(&file.metadata().map_err(reading)?);
-        if before == after && length == before.size {
-            let newest = i128::from(before.mtime.max(before.ctime));
-            let age = i128::try_from(now.as_nanos()).unwrap_or(0) - newest;
-            let old = age >= YOUNG.as_nanos() as i128;
-            let digest = Digest(*hasher.finalize().as_bytes());
-            return Ok((FileDigest { path: path.to_owned(), digest, stat: before }, old));
+        for (folder, fresh) in folders {
+            self.store.remember(folder, &fresh);
         }
     }
-    Err(CacheError::Changing { path: path.to_owned() })
+
+    /// Whether a file has the version that it had.
+    fn is_same(&self, file: &FileDigest) -> bool {
+        self.look(At::Path(&file.path))
+            .is_ok_and(|(seen, place)| file.version == FileVersion { stat: seen.stat, volume: place.volume })
+    }
+
+    /// Hashes a file that does not change meanwhile; `count` is told of bytes that were read.
+    fn hash(
+        &self,
+        wanted: &Wanted<'_>,
+        buffer: &mut Vec<u8>,
+        count: &dyn Fn(u64),
+    ) -> Result<FileDigest, CacheError> {
+        let path = wanted.path;
+        let reading = |source| CacheError::reading(path, source);
+        self.store.inner.hashed.fetch_add(1, Ordering::Relaxed);
+        buffer.resize(CHUNK, 0);
+        for _ in 0..3 {
+            let mut file = fs_err::File::open(path).map_err(reading)?;
+            let (before, place) = self.look(At::Open(&file)).map_err(reading)?;
+            let version = FileVersion { stat: before.stat, volume: place.volume };
+            let trust = self.trust(&file, &version, place.times, wanted.earlier);
+            let mut hasher = blake3::Hasher::new();
+            let mut length = 0;
+            loop {
+                match file.read(buffer) {
+                    Ok(0) => break,
+                    Ok(read) => {
+                        hasher.update(&buffer[..read]);
+                        length += read as u64;
+                        count(read as u64);
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(source) => return Err(reading(source)),
+                }
+            }
+            let after = look(At::Open(&file)).map_err(reading)?;
+            if before.stat == after.stat && length == before.stat.size {
+                let digest = Digest(*hasher.finalize().as_bytes());
+                return Ok(FileDigest { path: path.to_owned(), digest, version, trust });
+            }
+        }
+        Err(CacheError::Changing { path: path.to_owned() })
+    }
+
+    /// Judges, before a file is read, whether a change from now on gives it another version.
+    fn trust(
+        &self,
+        file: &fs_err::File,
+        version: &FileVersion,
+        times: Times,
+        earlier: Option<(FileVersion, Instant)>,
+    ) -> Trust {
+        /// How far the clock of another host may be off.
+        const SKEW: i128 = 24 * 3600 * 1_000_000_000;
+        let stat = &version.stat;
+        let told = match times {
+            Times::Fixed => return Trust::Settled,
+            Times::Settable => stat.ctime != stat.mtime,
+            Times::Remote => true,
+            Times::Disk => match writers(file) {
+                Writers::None => true,
+                Writers::Some => clean(file),
+                Writers::Unknown => self.is_written_back(stat) || clean(file),
+            },
+            Times::Stacked => self.is_written_back(stat) || clean(file),
+            Times::Memory => writers(file) == Writers::None,
+        };
+        if !told {
+            return Trust::Mute;
+        }
+        let (now, skew) = match (times, self.own_clock(version.volume, times)) {
+            (_, Some(now)) => (now, 0),
+            (Times::Remote | Times::Settable, None) => (self.store.now(), SKEW),
+            (_, None) => (self.store.now(), 0),
+        };
+        let ns = stat.grain(times);
+        let grain = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
+        let seen = Instant::now();
+        // A file that kept its version for that long was stamped that long ago, whatever the clocks say.
+        let waited = earlier.is_some_and(|(before, at)| before == *version && seen - at >= grain);
+        if waited || stat.age(now) >= ns + skew { Trust::Settled } else { Trust::Young { seen, grain } }
+    }
+
+    /// Whether the file is so old that the system has written back what was stored to mapped memory before: from then on the next
+    /// store changes its times.
+    fn is_written_back(&self, stat: &FileStat) -> bool {
+        /// Twice the 30 s after which Linux writes back.
+        const WRITTEN_BACK: i128 = 60_000_000_000;
+        stat.age(self.store.now()) >= WRITTEN_BACK
+    }
+
+    /// What the clock of another host shows that stamps the files of a volume: known where the cache lies there too.
+    fn own_clock(&self, volume: Option<Volume>, times: Times) -> Option<Duration> {
+        if times != Times::Remote {
+            return None;
+        }
+        let stamp = || {
+            let file = tempfile::tempfile_in(self.store.dir()).ok()?;
+            let file = fs_err::File::from_parts(file, self.store.dir());
+            let (seen, place) = self.look(At::Open(&file)).ok()?;
+            Some((place.volume?, Duration::from_nanos(u64::try_from(seen.stat.ctime).ok()?)))
+        };
+        let (there, now) = (*self.clock.get_or_init(stamp))?;
+        (volume == Some(there)).then_some(now)
+    }
+}
+
+/// Has stores to mapped memory written back, so that the next one changes the times of the file.
+fn clean(file: &fs_err::File) -> bool {
+    file.sync_data().is_ok()
+}
+
+/// Cuts a list of files, with their lengths, where about [`SLICE`] bytes are together.
+fn slices(files: &[(usize, u64)]) -> impl Iterator<Item = &[(usize, u64)]> {
+    let mut rest = files;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let ends = |(_, size): &(usize, u64)| {
+            bytes += size;
+            bytes >= SLICE
+        };
+        let count = rest.iter().position(ends).map_or(rest.len(), |last| last + 1);
+        let (slice, after) = rest.split_at(count);
+        rest = after;
+        (!slice.is_empty()).then_some(slice)
+    })
 }

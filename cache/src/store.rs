@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
+use crate::hashing::HashingWatch;
 use crate::lock::WriterMark;
 use crate::shard::Touched;
+use crate::volume::Known;
 use crate::warning::Warnings;
 use crate::write::Faults;
 use crate::{CacheError, Digest, FileRef, Traffic};
@@ -20,9 +22,9 @@ const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 pub(crate) const ARTEFACTS: &str = "artefacts-v1";
 pub(crate) const FILES: &str = "files-v1";
 pub(crate) const ROWS: &str = "rows-v3";
-pub(crate) const DIGESTS: &str = "digests-v2";
+pub(crate) const DIGESTS: &str = "digests-v3";
 /// Buckets of earlier versions: nothing reads them.
-pub(crate) const RETIRED: [&str; 3] = ["rows-v1", "rows-v2", "digests-v1"];
+pub(crate) const RETIRED: [&str; 4] = ["rows-v1", "rows-v2", "digests-v1", "digests-v2"];
 pub(crate) const LOGS: &str = "logs-v1";
 pub(crate) const WORK: &str = "work-v1";
 pub(crate) const LOCKS: &str = "locks-v1";
@@ -46,6 +48,10 @@ pub(crate) struct Inner {
     pub(crate) generation: AtomicU64,
     /// How many source files were read.
     pub(crate) hashed: AtomicU64,
+    pub(crate) hashing: HashingWatch,
+    /// Whether no remembered digest counts.
+    pub(crate) distrusts_digests: AtomicBool,
+    pub(crate) volumes: Known,
 }
 
 impl Store {
@@ -70,6 +76,9 @@ impl Store {
                 touched: Mutex::default(),
                 generation: AtomicU64::new(0),
                 hashed: AtomicU64::new(0),
+                hashing: HashingWatch::default(),
+                distrusts_digests: AtomicBool::new(false),
+                volumes: Known::default(),
             }),
             traffic: Arc::default(),
         };

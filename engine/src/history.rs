@@ -43,7 +43,7 @@ pub(crate) struct Place {
 
 impl History {
     fn name(graph: &Graph) -> String {
-        Digest::of(format!("history\n{}\n{}", graph.name, graph.source.name()).as_bytes()).to_string()
+        Digest::of(format!("history 2\n{}\n{}", graph.name, graph.source.name()).as_bytes()).to_string()
     }
 
     /// The history of a pipeline; empty if it never ran.

@@ -157,6 +157,15 @@ impl<'a> StageIo<'a> {
         })
     }
 
+    /// The error of a stage that found other bytes in a source file than its key says; the digest that is remembered of the file is
+    /// forgotten, so that the next run hashes it.
+    #[must_use]
+    pub fn found_changed(&self, path: &Path) -> StageError {
+        self.around.inputs.forget_digest(path);
+        StageError::failed(format!("`{}` changed while the pipeline ran", path.display()))
+            .help("run again; nothing was recorded for this file")
+    }
+
     fn port(&self, name: &str) -> Result<&IoPort, StageError> {
         self.ports.iter().find(|port| port.port.name == name).ok_or_else(|| {
             StageError::failed(format!("the stage asked for its input `{name}`, which it does not declare"))

@@ -16,6 +16,7 @@ use crate::retry::Retry;
 use crate::scan::SourceFile;
 use crate::stage::StageError;
 use crate::usage::Usage;
+use crate::watch;
 
 /// What a job needs to know.
 pub(crate) struct Job {
@@ -135,6 +136,7 @@ impl Job {
         }
         let no_sources = Vec::new();
         let sources = self.sources.as_deref().unwrap_or(&no_sources);
+        let files = watch::settle(around, sources)?;
         let mut io = StageIo::new(around, self.id, self.key, ports, bound.outputs(), sources, log);
         let result = bound.run(&mut io);
         let used = io.usage();
@@ -143,7 +145,7 @@ impl Job {
         let mut written = io.finish()?;
         written.rows.computed += self.computed;
         written.rows.reused = written.rows.reused.saturating_sub(self.computed);
-        check_unchanged(around, sources)?;
+        watch::check(around, &files)?;
         Ok(written)
     }
 
@@ -199,17 +201,6 @@ fn last(error: StageError, tries: u32) -> StageError {
 /// An artefact that was there a moment ago.
 fn missing(around: &Surroundings<'_>, artefact: Digest) -> CacheError {
     CacheError::Damaged { path: around.inputs.dir().to_owned(), artefact, what: "it is missing".to_owned() }
-}
-
-/// A file that changed while the stage read it makes the result worthless.
-fn check_unchanged(around: &Surroundings<'_>, sources: &[SourceFile]) -> Result<(), StageError> {
-    let files: Vec<_> = sources.iter().map(|source| source.file.clone()).collect();
-    let changed = around.store.recheck(&files);
-    let Some(&first) = changed.first() else { return Ok(()) };
-    let more =
-        if changed.len() > 1 { format!(" and {} more files", changed.len() - 1) } else { String::new() };
-    let message = format!("{}{more} changed while the stage ran", sources[first].file.path.display());
-    Err(StageError::failed(message).help("run again; nothing was recorded"))
 }
 
 /// Milliseconds since 1970; 0 if the clock stands before that.

@@ -28,6 +28,7 @@ mod stage;
 mod survey;
 mod usage;
 mod utc;
+mod watch;
 
 pub use device::Device;
 pub use event::{Event, Observer, Outcome, Progress, RowCounts, Silent};

@@ -393,8 +393,7 @@ fn read_verified(clip_id: &str, digest: &Digest, io: &StageIo<'_>) -> Result<Vec
     if Digest::of(&bytes) == *digest {
         return Ok(bytes);
     }
-    let message = format!("clip `{clip_id}`: {} changed while the pipeline ran", path.display());
-    Err(StageError::failed(message).help("run again; nothing was recorded for this file"))
+    Err(io.found_changed(path).at(&format!("clip `{clip_id}`")))
 }
 
 fn report_skipped<M: MapStage>(

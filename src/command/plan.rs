@@ -21,6 +21,9 @@ use crate::session::Session;
 /// Says what a run would do.
 pub fn plan(args: &args::Plan, cache: &Path) -> Result<Exit, Failure> {
     let session = Session::open(&args.pipeline, cache)?;
+    if args.rehash {
+        session.store.distrust_digests();
+    }
     let targets = session.select(&args.stages)?;
     let sources = session.scan()?;
     let plan = session.plan(&sources, &targets, &[])?;

@@ -35,6 +35,9 @@ pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
         pool.map_err(|error| Failure::failed(format!("cannot start {jobs} threads: {error}")))?;
     }
     let session = Session::open(&args.pipeline, cache)?;
+    if args.rehash {
+        session.store.distrust_digests();
+    }
     let targets = session.select(&args.stages)?;
     let force = session.select(&args.force)?;
     let sources = session.scan()?;

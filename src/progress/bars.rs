@@ -60,7 +60,7 @@ impl<'a> Bars<'a> {
 }
 
 /// A style; the templates are constants of this file, so a mistake in one shows in the first run as a plain line.
-fn style(template: &str, paint: Paint) -> ProgressStyle {
+pub(super) fn style(template: &str, paint: Paint) -> ProgressStyle {
     let style = if template.contains("{bar") {
         ProgressStyle::default_bar()
     } else {

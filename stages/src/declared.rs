@@ -13,8 +13,7 @@ pub fn read(label: &str, path: &Path, io: &StageIo<'_>) -> Result<Vec<u8>, Stage
     let bytes = fs_err::read(path)?;
     let declared = io.sources().iter().find(|source| source.label == label).map(|source| source.file.digest);
     if declared != Some(Digest::of(&bytes)) {
-        let message = format!("`{}` changed while the pipeline ran", path.display());
-        return Err(StageError::failed(message).help("run again; nothing was recorded"));
+        return Err(io.found_changed(path));
     }
     Ok(bytes)
 }

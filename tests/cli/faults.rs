@@ -221,6 +221,43 @@ fn an_input_that_changes_while_a_stage_runs_is_an_error() {
     assert_eq!(output(&sandbox, "change.yaml", "x"), "new\n");
 }
 
+/// A file that was something else while a stage read it, and is what it was again: what the stage made belongs to neither.
+#[test]
+fn an_input_that_goes_and_comes_back_while_a_stage_runs_is_an_error() {
+    type Step = fn(&Sandbox);
+    let rewritten: [Step; 2] =
+        [|sandbox| sandbox.write("in", "new\n"), |sandbox| sandbox.write("in", "old\n")];
+    let moved: [Step; 2] = [
+        |sandbox| {
+            fs_err::rename(sandbox.path("in"), sandbox.path("aside")).unwrap();
+            sandbox.write("in", "new\n");
+        },
+        |sandbox| fs_err::rename(sandbox.path("aside"), sandbox.path("in")).unwrap(),
+    ];
+    for [there, back] in [rewritten, moved] {
+        let sandbox = Sandbox::new().file("in", "old\n");
+        let script = "touch DIR/started; while [ ! -e DIR/changed ]; do sleep 0.01; done; cat {file.in} > {out.x}; touch DIR/read; \
+                      while [ ! -e DIR/back ]; do sleep 0.01; done"
+            .replace("DIR", &sandbox.path("").to_string_lossy());
+        sandbox.write(
+            "change.yaml",
+            format!("version: 1\nname: change\nstages:\n  x: {{ uses: command, with: {{ program: [sh, -c, '{script}'], files: [in], outputs: {{ x: file }} }} }}\n"),
+        );
+        let run = start(&sandbox, "run change.yaml");
+        wait_for(|| sandbox.path("started").exists());
+        there(&sandbox);
+        sandbox.write("changed", "");
+        wait_for(|| sandbox.path("read").exists());
+        back(&sandbox);
+        sandbox.write("back", "");
+        let ran = end(run);
+        assert_eq!(ran.code, Some(1), "{ran}");
+        assert!(ran.stderr.contains("changed while the stage ran and is the same again"), "{ran}");
+        assert_eq!(sandbox.ok("run change.yaml --format json").statuses(), ["x ran"]);
+        assert_eq!(output(&sandbox, "change.yaml", "x"), "old\n");
+    }
+}
+
 /// A file inside a folder that a stage reads is an input like any other, whatever its times say.
 #[test]
 fn a_changed_file_inside_a_folder_is_seen() {

@@ -18,3 +18,4 @@ mod pretrain;
 mod runs;
 mod sandbox;
 mod sharing;
+mod volumes;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use sndpipe_cache::{CacheError, Digest, Store};
+use sndpipe_cache::{CacheError, Change, Digest, Store};
 
 use crate::kit::Kit;
 
@@ -80,7 +80,7 @@ fn a_young_file_is_not_remembered() {
     }
     assert_eq!(sources.digest().1, 3);
     assert_eq!(sources.digest().1, 3);
-    assert!(!sources.kit.store.dir().join("digests-v2").exists());
+    assert!(!sources.kit.store.dir().join("digests-v3").exists());
 }
 
 #[test]
@@ -97,19 +97,122 @@ fn what_is_no_file_is_an_error_by_itself() {
 }
 
 #[test]
-fn recheck_reads_what_was_touched_and_names_what_differs() {
+fn recheck_names_what_differs_and_what_was_only_touched() {
     let sources = Sources::new();
     let store = &sources.kit.store;
     let seen: Vec<_> = store.digests(&sources.paths).into_iter().map(Result::unwrap).collect();
     let hashed = store.files_hashed();
-    assert_eq!(store.recheck(&seen), Vec::<usize>::new());
-    assert_eq!(store.files_hashed(), hashed);
+    assert_eq!(store.recheck(&seen), []);
+    assert_eq!(store.files_hashed(), hashed, "their versions tell");
     sources.touch(0, 1_000_000_000);
-    assert_eq!(store.recheck(&seen), Vec::<usize>::new());
-    assert_eq!(store.files_hashed(), hashed + 1);
+    assert_eq!(store.recheck(&seen), [(0, Change::Version)]);
     fs_err::write(&sources.paths[1], "changed").unwrap();
     fs_err::remove_file(&sources.paths[2]).unwrap();
-    assert_eq!(store.recheck(&seen), [1, 2]);
+    let content = Change::Content;
+    assert_eq!(store.recheck(&seen), [(0, Change::Version), (1, content), (2, content)]);
+}
+
+#[test]
+fn a_file_that_went_and_came_back_is_another_version() {
+    let sources = Sources::new();
+    let store = &sources.kit.store;
+    let seen: Vec<_> = store.digests(&sources.paths).into_iter().map(Result::unwrap).collect();
+    fs_err::write(&sources.paths[0], "other").unwrap();
+    fs_err::write(&sources.paths[0], "a").unwrap();
+    let aside = sources.paths[1].with_extension("aside");
+    fs_err::rename(&sources.paths[1], &aside).unwrap();
+    fs_err::write(&sources.paths[1], "other").unwrap();
+    fs_err::rename(&aside, &sources.paths[1]).unwrap();
+    assert_eq!(store.recheck(&seen), [(0, Change::Version), (1, Change::Version)]);
+}
+
+#[test]
+fn a_young_file_is_read_again_when_it_is_checked_and_remembered_once_it_settled() {
+    let sources = Sources::new();
+    let store = &sources.kit.store;
+    store.put_clock_ahead(Duration::ZERO);
+    let future = SystemTime::now() + Duration::from_secs(3600);
+    for path in &sources.paths {
+        fs_err::OpenOptions::new().write(true).open(path).unwrap().file().set_modified(future).unwrap();
+    }
+    let seen: Vec<_> = store.digests(&sources.paths).into_iter().map(Result::unwrap).collect();
+    assert_eq!(store.files_hashed(), 3);
+    assert_eq!(store.recheck(&seen), []);
+    assert_eq!(store.files_hashed(), 6, "a version that may not tell is not relied on");
+    while let Some(left) =
+        seen.iter().filter_map(sndpipe_cache::FileDigest::settles_in).max().filter(|left| !left.is_zero())
+    {
+        std::thread::sleep(left);
+    }
+    let settled: Vec<_> = store.settle(&seen).into_iter().map(Result::unwrap).collect();
+    assert!(settled.iter().all(|file| file.settles_in().is_none()), "{settled:?}");
+    let hashed = store.files_hashed();
+    assert_eq!(store.recheck(&settled), []);
+    assert_eq!(sources.digest().1, 0);
+    assert_eq!(store.files_hashed(), hashed);
+}
+
+#[test]
+fn what_is_forgotten_is_read_again() {
+    let sources = Sources::new();
+    sources.digest();
+    sources.kit.store.forget_digest(&sources.paths[1]);
+    assert_eq!(sources.digest().1, 1);
+    assert_eq!(sources.digest().1, 0);
+    sources.kit.store.forget_digest(&sources.paths[1].with_file_name("never-seen"));
+    assert_eq!(sources.kit.warned(), 0);
+}
+
+#[test]
+fn whoever_distrusts_reads_all_and_remembers_it() {
+    let sources = Sources::new();
+    sources.digest();
+    let doubter = Store::open(sources.kit.store.dir()).unwrap();
+    doubter.put_clock_ahead(Duration::from_secs(1));
+    doubter.distrust_digests();
+    doubter.forget_digest(&sources.paths[0]);
+    assert_eq!(doubter.digests(&sources.paths).len(), 3);
+    assert_eq!(doubter.files_hashed(), 3);
+    assert_eq!(sources.digest().1, 0);
+}
+
+#[test]
+fn a_store_to_mapped_memory_is_noticed_though_the_file_keeps_its_times() {
+    let sources = Sources::new();
+    let store = &sources.kit.store;
+    let path = &sources.paths[0];
+    fs_err::write(path, [0; 8192]).unwrap();
+    let file = fs_err::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    // SAFETY: the file is this test's, and nothing cuts it.
+    let mut map = unsafe { memmap2::MmapMut::map_mut(file.file()) }.unwrap();
+    drop(file);
+    map[..4].copy_from_slice(b"AAAA");
+    let seen = store.digests(std::slice::from_ref(path)).remove(0).unwrap();
+    // One that comes right after may get the same time, where the file system's clock is no finer: the test waits for one tick.
+    std::thread::sleep(Duration::from_millis(20));
+    map[..4].copy_from_slice(b"BBBB");
+    let now = Digest::of(&fs_err::read(path).unwrap());
+    assert_ne!(seen.digest, now);
+    assert_eq!(store.recheck(std::slice::from_ref(&seen)), [(0, Change::Content)]);
+    drop(map);
+    assert_eq!(store.digests(std::slice::from_ref(path)).remove(0).unwrap().digest, now);
+}
+
+#[test]
+fn hashing_that_takes_long_is_told() {
+    let sources = Sources::new();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let sink = std::sync::Arc::clone(&told);
+    sources.kit.store.on_hashing(Box::new(move |now| sink.lock().unwrap().push(now)));
+    sources.digest();
+    // A sparse file that takes some tenths of a second to read.
+    let file = fs_err::File::create(&sources.paths[0]).unwrap();
+    file.set_len(2 << 30).unwrap();
+    sources.digest();
+    let told = told.lock().unwrap();
+    let last = told.last().unwrap();
+    assert!(last.is_done() && last.bytes == 2 << 30 && last.of_files == 1, "{told:?}");
+    assert!(told.iter().all(|now| now.of_bytes == 2 << 30 && now.bytes <= now.of_bytes), "{told:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
-use sndpipe_cache::{Bucket, Digest, FileStat, Store};
+use sndpipe_cache::{Bucket, Digest, FileVersion, Store};
 
 use super::error::SpecErrors;
 use super::load::load;
@@ -31,7 +31,7 @@ pub fn load_remembered(
     store: &Store,
 ) -> Result<Graph, SpecErrors> {
     let Some(program) = program() else { return load(path, overrides, registry) };
-    let name = Digest::of(format!("graph\n{}", path.display()).as_bytes()).to_string();
+    let name = Digest::of(format!("graph 2\n{}", path.display()).as_bytes()).to_string();
     if let Ok(Some(bytes)) = store.document(Bucket::Pipelines, &name)
         && let Some(graph) = recall(&bytes, &program, overrides, registry)
     {
@@ -47,15 +47,16 @@ pub fn load_remembered(
     Ok(graph)
 }
 
-/// The version of this program's file.
-fn program() -> Option<FileStat> {
-    FileStat::of_file(&std::env::current_exe().ok()?).ok()
+/// The version of this program's file; `None` where it is told from that of another one by nothing.
+fn program() -> Option<FileVersion> {
+    let version = FileVersion::of_file(&std::env::current_exe().ok()?).ok()?;
+    version.volume.is_some().then_some(version)
 }
 
 /// What a graph was made of.
 #[derive(Serialize, Deserialize)]
 struct Origin {
-    program: FileStat,
+    program: FileVersion,
     overrides: Vec<(String, String)>,
     files: Vec<File>,
 }
@@ -114,7 +115,7 @@ struct Cell {
 /// The port's name, its place, and of each item the instance, the output and the cell.
 type Wired = (u32, Span, Vec<(usize, usize, Labels)>);
 
-fn remember(graph: &Graph, program: FileStat, overrides: &[(String, String)]) -> Option<Vec<u8>> {
+fn remember(graph: &Graph, program: FileVersion, overrides: &[(String, String)]) -> Option<Vec<u8>> {
     let mut words = Words::default();
     let mut bound: Vec<Bound<'_>> = Vec::new();
     let mut known: BTreeMap<usize, u32> = BTreeMap::new();
@@ -149,7 +150,7 @@ fn remember(graph: &Graph, program: FileStat, overrides: &[(String, String)]) ->
 
 fn recall(
     bytes: &[u8],
-    program: &FileStat,
+    program: &FileVersion,
     overrides: &[(String, String)],
     registry: &Registry,
 ) -> Option<Graph> {
