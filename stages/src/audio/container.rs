@@ -2,19 +2,21 @@
 //!
 //! Decoders are forgiving: they skip a damaged page and stop quietly where the bytes stop. A data set must not be:
 //! half a clip under a whole clip's label is a wrong example. So the two containers whose length is written down
-//! outside the codec are walked here: RIFF chunks and Ogg pages (RFC 3533).
+//! outside the codec are walked here: RIFF chunks and Ogg pages (RFC 3533). Ogg and Matroska are decoded here too, for
+//! only their pages and blocks say where the sound starts and ends.
 
 mod aac;
 mod chain;
 mod flac;
 mod foreign;
+mod matroska;
 mod mp4;
 mod mpeg;
 mod ogg;
 mod tags;
 mod wave;
 
-use super::decode::{DecodeError, DecodeLimits};
+use super::decode::{DecodeError, DecodeLimits, Pcm};
 use super::stream::Stream;
 
 /// What the container says about the end of its sound.
@@ -26,14 +28,24 @@ pub(super) enum End {
     WithTheBytes,
 }
 
-/// Refuses a container that is cut off or damaged, or that promises more than `limits` allow; a format that is neither RIFF/WAVE nor Ogg passes.
+/// Refuses a container that is cut off or damaged, or that promises more than `limits` allow; a format other than RIFF/WAVE passes.
 pub(super) fn check(bytes: &[u8], limits: &DecodeLimits) -> Result<End, DecodeError> {
     if bytes.len() >= 12 && bytes.starts_with(b"RIFF") && bytes[8..12] == *b"WAVE" {
         wave::check(bytes, limits)
-    } else if bytes.starts_with(b"OggS") {
-        ogg::check(bytes, limits)
     } else {
         Ok(End::Declared)
+    }
+}
+
+/// Decodes Ogg and Matroska, also behind a tag; `None` for other containers.
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Option<Result<Pcm, DecodeError>> {
+    let sound = &bytes[tags::skip_front(bytes, 0)..];
+    if sound.starts_with(b"OggS") {
+        Some(ogg::decode(sound, limits))
+    } else if sound.starts_with(b"\x1a\x45\xdf\xa3") {
+        Some(matroska::decode(sound, limits))
+    } else {
+        None
     }
 }
 
@@ -50,7 +62,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], limits: &DecodeLimits) -> Result<Option<
     if mp4::is_movie(bytes) {
         return mp4::open(bytes, limits).map(Some);
     }
-    const ELSEWHERE: [&[u8]; 6] = [b"RIFF", b"RF64", b"BW64", b"FORM", b"OggS", b"\x1a\x45\xdf\xa3"];
+    const ELSEWHERE: [&[u8]; 4] = [b"RIFF", b"RF64", b"BW64", b"FORM"];
     if ELSEWHERE.iter().any(|magic| sound.starts_with(magic)) {
         foreign::check(bytes)?;
         return Ok(None);

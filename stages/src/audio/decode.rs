@@ -52,7 +52,7 @@ pub struct Pcm {
 #[non_exhaustive]
 pub enum DecodeError {
     /// No known audio format.
-    #[error("not an audio file of a known format (wav, flac, ogg, mp3, m4a): {detail}")]
+    #[error("not an audio file of a known format (wav, flac, ogg, opus, webm, mkv, mp3, m4a): {detail}")]
     NotAudio {
         /// What was missing.
         detail: String,
@@ -158,11 +158,18 @@ pub(super) fn check_length(
 /// `extension_hint` (such as `"wav"`) only orders the guesses; the bytes decide. Encoder delay and padding that the
 /// stream declares are removed. The result depends on nothing but the arguments.
 ///
+/// Channels stand in the order of the stream: of Vorbis and Opus left, centre, right, … from three channels on, as in
+/// libsndfile. Opus is at 48 kHz. Where an Ogg page is missing or damaged nothing is put in its place: the sound goes on
+/// with the next page, and Vorbis with the second block after it, as in libsndfile; a remark says what is lost.
+///
 /// # Errors
 /// [`DecodeError`], for anything that is not one whole sound with finite samples. No bytes make this function panic.
 pub fn decode(bytes: &[u8], extension_hint: Option<&str>, limits: &DecodeLimits) -> Result<Pcm, DecodeError> {
     // The decoders are not ours: should one of them panic on damaged bytes, that is one more way to be corrupt.
     let pcm = catch_unwind(AssertUnwindSafe(|| {
+        if let Some(decoded) = container::decode(bytes, limits) {
+            return decoded;
+        }
         if let Some(stream) = container::open(bytes, limits)? {
             return stream.decode(limits);
         }
@@ -210,9 +217,6 @@ impl Progress {
                 self.truncated("the bytes end in the middle of a packet")
             }
             Error::Unsupported(what) => DecodeError::Unsupported { detail: (*what).into() },
-            Error::ResetRequired => {
-                DecodeError::Unsupported { detail: "several streams after another in one file".into() }
-            }
             other => self.corrupt(other.to_string()),
         }
     }

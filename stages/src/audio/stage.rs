@@ -89,13 +89,13 @@ impl AudioMeta {
     }
 }
 
-/// `decode`: wav, flac, ogg, mp3 and m4a files, or audio that a stage made, to samples of one rate, level and length.
+/// `decode`: wav, flac, ogg, opus, webm, mkv, mp3 and m4a files, or audio that a stage made, to samples of one rate, level and length.
 pub struct Decode;
 
 impl MapStage for Decode {
     const NAME: &'static str = "decode";
-    // 2: edit lists, lengths of MP3, damage inside. Builds with another decoder give other samples, or some for none.
-    const VERSION: u32 = if cfg!(feature = "fdk-aac") { 1002 } else { 2 };
+    // 3: Vorbis of more than two channels, granule positions. 2: edit lists, lengths of MP3, damage inside. Builds with another decoder give other samples, or some for none.
+    const VERSION: u32 = if cfg!(feature = "fdk-aac") { 1003 } else { 3 };
     const NOT_IN_ROWS: &'static [&'static str] = &["on_error", "damage"];
     const REMARKED: &'static str = "are damaged inside";
     type Params = DecodeParams;
