@@ -6,7 +6,7 @@ use serde_json::json;
 use sndpipe_cache::{Meta, Rows};
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
 
-use super::metric::{self, Judged, Measured};
+use super::metric::{self, Judged, Measured, TieOrder};
 use super::report;
 use crate::embed::Embedded;
 use crate::labels::Labels;
@@ -53,7 +53,8 @@ pub struct EvaluateKnn;
 
 impl Stage for EvaluateKnn {
     const NAME: &'static str = "evaluate.knn";
-    const VERSION: u32 = 1;
+    /// 2: ties do not depend on the order of the classes.
+    const VERSION: u32 = 2;
     const SOURCE: &'static str = "Fonseca et al., Unsupervised Contrastive Learning of Sound Event Representations, ICASSP 2021 \
                                   (leave_one_clip_out); Wu et al., Unsupervised Feature Learning via Non-Parametric Instance \
                                   Discrimination, CVPR 2018 (memory_bank)";
@@ -96,10 +97,11 @@ impl Stage for EvaluateKnn {
             let bank: Vec<usize> = split.of(Subset::Train).filter_map(|id| rows.position(id)).collect();
             read(OneClass::new(&labels, &rows, &bank, WHAT)?, &rows, io)
         };
-        let voted = params.protocol.vote(&judged, bank, classes, &|| io.tick())?;
+        let ties = TieOrder::of(&labels.classes);
+        let voted = params.protocol.vote(&judged, bank, &ties, &|| io.tick())?;
         let Voted { scores, nearest } = voted;
-        let clips = self::judged(&judged.embedded.ids, scores, &judged.classes, classes);
-        let nearest = self::judged(&judged.embedded.ids, nearest, &judged.classes, classes);
+        let clips = self::judged(&judged.embedded.ids, scores, &judged.classes, &ties);
+        let nearest = self::judged(&judged.embedded.ids, nearest, &judged.classes, &ties);
         let meta = Meta::from([("classes".to_owned(), json!(labels.classes))]);
         let metrics = report::long_table(&labels.classes, &metrics(&clips, &nearest, classes))?;
         io.write_table("metrics", meta.clone(), &metrics)?;
@@ -116,10 +118,10 @@ fn read(chosen: OneClass, rows: &Rows, io: &StageIo<'_>) -> Result<Classed, Stag
 
 /// Clips with the scores of their classes and the class that each has.
 #[must_use]
-pub fn judged(ids: &[String], scores: Vec<Vec<f32>>, class_of: &[u32], classes: usize) -> Vec<Judged> {
-    let truth = |own: u32| (0..classes).map(|class| Some(class as u32 == own)).collect();
+pub fn judged(ids: &[String], scores: Vec<Vec<f32>>, class_of: &[u32], ties: &TieOrder) -> Vec<Judged> {
+    let truth = |own: u32| (0..ties.classes().len()).map(|class| Some(class as u32 == own)).collect();
     let clips = ids.iter().zip(scores).zip(class_of);
-    clips.map(|((id, scores), &class)| Judged { id: id.clone(), scores, truth: truth(class) }).collect()
+    clips.map(|((id, scores), &class)| Judged::new(id.clone(), scores, truth(class), ties)).collect()
 }
 
 /// A metric with its class, where it is of one.
@@ -181,7 +183,7 @@ mod tests {
             &["a".to_owned(), "b".to_owned()],
             vec![vec![0.0, 1.0, 0.0], vec![0.2, 1.0, 0.3]],
             &[0, 0],
-            3,
+            &TieOrder::by_index(3),
         );
         assert_eq!(metric::accuracy_within(&clips, 3), Measured { value: Some(0.5), n: 2 });
         assert_eq!(metric::accuracy_within(&clips, 2), Measured { value: Some(0.0), n: 2 });

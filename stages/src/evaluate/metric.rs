@@ -9,29 +9,73 @@ pub struct Judged {
     pub scores: Vec<f32>,
     /// Whether the clip has each class; `None` where that is to be ignored.
     pub truth: Vec<Option<bool>>,
+    predicted: Option<usize>,
 }
 
-impl Judged {
-    /// The class with the largest score; of equals the first. Ignored classes do not stand.
+/// Which of several classes with the largest score counts as predicted: the one whose name is the least, so that the order of the classes
+/// does not matter. With sorted names that is the first, as NumPy's `argmax` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TieOrder(Vec<usize>);
+
+impl TieOrder {
+    /// The order of classes with these names.
     #[must_use]
-    pub fn predicted(&self) -> Option<usize> {
+    pub fn of(classes: &[String]) -> Self {
+        let mut order: Vec<usize> = (0..classes.len()).collect();
+        order.sort_by_key(|&class| &classes[class]);
+        Self(order)
+    }
+
+    /// The order of their indices, where the training itself depends on these.
+    #[must_use]
+    pub fn by_index(classes: usize) -> Self {
+        Self((0..classes).collect())
+    }
+
+    /// The classes in this order.
+    #[must_use]
+    pub fn classes(&self) -> &[usize] {
+        &self.0
+    }
+
+    /// The class with the largest score. Ignored classes do not stand.
+    fn best(&self, scores: &[f32], truth: &[Option<bool>]) -> Option<usize> {
         let mut best: Option<usize> = None;
-        for (class, score) in self.scores.iter().enumerate().filter(|(class, _)| self.truth[*class].is_some())
-        {
-            if best.is_none_or(|best| *score > self.scores[best]) {
+        for &class in self.0.iter().filter(|&&class| truth[class].is_some()) {
+            if best.is_none_or(|best| scores[class] > scores[best]) {
                 best = Some(class);
             }
         }
         best
     }
+}
 
-    /// The classes from the largest score to the smallest, of equals the first one first. Ignored classes do not stand.
+impl Judged {
+    /// A clip with finite scores and a truth for each of the classes of `ties`.
     #[must_use]
-    pub fn ranking(&self) -> Vec<usize> {
-        let mut order: Vec<usize> =
-            (0..self.scores.len()).filter(|&class| self.truth[class].is_some()).collect();
-        order.sort_by(|&a, &b| self.scores[b].total_cmp(&self.scores[a]));
-        order
+    pub fn new(id: String, scores: Vec<f32>, truth: Vec<Option<bool>>, ties: &TieOrder) -> Self {
+        let predicted = ties.best(&scores, &truth);
+        Self { id, scores, truth, predicted }
+    }
+
+    /// The class with the largest score; of equals the one that [`TieOrder`] says. Ignored classes do not stand.
+    #[must_use]
+    pub fn predicted(&self) -> Option<usize> {
+        self.predicted
+    }
+
+    /// The rank of a class, from 1: how many classes have its score or a larger one. Classes with equal scores share the worst of their
+    /// ranks, so that the order of the classes does not matter. Ignored classes hold no rank.
+    #[must_use]
+    pub fn rank(&self, class: usize) -> usize {
+        self.at_or_above(class).count()
+    }
+
+    /// The classes with at least the score of a class, itself among them; ignored ones left out.
+    pub(super) fn at_or_above(&self, class: usize) -> impl Iterator<Item = usize> + '_ {
+        let score = self.scores[class];
+        (0..self.scores.len())
+            .filter(move |&other| self.truth[other].is_some() && self.scores[other] >= score)
     }
 
     /// The classes that the clip has.
@@ -42,7 +86,7 @@ impl Judged {
     /// Whether a class is among the first `n`; of those with a score of 0 none is.
     #[must_use]
     pub fn ranks_within(&self, class: usize, n: usize) -> bool {
-        self.ranking().into_iter().take(n).any(|ranked| ranked == class && self.scores[class] > 0.0)
+        self.scores[class] > 0.0 && self.rank(class) <= n
     }
 
     /// Whether the predicted class is one that the clip has.
@@ -180,10 +224,9 @@ mod tests {
             };
             text.chars().map(state).collect()
         };
-        let clip = |(scores, text): &(&[f32], &str)| Judged {
-            id: String::new(),
-            scores: scores.to_vec(),
-            truth: truth(text),
+        let clip = |(scores, text): &(&[f32], &str)| {
+            let ties = TieOrder::by_index(scores.len());
+            Judged::new(String::new(), scores.to_vec(), truth(text), &ties)
         };
         rows.iter().map(clip).collect()
     }
@@ -218,10 +261,24 @@ mod tests {
     }
 
     #[test]
-    fn a_tie_goes_to_the_first_class() {
-        let clips = clips(&[(&[0.5, 0.5], "10"), (&[0.5, 0.5], "01")]);
-        assert_eq!(clips[1].predicted(), Some(0));
-        close(recall(&clips, 0), 1.0, 1);
-        close(recall(&clips, 1), 0.0, 1);
+    fn a_tie_goes_to_the_first_name() {
+        for (names, first) in [(["a", "b"], 0), (["b", "a"], 1)] {
+            let ties = TieOrder::of(&names.map(str::to_owned));
+            let clip = |own| {
+                let truth = (0..2).map(|class| Some(class == own)).collect();
+                Judged::new(String::new(), vec![0.5, 0.5], truth, &ties)
+            };
+            let clips = [clip(0), clip(1)];
+            assert_eq!(clips[1].predicted(), Some(first));
+            close(recall(&clips, first), 1.0, 1);
+            close(recall(&clips, 1 - first), 0.0, 1);
+        }
+    }
+
+    #[test]
+    fn tied_classes_are_within_the_first_only_together() {
+        let clips = clips(&[(&[0.5, 0.9, 0.5, 0.5], "1000"), (&[0.5, 0.9, 0.5, 0.1], "0010")]);
+        assert_eq!([clips[0].rank(0), clips[1].rank(2)], [4, 3]);
+        close(accuracy_within(&clips, 3), 0.5, 2);
     }
 }

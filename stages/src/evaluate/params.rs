@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// class: `average_precision`, `AUC`, `dprime`, `lwlrap`. One class a clip has in addition `accuracy`, `balanced_accuracy` and
 /// `mAP@3`, and for each class `recall` and `mAP@3`. Pairs labelled `ignored` are left out.
 ///
+/// The order of the classes changes no metric where scores are equal: in `lwlrap` and `mAP@3` equal scores share the worst of their ranks,
+/// as in scikit-learn's `label_ranking_average_precision_score`; of several largest scores the class with the least name is predicted.
+///
 /// `mAP` is the mean over classes of the area under the curve of precision over recall without interpolation, elsewhere called
 /// PR-AUC; `mAP@3` is another thing, the mean over clips of 1, 1/2 or 1/3 for the rank of the clip's class. `dprime_macro` is the
 /// mean of the classes' d', `dprime_of_mean_auc` the d' of their mean AUC: papers mean either.

@@ -4,7 +4,7 @@ use serde_json::json;
 use sndpipe_cache::Meta;
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
 
-use super::metric::Judged;
+use super::metric::{Judged, TieOrder};
 use super::params::{EvaluateParams, Task};
 use super::report;
 use super::truth::Truth;
@@ -18,8 +18,8 @@ pub struct Evaluate;
 
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
-    /// 2: d', `mAP@3`, and lwlrap of each class and of clips with one class.
-    const VERSION: u32 = 2;
+    /// 2: d', `mAP@3`, and lwlrap of each class and of clips with one class. 3: ties do not depend on the order of the classes.
+    const VERSION: u32 = 3;
     type Params = EvaluateParams;
 
     fn check(params: &EvaluateParams) -> Vec<ParamError> {
@@ -101,7 +101,7 @@ fn judge(
     io: &StageIo<'_>,
 ) -> Result<(Vec<Judged>, Vec<String>), StageError> {
     let rows = io.open_rows("scores")?;
-    let truth = Truth::new(labels, classes);
+    let (truth, ties) = (Truth::new(labels, classes), TieOrder::of(classes));
     let (mut clips, mut unlabelled) = (Vec::with_capacity(rows.len()), Vec::new());
     for (position, id) in rows.ids().iter().enumerate() {
         if position % 1024 == 0 {
@@ -124,7 +124,7 @@ fn judge(
         if !truth.contains(&Some(true)) {
             unlabelled.push(id.to_owned());
         }
-        clips.push(Judged { id: id.to_owned(), scores, truth });
+        clips.push(Judged::new(id.to_owned(), scores, truth, &ties));
     }
     Ok((clips, unlabelled))
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use sndpipe_engine::{ParamError, StageError};
 
 use super::classed::Classed;
+use crate::evaluate::metric::TieOrder;
+
 use super::votes::{Voted, leave_one_clip_out, memory_bank};
 
 /// A protocol with its options.
@@ -103,7 +105,7 @@ impl Protocol {
         &self,
         judged: &Classed,
         bank: impl FnOnce() -> Result<Classed, StageError>,
-        classes: usize,
+        ties: &TieOrder,
         tick: &(dyn Fn() -> Result<(), StageError> + Sync),
     ) -> Result<Voted, StageError> {
         let vectors = judged.embedded.vectors();
@@ -111,11 +113,17 @@ impl Protocol {
         vectors.clips.iter().for_each(|&clip| patches[clip as usize] += 1);
         self.check_patches(&patches)?;
         match *self {
-            Self::LeaveOneClipOut { k } => leave_one_clip_out(vectors, &judged.classes, classes, k, tick),
+            Self::LeaveOneClipOut { k } => leave_one_clip_out(vectors, &judged.classes, ties, k, tick),
             Self::MemoryBank { k, temperature } => {
                 let bank = bank().map_err(|error| error.at("the training subset"))?;
                 let bank = (bank.embedded.vectors(), bank.classes.as_slice());
-                memory_bank((vectors, judged.classes.len()), bank, classes, (k, temperature), tick)
+                memory_bank(
+                    (vectors, judged.classes.len()),
+                    bank,
+                    ties.classes().len(),
+                    (k, temperature),
+                    tick,
+                )
             }
         }
     }

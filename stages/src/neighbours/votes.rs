@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use sndpipe_engine::StageError;
 
+use crate::evaluate::metric::TieOrder;
+
 use super::search::{Neighbour, Search, Vectors};
 
 /// What the neighbours say: for each clip of the queries a score for each class, `[clips, classes]`.
@@ -21,11 +23,11 @@ type Patch = (Option<u32>, BTreeMap<u32, f64>);
 /// Judges clips by the `k` nearest patches of other clips of the same set.
 ///
 /// Each patch goes to the class that most of its neighbours have, each clip to the class that most of its patches have; of equals
-/// the class with the smaller index. The score of a class is the number of patches that go to it; of classes that no patch goes to,
+/// the one that `ties` says. The score of a class is the number of patches that go to it; of classes that no patch goes to,
 /// the share of neighbours, which is below 1.
 ///
 /// - `vectors`: of unit length, so that the nearest is the one at the smallest angle; `clips` are indices into `class_of`.
-/// - `class_of`: the class of each clip, below `classes`.
+/// - `class_of`: the class of each clip, one of those of `ties`.
 ///
 /// # Errors
 /// Those of `tick`.
@@ -35,25 +37,21 @@ type Patch = (Option<u32>, BTreeMap<u32, f64>);
 pub fn leave_one_clip_out(
     vectors: Vectors<'_>,
     class_of: &[u32],
-    classes: usize,
+    ties: &TieOrder,
     k: usize,
     tick: &(dyn Fn() -> Result<(), StageError> + Sync),
 ) -> Result<Voted, StageError> {
+    let classes = ties.classes().len();
     let search = Search { bank: vectors, offsets: &[], k, others: true };
     let patches = ask(&search, vectors, class_of, &|_| 1.0, tick)?;
     let (mut scores, mut shares) = (zeros(class_of.len(), classes), zeros(class_of.len(), classes));
     for (&clip, (_, votes)) in vectors.clips.iter().zip(&patches) {
         let clip = clip as usize;
-        // The first of equals, which has the smaller index.
-        let mut best: Option<(u32, f64)> = None;
-        for (&class, &votes) in votes {
-            shares[clip][class as usize] += votes as f32;
-            if best.is_none_or(|(_, most)| votes > most) {
-                best = Some((class, votes));
-            }
-        }
-        if let Some((class, _)) = best {
-            scores[clip][class as usize] += 1.0;
+        votes.iter().for_each(|(&class, &votes)| shares[clip][class as usize] += votes as f32);
+        let most = votes.values().copied().fold(0.0, f64::max);
+        if let Some(&class) = ties.classes().iter().find(|&&class| votes.get(&(class as u32)) == Some(&most))
+        {
+            scores[clip][class] += 1.0;
         }
     }
     for (scores, shares) in scores.iter_mut().zip(&shares) {
@@ -155,7 +153,7 @@ mod tests {
         // Two clips of class 1 with two patches each, one of class 0 between them.
         let values = circle(&[0.0, 1.0, 2.5, 5.0, 90.0]);
         let vectors = Vectors { values: &values, size: 2, clips: &[0, 0, 1, 2, 2] };
-        let found = leave_one_clip_out(vectors, &[1, 0, 1], 2, 1, &|| Ok(())).unwrap();
+        let found = leave_one_clip_out(vectors, &[1, 0, 1], &TieOrder::by_index(2), 1, &|| Ok(())).unwrap();
         // The nearest of clip 0 and of clip 2 is clip 1, of class 0; that of clip 1 is the patch at 1 degree.
         assert_eq!(found.scores[0], [2.0, 0.0]);
         assert_eq!(found.scores[1], [0.0, 1.0]);
@@ -163,15 +161,18 @@ mod tests {
     }
 
     #[test]
-    fn ties_go_to_the_smaller_index_and_losers_are_ranked() {
+    fn ties_go_to_the_first_name_and_losers_are_ranked() {
         // One patch of clip 0 with two neighbours of class 2, two of class 1, one of class 3.
         let values = circle(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         let vectors = Vectors { values: &values, size: 2, clips: &[0, 1, 2, 3, 4, 5] };
-        let found = leave_one_clip_out(vectors, &[0, 2, 1, 2, 1, 3], 4, 5, &|| Ok(())).unwrap();
-        let scores = &found.scores[0];
-        assert_eq!(scores[1], 1.0);
-        assert!(scores[2] > scores[3] && scores[3] > 0.0 && scores[2] < 1.0, "{scores:?}");
-        assert_eq!(scores[0], 0.0);
+        for (names, first, other) in [("abcd", 1, 2), ("acbd", 2, 1)] {
+            let ties = TieOrder::of(&names.chars().map(String::from).collect::<Vec<_>>());
+            let found = leave_one_clip_out(vectors, &[0, 2, 1, 2, 1, 3], &ties, 5, &|| Ok(())).unwrap();
+            let scores = &found.scores[0];
+            assert_eq!(scores[first], 1.0);
+            assert!(scores[other] > scores[3] && scores[3] > 0.0 && scores[other] < 1.0, "{scores:?}");
+            assert_eq!(scores[0], 0.0);
+        }
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub struct Pretrain;
 
 impl Stage for Pretrain {
     const NAME: &'static str = "pretrain";
-    const VERSION: u32 = 1;
+    /// 2: `knn` in the history does not depend on the order of the classes where votes are tied.
+    const VERSION: u32 = 2;
     type Params = PretrainParams;
 
     fn check(params: &PretrainParams) -> Vec<ParamError> {

@@ -9,7 +9,7 @@ use sndpipe_nn::{InputShape, Pretrainer};
 
 use crate::embed::{Embedded, Of};
 use crate::evaluate::knn;
-use crate::evaluate::metric::{self, Measured};
+use crate::evaluate::metric::{self, Measured, TieOrder};
 use crate::labels::Labels;
 use crate::model::{self, Standardisation};
 use crate::named;
@@ -75,7 +75,7 @@ pub(super) struct Watch<'a> {
     judged: OneClass,
     /// The training clips, where neighbours are looked for among them.
     bank: Option<OneClass>,
-    classes: usize,
+    ties: TieOrder,
     input: InputShape,
     hop: usize,
     standardisation: &'a Standardisation,
@@ -117,8 +117,8 @@ impl<'a> Watch<'a> {
         params.protocol.check_patches(&of_judged).map_err(|error| error.at("`knn`"))?;
         let of_bank = bank.as_ref().map(count).transpose()?.unwrap_or_default();
         let patches = of_judged.iter().chain(&of_bank).sum();
-        let classes = labels.classes.len();
-        Ok(Self { params, rows, judged, bank, classes, input, hop, standardisation, patches })
+        let ties = TieOrder::of(&labels.classes);
+        Ok(Self { params, rows, judged, bank, ties, input, hop, standardisation, patches })
     }
 
     /// What the summary says about clips that are not judged.
@@ -151,9 +151,10 @@ impl<'a> Watch<'a> {
         }
         let judged = self.embed(&self.judged, pretrainer, tick)?;
         let bank = || self.embed(self.bank.as_ref().unwrap_or(&self.judged), pretrainer, tick);
-        let voted = self.params.protocol.vote(&judged, bank, self.classes, tick)?;
-        let clips = knn::judged(&judged.embedded.ids, voted.scores, &judged.classes, self.classes);
-        let recalls: Vec<Measured> = (0..self.classes).map(|class| metric::recall(&clips, class)).collect();
+        let voted = self.params.protocol.vote(&judged, bank, &self.ties, tick)?;
+        let clips = knn::judged(&judged.embedded.ids, voted.scores, &judged.classes, &self.ties);
+        let recalls: Vec<Measured> =
+            (0..self.ties.classes().len()).map(|class| metric::recall(&clips, class)).collect();
         let subset = self.params.subset.name();
         Ok(vec![
             (subset, "knn_accuracy", metric::accuracy(&clips).value),

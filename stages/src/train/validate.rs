@@ -8,7 +8,7 @@ use sndpipe_nn::{InputShape, Trainer};
 use super::loss::LossParams;
 use super::params::WatchedMetric;
 use super::samples::Samples;
-use crate::evaluate::metric::{self, Judged, Measured};
+use crate::evaluate::metric::{self, Judged, Measured, TieOrder};
 use crate::model::{self, OutputKind, PatchMean, Standardisation};
 
 /// Measures on the validation subset. Clips are scored as `score` does by default: the arithmetic mean over patches. A pair of a
@@ -46,6 +46,7 @@ impl Validation<'_> {
         tick: &(dyn Fn() -> Result<(), StageError> + Sync),
     ) -> Result<Measures, StageError> {
         let output = self.loss.output();
+        let ties = TieOrder::by_index(self.classes);
         // All are looked at, so that the first mistake is the same for any number of threads.
         let clips = (0..self.samples.len())
             .into_par_iter()
@@ -62,7 +63,7 @@ impl Validation<'_> {
                 self.samples.ignored[sample].iter().for_each(|&class| truth[class] = None);
                 let loss = mean_loss(&logits, &truth, output);
                 let scores = model::pool(&logits, self.classes, output, PatchMean::Arithmetic);
-                Ok((Judged { id: id.to_owned(), scores, truth }, loss))
+                Ok((Judged::new(id.to_owned(), scores, truth, &ties), loss))
             })
             .collect::<Vec<_>>();
         let clips = clips.into_iter().collect::<Result<Vec<(Judged, f64)>, StageError>>()?;

@@ -7,6 +7,7 @@ use sndpipe_cache::{Manifest, Meta, Row, Values};
 use sndpipe_engine::Written;
 use sndpipe_nn::Stream;
 use sndpipe_stages::columns;
+use sndpipe_stages::evaluate::metric::TieOrder;
 use sndpipe_stages::labels::{Labels, State};
 use sndpipe_stages::split::{Split, Subset};
 
@@ -222,8 +223,14 @@ fn many_vectors_are_judged_within_seconds() {
     let classes: Vec<u32> = (0..3000).map(|clip| clip % 50).collect();
     let vectors = sndpipe_stages::neighbours::Vectors { values: &values, size: 512, clips: &clips };
     let from = std::time::Instant::now();
-    let voted =
-        sndpipe_stages::neighbours::leave_one_clip_out(vectors, &classes, 50, 200, &|| Ok(())).unwrap();
+    let voted = sndpipe_stages::neighbours::leave_one_clip_out(
+        vectors,
+        &classes,
+        &TieOrder::by_index(50),
+        200,
+        &|| Ok(()),
+    )
+    .unwrap();
     let seconds = from.elapsed().as_secs_f64();
     eprintln!("{seconds:.1} s");
     assert_eq!(voted.scores.len(), 3000);
