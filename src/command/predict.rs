@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, json};
-use sndpipe_stages::predict::{Prediction, predict as apply};
+use sndpipe_stages::audio::AudioFiles;
+use sndpipe_stages::predict::{Prediction, Scores, predict as apply};
 
 use crate::args::{Pipeline, Predict, PredictFormat};
 use crate::command::show::chosen;
@@ -17,10 +18,13 @@ use crate::render::{Grid, Side};
 use crate::results::{Results, never_ran, warn_if_old};
 use crate::session::Session;
 
-/// Applies a trained model to audio files.
+/// A file with its scores.
+type Scored = (PathBuf, Scores);
+
+/// Applies a trained model to audio files. Those that cannot be used are named when the scores of all others are printed.
 pub fn predict(args: &Predict, cache: &Path) -> Result<Exit, Failure> {
     let model = model(&args.model, cache)?;
-    let files = files(&args.paths)?;
+    let Files { files, mut unusable } = Files::of(&args.paths)?;
     let bar = if console::is_terminal() {
         console::bars().add(ProgressBar::new(files.len() as u64))
     } else {
@@ -30,11 +34,34 @@ pub fn predict(args: &Predict, cache: &Path) -> Result<Exit, Failure> {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ "));
     let predictions = apply(&model, &files, &|done, _| bar.set_position(done));
     bar.finish_and_clear();
-    let predictions = predictions?;
+    let mut scored: Vec<Scored> = Vec::with_capacity(files.len());
+    for Prediction { path, result } in predictions? {
+        match result {
+            Ok(scores) => scored.push((path, scores)),
+            Err(reason) => unusable.push((path, reason)),
+        }
+    }
     let mut out = Out::new();
-    print(&mut out, &predictions, args)?;
+    print(&mut out, &scored, args)?;
     out.finish()?;
-    Ok(Exit::Done)
+    for (path, Scores { damage, .. }) in &scored {
+        if let Some(damage) = damage {
+            console::line(&format!("warning: {} is damaged inside: {damage}", path.display()));
+        }
+    }
+    if unusable.is_empty() {
+        return Ok(Exit::Done);
+    }
+    unusable.sort();
+    for (path, reason) in &unusable {
+        // Errors of the system name their path.
+        let path = path.display().to_string();
+        let named = if reason.contains(&path) { reason.clone() } else { format!("{path}: {reason}") };
+        console::line(&format!("error: {named}"));
+    }
+    let all = scored.len() + unusable.len();
+    let others = if scored.is_empty() { "" } else { "; the scores of the others are above" };
+    Err(Failure::failed(format!("{} of {all} files cannot be used{others}", unusable.len())))
 }
 
 /// The bytes of an exported model, or of one in the cache.
@@ -65,45 +92,48 @@ fn model(name: &str, cache: &Path) -> Result<Vec<u8>, Failure> {
     Ok(session.store.read_blob(&manifest)?)
 }
 
-/// The files, and those below folders that look like audio, each once and sorted.
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            let before = files.len();
-            gather(path, &mut files)?;
-            if files.len() == before {
-                return Err(Failure::usage(format!("there is no audio file in {}", path.display())));
-            }
-        } else if path.is_file() {
-            files.push(path.clone());
-        } else {
-            return Err(Failure::usage(format!("there is no file {}", path.display())));
-        }
-    }
-    files.sort();
-    files.dedup();
-    Ok(files)
+/// The files that are named, and the audio files below folders that are, each once and sorted.
+#[derive(Default)]
+struct Files {
+    files: Vec<PathBuf>,
+    /// What cannot be looked at, with the reason.
+    unusable: Vec<(PathBuf, String)>,
 }
 
-fn gather(dir: &Path, into: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    const AUDIO: [&str; 8] = ["wav", "flac", "ogg", "oga", "mp3", "m4a", "mp4", "aac"];
-    for entry in fs_err::read_dir(dir)? {
-        let entry = entry?;
-        let (path, kind) = (entry.path(), entry.file_type()?);
-        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase);
-        if kind.is_dir() {
-            gather(&path, into)?;
-        } else if extension.is_some_and(|extension| AUDIO.contains(&extension.as_str())) {
-            into.push(path);
+impl Files {
+    fn of(paths: &[PathBuf]) -> Result<Self, Failure> {
+        let mut all = Self::default();
+        for path in paths {
+            if path.is_dir() {
+                let below = AudioFiles::below(path);
+                let told = below.unused.told();
+                if below.files.is_empty() && below.unreadable.is_empty() {
+                    let unused = told.map(|told| format!("; {told}")).unwrap_or_default();
+                    return Err(Failure::usage(format!(
+                        "there is no audio file in {}{unused}",
+                        path.display()
+                    )));
+                }
+                if let Some(told) = told {
+                    console::line(&format!("{}: {told}", path.display()));
+                }
+                all.files.extend(below.files);
+                all.unusable.extend(below.unreadable);
+            } else if path.is_file() {
+                all.files.push(path.clone());
+            } else {
+                return Err(Failure::usage(format!("there is no file {}", path.display())));
+            }
         }
+        all.files.sort();
+        all.files.dedup();
+        Ok(all)
     }
-    Ok(())
 }
 
 /// The scores of a file, the highest first where only some are asked for.
-fn best(prediction: &Prediction, top: Option<usize>) -> Vec<(String, f32)> {
-    let mut scores = prediction.scores.clone();
+fn best(scores: &Scores, top: Option<usize>) -> Vec<(String, f32)> {
+    let mut scores = scores.classes.clone();
     if let Some(top) = top {
         scores.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         scores.truncate(top);
@@ -111,33 +141,33 @@ fn best(prediction: &Prediction, top: Option<usize>) -> Vec<(String, f32)> {
     scores
 }
 
-fn print(out: &mut Out, predictions: &[Prediction], args: &Predict) -> Result<(), Failure> {
+fn print(out: &mut Out, scored: &[Scored], args: &Predict) -> Result<(), Failure> {
     match args.format {
         PredictFormat::Json => {
-            for prediction in predictions {
-                let scores: Map<_, _> = best(prediction, args.top)
-                    .into_iter()
-                    .map(|(class, score)| (class, json!(score)))
-                    .collect();
-                out.json(&json!({ "path": prediction.path, "scores": scores }))?;
+            for (path, scores) in scored {
+                let classes: Map<_, _> =
+                    best(scores, args.top).into_iter().map(|(class, score)| (class, json!(score))).collect();
+                let mut line = json!({ "path": path.display().to_string(), "scores": classes });
+                if let Some(damage) = &scores.damage {
+                    line["damage"] = json!(damage);
+                }
+                out.json(&line)?;
             }
             Ok(())
         }
-        PredictFormat::Csv => csv(out, predictions, args.top),
-        PredictFormat::Text => text(out, predictions, args.top),
+        PredictFormat::Csv => csv(out, scored, args.top),
+        PredictFormat::Text => text(out, scored, args.top),
     }
 }
 
 /// One line for each file and class.
-fn csv(out: &mut Out, predictions: &[Prediction], top: Option<usize>) -> Result<(), Failure> {
+fn csv(out: &mut Out, scored: &[Scored], top: Option<usize>) -> Result<(), Failure> {
     let failed = |error: csv::Error| Failure::failed(error.to_string());
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["path", "class", "score"]).map_err(failed)?;
-    for prediction in predictions {
-        for (class, score) in best(prediction, top) {
-            writer
-                .write_record([&prediction.path.display().to_string(), &class, &score.to_string()])
-                .map_err(failed)?;
+    for (path, scores) in scored {
+        for (class, score) in best(scores, top) {
+            writer.write_record([&path.display().to_string(), &class, &score.to_string()]).map_err(failed)?;
         }
     }
     let bytes = writer.into_inner().map_err(|error| Failure::failed(error.to_string()))?;
@@ -145,14 +175,14 @@ fn csv(out: &mut Out, predictions: &[Prediction], top: Option<usize>) -> Result<
 }
 
 /// One line for each file, its best classes beside it.
-fn text(out: &mut Out, predictions: &[Prediction], top: Option<usize>) -> Result<(), Failure> {
+fn text(out: &mut Out, scored: &[Scored], top: Option<usize>) -> Result<(), Failure> {
     const SHOWN: usize = 3;
     let paint = Paint::stdout();
     let mut grid = Grid::new(&[Side::Left, Side::Left]);
-    for prediction in predictions {
-        let best = best(prediction, Some(top.unwrap_or(SHOWN)));
+    for (path, scores) in scored {
+        let best = best(scores, Some(top.unwrap_or(SHOWN)));
         let scores: Vec<String> = best.iter().map(|(class, score)| format!("{class} {score:.3}")).collect();
-        grid.row([paint.cyan(prediction.path.display()), scores.join("  ")]);
+        grid.row([paint.cyan(path.display()), scores.join("  ")]);
     }
     grid.lines().iter().try_for_each(|line| out.line(line))
 }

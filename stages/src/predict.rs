@@ -7,17 +7,26 @@ use serde_json::Value;
 use sndpipe_cache::{Meta, Row};
 use sndpipe_engine::StageError;
 
-use crate::audio::{DecodeParams, Normalise, decode, prepare};
+use crate::audio::{Damage, DecodeParams, Normalise, decode, prepare};
 use crate::model::{ModelCard, PatchMean, TrainedModel};
 use crate::spectrogram::{self, Frontend};
 
-/// The scores of a file.
+/// What a model says of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// The file, as it was given.
     pub path: PathBuf,
+    /// The scores, or why the file cannot be used.
+    pub result: Result<Scores, String>,
+}
+
+/// The scores of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
     /// Every class with its score, in the order of the model.
-    pub scores: Vec<(String, f32)>,
+    pub classes: Vec<(String, f32)>,
+    /// What is damaged inside the file, if anything.
+    pub damage: Option<String>,
 }
 
 /// What happens to a file before the network sees it: the recipe of the features that a model was trained on.
@@ -45,16 +54,15 @@ impl Recipe {
         Ok(Self { decode, frontend })
     }
 
-    /// The features of a file, as the stages `decode` and `spectrogram` give them.
-    fn features(&self, path: &Path) -> Result<Row, String> {
+    /// The features of a file, as the stages `decode` and `spectrogram` give them, and what is damaged inside it.
+    fn features(&self, path: &Path) -> Result<(Row, Option<String>), String> {
         let bytes = fs_err::read(path).map_err(|error| error.to_string())?;
-        let named = |message: String| format!("{}: {message}", path.display());
         let extension = path.extension().and_then(|extension| extension.to_str());
-        let pcm =
-            decode(&bytes, extension, &self.decode.limits()).map_err(|error| named(error.to_string()))?;
+        let pcm = decode(&bytes, extension, &self.decode.limits()).map_err(|error| error.to_string())?;
+        let damage = Damage::told(&pcm.damage);
         let samples = prepare(pcm, &self.decode).into_planar();
         let all = 0..self.frontend.frames(samples.len());
-        self.frontend.row(&samples, all).map_err(|error| named(error.to_string()))
+        Ok((self.frontend.row(&samples, all).map_err(|error| error.to_string())?, damage))
     }
 }
 
@@ -75,8 +83,8 @@ fn as_it_is(features: &Meta) -> Option<DecodeParams> {
 /// `on_progress` gets the files done and all files. Predictions come in the order of the files.
 ///
 /// # Errors
-/// [`StageError::Failed`] if the bytes are no model, the model does not know its recipe, or a file cannot be used (the first
-/// is named).
+/// [`StageError::Failed`] if the bytes are no model or the model does not know its recipe. A file that cannot be used has its reason in the
+/// place of its scores.
 pub fn predict(
     model: &[u8],
     files: &[PathBuf],
@@ -88,20 +96,18 @@ pub fn predict(
     let step = 4 * rayon::current_num_threads().max(1);
     for chunk in files.chunks(step) {
         on_progress(predictions.len() as u64, files.len() as u64);
-        let scored: Vec<Result<Prediction, String>> =
-            chunk.par_iter().with_max_len(1).map(|path| one(&model, &recipe, path)).collect();
-        for prediction in scored {
-            predictions.push(prediction.map_err(StageError::failed)?);
-        }
+        let scored = chunk
+            .par_iter()
+            .with_max_len(1)
+            .map(|path| Prediction { path: path.to_owned(), result: scores(&model, &recipe, path) });
+        predictions.par_extend(scored);
     }
     on_progress(predictions.len() as u64, files.len() as u64);
     Ok(predictions)
 }
 
-fn one(model: &TrainedModel, recipe: &Recipe, path: &Path) -> Result<Prediction, String> {
-    let features = recipe.features(path)?;
-    let scores = model.scores(features.as_ref(), model.card.hop, PatchMean::Arithmetic);
-    let scores = scores.map_err(|message| format!("{}: {message}", path.display()))?;
-    let scores = model.card.classes.iter().cloned().zip(scores).collect();
-    Ok(Prediction { path: path.to_owned(), scores })
+fn scores(model: &TrainedModel, recipe: &Recipe, path: &Path) -> Result<Scores, String> {
+    let (features, damage) = recipe.features(path)?;
+    let scores = model.scores(features.as_ref(), model.card.hop, PatchMean::Arithmetic)?;
+    Ok(Scores { classes: model.card.classes.iter().cloned().zip(scores).collect(), damage })
 }

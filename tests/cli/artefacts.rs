@@ -128,6 +128,31 @@ fn predictions(sandbox: &Sandbox) {
     assert_eq!(cached, one);
     let csv = sandbox.ok("predict out/model_fold=1.safetensors . --top 1 --format csv");
     assert!(csv.stdout.starts_with("path,class,score\n"), "{csv}");
+    // A folder of a recorder: what can be used has its scores, and everything else is told.
+    for name in ["recorder/night/a.WAV", "recorder/c d.wav"] {
+        fs_err::create_dir_all(sandbox.path(name).parent().unwrap()).unwrap();
+        fs_err::copy(sandbox.path("low-1-0.wav"), sandbox.path(name)).unwrap();
+    }
+    for name in ["b.wav", "night/e.flac", "notes.txt", "x.log", ".hidden.wav", "Thumbs.db"] {
+        fs_err::write(sandbox.path("recorder").join(name), "no sound").unwrap();
+    }
+    for (format, lines) in [("json", 2), ("csv", 5), ("text", 2)] {
+        let ran =
+            sandbox.ends(&format!("predict out/model_fold=1.safetensors recorder --format {format}"), 1);
+        assert_eq!(ran.stdout.lines().count(), lines, "{ran}");
+        for good in ["recorder/night/a.WAV", "recorder/c d.wav"] {
+            assert!(ran.stdout.contains(good) && !ran.stderr.contains(good), "{ran}");
+        }
+        for told in [
+            "error: recorder/b.wav: not an audio file",
+            "error: recorder/night/e.flac: not an audio file",
+            "2 of 4 files cannot be used",
+            "recorder: 2 files with other extensions are not used: 1 .log, 1 .txt",
+        ] {
+            assert!(ran.stderr.contains(told), "{told}: {ran}");
+        }
+        assert!(!ran.stderr.contains("hidden") && !ran.stderr.contains("Thumbs"), "{ran}");
+    }
     sandbox.ends("predict out/nothing.safetensors low-1-0.wav", 2);
     sandbox.ends("predict tones.yaml:model low-1-0.wav", 2);
     sandbox.ends("predict tones.yaml:mel low-1-0.wav", 2);

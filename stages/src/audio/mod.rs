@@ -6,6 +6,7 @@ mod damage;
 mod decode;
 #[cfg(feature = "fdk-aac")]
 mod fdk;
+mod files;
 mod length;
 mod params;
 mod prepare;
@@ -15,6 +16,7 @@ mod stream;
 
 pub use damage::Damage;
 pub use decode::{DecodeError, DecodeLimits, MAX_CHANNELS, MAX_SAMPLE_RATE, Pcm, decode};
+pub use files::{AudioFiles, EXTENSIONS, Unused, has_extension, is_companion};
 pub use length::{Length, LengthMode, fit};
 pub use params::{Channels, DecodeParams, Normalise, OnDamage, OnError};
 pub use prepare::{Prepared, normalise, prepare};

@@ -199,7 +199,12 @@ impl AudiosetParams {
                     mistakes.push(format!("line {number}: {} cells instead of 4", cells.len()));
                     continue;
                 };
-                let mids = mids.trim_matches('"').split(',').map(str::trim);
+                let unquoted = mids.strip_prefix('"').map_or(Some(mids), |mids| mids.strip_suffix('"'));
+                let Some(mids) = unquoted.filter(|mids| !mids.contains('"')) else {
+                    mistakes.push(format!("line {number}: a quote that is not closed, or text behind it"));
+                    continue;
+                };
+                let mids = mids.split(',').map(str::trim);
                 let labels = mids.map(|mid| names.get(mid).map(|&name| name.to_owned()).ok_or(mid));
                 match labels.collect::<Result<Vec<String>, &str>>() {
                     Ok(classes) => segments.push(Clip {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sndpipe_engine::{Output, ParamError, Port, SourceScan, Stage, StageError, StageIo};
 
 use super::listing::{Columns, Listing, MANIFEST};
+use super::located::composed;
 use super::sheet::Sheet;
 use crate::declared;
 
@@ -17,7 +18,8 @@ const RESERVED: [&str; 7] = ["clip_id", "path", "digest", "fold", "subset", "upl
 /// Clips listed in a CSV file, one row a clip, with a header.
 ///
 /// Outputs: `clips` (sorted by id, so that the order of rows does not matter) and `labels`. Cells are trimmed; an empty cell is an
-/// absent value, which paths, ids and single classes may not be.
+/// absent value, which paths, ids and single classes may not be. A name matches a file, and a class another one, in whatever Unicode normal
+/// form either is written.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CsvParams {
@@ -108,7 +110,8 @@ pub struct DatasetCsv;
 
 impl Stage for DatasetCsv {
     const NAME: &'static str = "dataset.csv";
-    const VERSION: u32 = 1;
+    /// 2: paths are trimmed, as other cells, and classes are in Unicode's normal form C.
+    const VERSION: u32 = 2;
     type Params = CsvParams;
 
     fn check(params: &CsvParams) -> Vec<ParamError> {
@@ -136,7 +139,7 @@ impl Stage for DatasetCsv {
             }
             let mut seen = BTreeSet::new();
             for (index, class) in classes.iter().enumerate() {
-                if !seen.insert(class) {
+                if !seen.insert(composed(class)) {
                     errors.push(ParamError::new(
                         format!("classes[{index}]"),
                         format!("`{class}` is listed twice"),

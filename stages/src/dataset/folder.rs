@@ -1,39 +1,41 @@
 //! `dataset.folder`: one folder for each class.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_engine::{Output, ParamError, Port, SourceScan, Stage, StageError, StageIo};
 use walkdir::{DirEntry, WalkDir};
 
+use crate::audio::{EXTENSIONS, Unused, has_extension, is_companion};
+
 use super::inside::{HELP, link_out};
 use super::listing::{Clip, Listing};
+use super::located::composed;
 use super::sheet::{current_directory, refuse};
 
 /// Audio files in one folder for each class, nested as deep as they like.
 ///
-/// Outputs: `clips` (ids are paths below `root`, with `/`) and `labels` (classes are the names of the folders, sorted). Hidden files and
-/// folders, files with another extension and folders without audio files are passed over.
+/// Outputs: `clips` (ids are paths below `root`, with `/`) and `labels` (classes are the names of the folders, sorted). Files with another
+/// extension are not used, and counted in the summary. Hidden files and folders, and folders without audio files, are passed over.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FolderParams {
     /// The folder that holds the folders of the classes.
     #[serde(skip_serializing)]
     pub root: PathBuf,
-    /// Extensions of audio files, without the dot, in any case.
+    /// Extensions of audio files, without the dot, in any case; by default of all formats that `decode` reads.
     #[serde(default = "extensions")]
     pub extensions: Vec<String>,
 }
 
 fn extensions() -> Vec<String> {
-    ["wav", "flac", "ogg", "mp3", "m4a"].map(str::to_owned).to_vec()
+    EXTENSIONS.map(str::to_owned).to_vec()
 }
 
 impl FolderParams {
-    fn listing(&self) -> Result<Listing, StageError> {
+    fn listing(&self) -> Result<(Listing, Unused), StageError> {
         let root = &self.root;
         if !root.is_dir() {
             let what = if root.exists() { "is no folder" } else { "does not exist" };
@@ -41,6 +43,7 @@ impl FolderParams {
             return Err(StageError::failed(format!("`{}` {what}", root.display())).help(help));
         }
         let (mut clips, mut mistakes, mut outside) = (Vec::new(), Vec::new(), Vec::new());
+        let mut unused = Unused::default();
         // A folder behind a link that leads out of the data set is not entered.
         let mut passes = |entry: &DirEntry| {
             let leads_to = entry.path_is_symlink().then(|| link_out(entry.path(), root)).flatten();
@@ -50,11 +53,10 @@ impl FolderParams {
             }
             leads_to.is_none()
         };
-        let hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
         let walk = WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name();
         let walk = walk.into_iter();
         for entry in
-            walk.filter_entry(|entry| entry.depth() == 0 || !hidden(entry.file_name()) && passes(entry))
+            walk.filter_entry(|entry| entry.depth() == 0 || !is_companion(entry.file_name()) && passes(entry))
         {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -63,7 +65,11 @@ impl FolderParams {
                     continue;
                 }
             };
-            if !entry.file_type().is_file() || !self.is_audio(entry.path()) {
+            if !entry.file_type().is_file() {
+                continue;
+            }
+            if !has_extension(entry.path(), &self.extensions) {
+                unused.add(entry.path());
                 continue;
             }
             let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
@@ -75,7 +81,7 @@ impl FolderParams {
                     path: parts.join("/"),
                     line: None,
                     fold: None,
-                    classes: parts.first().map(|class| (*class).to_owned()).into_iter().collect(),
+                    classes: parts.first().map(|class| composed(class)).into_iter().collect(),
                     texts: Vec::new(),
                 }),
             }
@@ -84,8 +90,9 @@ impl FolderParams {
         refuse(outside, || format!("links lead out of the data set's folder `{}`", root.display()))
             .map_err(|error| error.help(HELP))?;
         if clips.is_empty() {
+            let unused = unused.told().map(|unused| format!("; {unused}")).unwrap_or_default();
             let message = format!(
-                "`{}` holds no folder with audio files ({})",
+                "`{}` holds no folder with audio files ({}){unused}",
                 root.display(),
                 self.extensions.join(", ")
             );
@@ -94,14 +101,7 @@ impl FolderParams {
         }
         let classes: BTreeSet<&String> = clips.iter().flat_map(|clip| &clip.classes).collect();
         let classes = classes.into_iter().cloned().collect();
-        Listing::new(clips, classes, false, Vec::new())
-    }
-
-    fn is_audio(&self, path: &Path) -> bool {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        extension.is_some_and(|extension| {
-            self.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension))
-        })
+        Ok((Listing::new(clips, classes, false, Vec::new())?, unused))
     }
 }
 
@@ -110,7 +110,8 @@ pub struct DatasetFolder;
 
 impl Stage for DatasetFolder {
     const NAME: &'static str = "dataset.folder";
-    const VERSION: u32 = 1;
+    /// 2: classes are in Unicode's normal form C.
+    const VERSION: u32 = 2;
     type Params = FolderParams;
 
     fn check(params: &FolderParams) -> Vec<ParamError> {
@@ -138,10 +139,12 @@ impl Stage for DatasetFolder {
     }
 
     fn sources(params: &FolderParams, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
-        params.listing()?.declare(&params.root, scan)
+        params.listing()?.0.declare(&params.root, scan)
     }
 
     fn run(params: &FolderParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
-        params.listing()?.write(io)
+        let (listing, unused) = params.listing()?;
+        unused.told().into_iter().for_each(|told| io.remark(told));
+        listing.write(io)
     }
 }

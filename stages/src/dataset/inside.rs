@@ -24,30 +24,31 @@ pub(super) fn link_out(link: &Path, root: &Path) -> Option<PathBuf> {
     (!end.starts_with(fs_err::canonicalize(root).ok()?)).then_some(end)
 }
 
-/// Refuses clips whose files are links, or lie behind links, that lead out of the folder of the data set.
+/// Refuses clips whose files, at `paths`, are links, or lie behind links, that lead out of the folder of the data set.
 ///
 /// # Errors
 /// [`StageError::Failed`] naming the first few and where they lead to.
-pub(super) fn check(clips: &[Clip], root: &Path) -> Result<(), StageError> {
+pub(super) fn check(clips: &[Clip], paths: &[PathBuf], root: &Path) -> Result<(), StageError> {
     let folder = if root.as_os_str().is_empty() { Path::new(".") } else { root };
     // A folder that is not there is told of where its files are looked for.
     let Ok(real) = fs_err::canonicalize(folder) else { return Ok(()) };
-    let parent = |clip: &Clip| Path::new(&clip.path).parent().map(Path::to_owned).unwrap_or_default();
+    let parent = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
     let mut folders: BTreeMap<PathBuf, bool> = BTreeMap::new();
-    for clip in clips {
+    for path in paths {
         let leads_out = |parent: &PathBuf| link_out(&folder.join(parent), &real).is_some();
-        folders.entry(parent(clip)).or_insert_with_key(leads_out);
+        folders.entry(parent(path)).or_insert_with_key(leads_out);
     }
     let outside: Vec<String> = clips
         .par_iter()
+        .zip(paths)
         .with_min_len(64)
-        .filter(|clip| {
-            let file = folder.join(&clip.path);
+        .filter(|(_, path)| {
+            let file = folder.join(path);
             let is_link = || fs_err::symlink_metadata(file).is_ok_and(|meta| meta.is_symlink());
-            folders.get(&parent(clip)).copied().unwrap_or(false) || is_link()
+            folders.get(&parent(path)).copied().unwrap_or(false) || is_link()
         })
-        .filter_map(|clip| {
-            let end = link_out(&folder.join(&clip.path), &real)?;
+        .filter_map(|(clip, path)| {
+            let end = link_out(&folder.join(path), &real)?;
             Some(format!("`{}`{} leads to `{}`", clip.path, clip.place(), end.display()))
         })
         .collect();

@@ -1,15 +1,18 @@
 //! The clips of a data set: from the rows of a file to the tables `clips` and `labels`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
 use sndpipe_cache::Meta;
 use sndpipe_engine::{SourceScan, StageError, StageIo, did_you_mean};
 
+use super::cells::trimmed;
 use super::inside;
-use super::sheet::{SHOWN, Sheet, refuse};
+use super::located::{composed, located};
+use super::sheet::{SHOWN, Sheet, late_quote, refuse};
 use super::traps;
+use crate::audio::{EXTENSIONS, has_extension};
 use crate::columns::{self, Values};
 use crate::labels::{self, State};
 
@@ -98,6 +101,14 @@ impl Listing {
                 continue;
             }
             let before = mistakes.len();
+            let broken = (0..sheet.header.len()).filter(|&at| cells[at].contains(['\n', '\r']));
+            let is_name = |at: usize| at == path || at == class || Some(at) == id;
+            // Prose may go on in the next line, but not over the rows there.
+            let extension = Path::new(&cells[path]).extension().and_then(|extension| extension.to_str());
+            let known: Vec<&str> = EXTENSIONS.into_iter().chain(extension).collect();
+            let is_row = |cell: &str| has_extension(Path::new(cell), &known);
+            let late = |&at: &usize| is_name(at) || sheet.swallows(&cells[at], path, is_row);
+            mistakes.extend(broken.filter(late).map(|at| late_quote(line, &sheet.header[at])));
             let mut needed = |index: usize| {
                 if cells[index].trim().is_empty() {
                     mistakes.push(format!("line {line}: `{}` is empty", sheet.header[index]));
@@ -124,10 +135,10 @@ impl Listing {
             };
             let (fold, target) = (fold.and_then(&mut whole), target.and_then(&mut whole));
             let classes: Vec<String> = match columns.class_separator {
-                None => vec![cells[class].trim().to_owned()],
+                None => vec![composed(&cells[class])],
                 Some(separator) => cells[class]
                     .split(separator)
-                    .map(|name| name.trim().to_owned())
+                    .map(|name| composed(trimmed(name)))
                     .filter(|name| !name.is_empty())
                     .collect(),
             };
@@ -214,17 +225,19 @@ impl Listing {
     /// # Errors
     /// [`StageError::Failed`] naming the files that are missing, no files, or elsewhere.
     pub fn declare(&self, root: &Path, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
-        inside::check(&self.clips, root)?;
-        let files = self.clips.iter().map(|clip| (clip.id.clone(), root.join(&clip.path))).collect();
-        scan.files(files).map_err(|error| self.explain(root, error))
+        let paths = located(&self.clips, root);
+        inside::check(&self.clips, &paths, root)?;
+        let files =
+            self.clips.iter().zip(&paths).map(|(clip, path)| (clip.id.clone(), root.join(path))).collect();
+        scan.files(files).map_err(|error| self.explain(&paths, root, error))
     }
 
     /// Says which files are missing or no files. Called where declaring them failed with `error`.
-    fn explain(&self, root: &Path, error: StageError) -> StageError {
+    fn explain(&self, paths: &[PathBuf], root: &Path, error: StageError) -> StageError {
         let (mut missing, mut odd, mut backslash) = (Vec::new(), Vec::new(), false);
-        for clip in &self.clips {
+        for (clip, path) in self.clips.iter().zip(paths) {
             let place = clip.place();
-            match fs_err::metadata(root.join(&clip.path)) {
+            match fs_err::metadata(root.join(path)) {
                 Ok(meta) if meta.is_file() => {}
                 Ok(meta) if meta.is_dir() => odd.push(format!("`{}`{place} is a folder", clip.path)),
                 Ok(_) => odd.push(format!("`{}`{place} is no file", clip.path)),
@@ -336,16 +349,17 @@ fn vocabulary(
     targets: &BTreeMap<String, (i64, u64)>,
 ) -> Result<Vec<String>, StageError> {
     if let Some(given) = columns.classes {
+        let given: Vec<String> = given.iter().map(|class| composed(class)).collect();
         let known: BTreeSet<&str> = given.iter().map(String::as_str).collect();
         let unknown = clips.iter().flat_map(|clip| {
-            let known = &known;
+            let (known, given) = (&known, &given);
             clip.classes.iter().filter(move |class| !known.contains(class.as_str())).map(move |class| {
                 let near = did_you_mean(class, given.iter().map(String::as_str));
                 format!("line {}: `{class}`{near}", clip.line.unwrap_or_default())
             })
         });
         refuse(unknown, || format!("`{}` has classes that `classes:` does not list", sheet.path.display()))?;
-        return Ok(given.to_vec());
+        return Ok(given);
     }
     if columns.target.is_none() {
         let names: BTreeSet<&String> = clips.iter().flat_map(|clip| &clip.classes).collect();

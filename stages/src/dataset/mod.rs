@@ -1,6 +1,7 @@
 //! Data sets: where clips and their labels come from.
 
 mod audioset;
+mod cells;
 mod csv;
 mod dcase2013;
 mod esc50;
@@ -12,6 +13,7 @@ mod fsdnoisy18k;
 mod gtzan;
 mod inside;
 mod listing;
+mod located;
 mod official;
 pub(crate) mod sheet;
 mod synth;

@@ -69,7 +69,7 @@ impl<'a> Metadata<'a> {
     /// As [`Metadata::read`] and [`Sheet::parse`].
     pub fn sheet(&self, name: &str) -> Result<Sheet, StageError> {
         let (path, bytes) = self.read(name)?;
-        Sheet::parse(path, &bytes, ',')
+        Sheet::parse(path, &bytes, ',')?.single_lines()
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use sndpipe_cache::Texts;
 use sndpipe_engine::{StageError, did_you_mean};
 
+use super::cells::{Rows, trimmed};
+
 /// How many mistakes of one sort a message lists.
 pub(crate) const SHOWN: usize = 5;
 
@@ -14,6 +16,7 @@ pub(crate) const SHOWN: usize = 5;
 pub(crate) struct Sheet {
     /// Where it was read.
     pub path: PathBuf,
+    delimiter: char,
     /// Names of the columns.
     pub header: Vec<String>,
     /// The line of each row in the file, counted from 1.
@@ -50,7 +53,8 @@ impl Sheet {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`StageError::Failed`] if it cannot be read, is no UTF-8, is empty or has rows of different lengths.
+    /// [`StageError::Failed`] if it cannot be read, is no UTF-8, is empty, has rows of different lengths, or a quote that is not closed or
+    /// has text behind it.
     pub fn open(path: &Path, delimiter: char) -> Result<Self, StageError> {
         if path.is_dir() {
             let message = format!("`{}` is a folder, not a CSV file", path.display());
@@ -77,34 +81,30 @@ impl Sheet {
             return Err(StageError::failed(format!("`{shown}` is UTF-16")).help("save it as UTF-8"));
         }
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        if let Err(error) = std::str::from_utf8(bytes) {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
             let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
-            let message = format!("`{shown}`, line {line}: not UTF-8");
-            return Err(StageError::failed(message).help("save it as UTF-8"));
-        }
-        let separator = u8::try_from(delimiter).unwrap_or(b',');
-        let mut reader = ::csv::ReaderBuilder::new()
-            .delimiter(separator)
-            .flexible(true)
-            .has_headers(false)
-            .from_reader(bytes);
-        let mut record = ::csv::StringRecord::new();
-        let mut next = |record: &mut ::csv::StringRecord| {
-            reader.read_record(record).map_err(|error| StageError::failed(format!("`{shown}`: {error}")))
+            StageError::failed(format!("`{shown}`, line {line}: not UTF-8")).help("save it as UTF-8")
+        })?;
+        let mut rows = Rows::new(text, u8::try_from(delimiter).unwrap_or(b','));
+        let mut next = |cells: &mut Vec<String>| {
+            let help = "close the quote, or double it (`\"\"`) where it is a part of the text";
+            let failed = |error| StageError::failed(format!("`{shown}`, {error}")).help(help);
+            rows.next(cells).map_err(failed)
         };
-        if !next(&mut record)? {
+        let mut cells = Vec::new();
+        if next(&mut cells)?.is_none() {
             return Err(StageError::failed(format!("`{shown}` is empty")));
         }
-        let header: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
-        let mut sheet = Self { path: path.to_owned(), header, lines: Vec::new(), cells: Texts::default() };
+        let header = cells.clone();
+        let (lines, texts) = (Vec::new(), Texts::default());
+        let mut sheet = Self { path: path.to_owned(), delimiter, header, lines, cells: texts };
         let mut ragged = Vec::new();
-        while next(&mut record)? {
-            let line = record.position().map_or(0, ::csv::Position::line);
-            if record.len() == sheet.header.len() {
+        while let Some(line) = next(&mut cells)? {
+            if cells.len() == sheet.header.len() {
                 sheet.lines.push(line);
-                record.iter().for_each(|cell| sheet.cells.push(cell));
+                cells.iter().for_each(|cell| sheet.cells.push(cell));
             } else {
-                ragged.push((line, record.len()));
+                ragged.push((line, cells.len()));
             }
         }
         sheet.check(delimiter, &ragged)?;
@@ -146,6 +146,28 @@ impl Sheet {
             .map_err(|error| error.help("quote cells that contain the separator or a quotation mark"))
     }
 
+    /// Whether a cell with several lines holds what looks like rows of the file, because its quote is closed too late: one of its lines has
+    /// as many cells as the header, and `is_row` says so of the one in a column.
+    pub fn swallows(&self, cell: &str, column: usize, is_row: impl Fn(&str) -> bool) -> bool {
+        cell.lines().skip(1).any(|line| {
+            let cells: Vec<&str> = line.split(self.delimiter).collect();
+            cells.len() == self.header.len() && is_row(trimmed(cells[column]).trim_matches('"'))
+        })
+    }
+
+    /// Refuses cells of several lines, in a file where none has any.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] with the lines of their rows.
+    pub fn single_lines(self) -> Result<Self, StageError> {
+        let broken = |line: Line<'_>| {
+            let at = (0..self.header.len()).find(|&at| line[at].contains(['\n', '\r']))?;
+            Some(late_quote(line.number, &self.header[at]))
+        };
+        refuse(self.lines().filter_map(broken), || format!("`{}` cannot be used", self.path.display()))?;
+        Ok(self)
+    }
+
     /// The position of a column.
     ///
     /// # Errors
@@ -181,6 +203,11 @@ impl Sheet {
         }
         Ok(at)
     }
+}
+
+/// The mistake of a cell that goes on after its line.
+pub(super) fn late_quote(line: u64, column: &str) -> String {
+    format!("line {line}: the cell `{column}` goes on in the next line: its quote is closed too late")
 }
 
 /// Makes one error of a list of mistakes, if there are any: the first few and how many more.
@@ -234,6 +261,14 @@ mod tests {
         refused(b"path;fold\na;1\n", "set `delimiter: \";\"`");
         refused(b"path,fold\na,1\n\xE9,2\n", "line 3: not UTF-8");
         refused(b"\xFF\xFEp\0", "UTF-16");
+        refused(
+            b"path,class\n0,a\n1,\"cat\n2,b\n",
+            "`x.csv`, line 3: a quote opens a cell and is never closed",
+        );
+        refused(
+            b"path,class\n0,\"a\"b\n",
+            "`x.csv`, line 2: text after the quote that closes a cell / close the",
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::sheet::SHOWN;
 /// Columns that say which recording a clip was cut from.
 const RECORDINGS: [&str; 2] = ["freesound_id", "src_file"];
 
-/// Remarks on clips with the same audio, and on recordings whose clips are in several folds or subsets.
+/// Remarks on classes that are spelt alike, on clips with the same audio, and on recordings whose clips are in several folds or subsets.
 pub(super) fn found(listing: &Listing, digests: &[String]) -> Vec<String> {
     let column = |name: &str| listing.texts.iter().position(|text| text == name);
     let subset = column("subset");
@@ -19,6 +19,16 @@ pub(super) fn found(listing: &Listing, digests: &[String]) -> Vec<String> {
     let sides = |clips: &[&Clip]| clips.iter().map(|clip| side(clip)).collect::<BTreeSet<_>>();
 
     let mut remarks = Vec::new();
+    let mut spellings: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for class in &listing.classes {
+        spellings.entry(class.to_lowercase()).or_default().push(class);
+    }
+    spellings.retain(|_, classes| classes.len() > 1);
+    if !spellings.is_empty() {
+        let named: Vec<String> =
+            spellings.values().map(|classes| format!("`{}`", classes.join("` and `"))).collect();
+        remarks.push(format!("classes that differ only in case: {}", few(&named)));
+    }
     let mut same: BTreeMap<&str, Vec<&Clip>> = BTreeMap::new();
     for (clip, digest) in listing.clips.iter().zip(digests) {
         same.entry(digest).or_default().push(clip);
@@ -74,6 +84,19 @@ fn few(all: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_that_differ_only_in_case_are_told() {
+        let found = |classes: &[&str]| {
+            let classes = classes.iter().map(|&class| class.to_owned()).collect();
+            found(&Listing::new(Vec::new(), classes, false, Vec::new()).unwrap(), &[])
+        };
+        assert_eq!(
+            found(&["Dog", "cat", "dog", "Ärger", "ärger"]),
+            ["classes that differ only in case: `Dog` and `dog`, `Ärger` and `ärger`"]
+        );
+        assert!(found(&["Dog", "cat", "dogs"]).is_empty());
+    }
 
     #[test]
     fn the_same_sound_on_two_sides_is_told() {

@@ -155,7 +155,7 @@ pub(crate) fn by_pairs(
     classes: &[String],
     least: f64,
 ) -> Result<Vec<BTreeSet<usize>>, StageError> {
-    let sheet = Sheet::parse(path, bytes, ',')?;
+    let sheet = Sheet::parse(path, bytes, ',')?.single_lines()?;
     let column = |name| {
         sheet.column(name, PAIRS).map_err(|error| {
             error.help("a table of pairs has the columns `child`, `ancestor` and, optionally, `fraction`")

@@ -6,6 +6,7 @@ mod dataset;
 mod import;
 mod incremental;
 mod labels;
+mod lists;
 mod noise;
 mod official;
 mod pipelines;

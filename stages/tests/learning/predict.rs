@@ -72,13 +72,19 @@ fn a_file_gets_the_scores_of_the_pipeline() {
             .map(str::to_owned)
             .zip(rows.row(position).unwrap().to_f32().iter().copied())
             .collect();
-        assert_eq!(prediction.scores, expected);
+        assert_eq!(prediction.result.as_ref().unwrap().classes, expected);
     }
     assert_eq!(progress.borrow().last(), Some(&(3, 3)));
 
-    let missing = folder.path().join("missing.wav");
-    let error = predict(&bytes, &[files[0].clone(), missing], &|_, _| {}).unwrap_err().to_string();
-    assert!(error.contains("missing.wav"), "{error}");
+    // Files that cannot be used leave the scores of the others as they are.
+    let at = |name: &str| folder.path().join(name);
+    fs_err::write(at("text.wav"), "no sound").unwrap();
+    let all = [at("missing.wav"), files[9].clone(), at("text.wav"), files[10].clone()];
+    let mixed = predict(&bytes, &all, &|_, _| {}).unwrap();
+    assert_eq!([&mixed[1], &mixed[3]], [&predictions[0], &predictions[1]]);
+    let reason = |at: usize| mixed[at].result.as_ref().unwrap_err();
+    assert!(reason(0).contains("missing.wav"), "{}", reason(0));
+    assert!(reason(2).contains("not an audio file"), "{}", reason(2));
 }
 
 #[test]
