@@ -11,7 +11,7 @@ use crate::args::{Format, Show};
 use crate::command::explain::computed;
 use crate::console;
 use crate::exit::Exit;
-use crate::export::Export;
+use crate::export::{Export, Names};
 use crate::failure::Failure;
 use crate::human::{bytes, count, plural};
 use crate::out::Out;
@@ -42,11 +42,12 @@ pub fn show(args: &Show, cache: &Path) -> Result<Exit, Failure> {
         found.push((id, result, manifest));
     }
     let mut out = Out::new();
+    let names = args.export.as_ref().map(|_| export_names(&session.graph));
     for (index, (id, result, manifest)) in found.iter().enumerate() {
         let name = output_name(&session.graph, *id, output);
-        if let Some(dir) = &args.export {
+        if let (Some(dir), Some(names)) = (&args.export, &names) {
             let export = Export { store: &session.store, dir, form: args.form, overwrite: args.overwrite };
-            for path in export.write(&name, manifest)? {
+            for path in export.write(&names.of(&name), manifest)? {
                 out.line(path.display().to_string())?;
             }
             continue;
@@ -97,6 +98,13 @@ pub fn chosen(graph: &Graph, reference: &str) -> Result<(Vec<InstanceId>, usize)
         Failure::usage(message).help(format!("its outputs are {}", names.join(", ")))
     })?;
     Ok((ids, index))
+}
+
+/// The file names of all outputs of a pipeline.
+fn export_names(graph: &Graph) -> Names {
+    let outputs = |id: InstanceId| 0..graph.instances[id].bound.outputs().len();
+    let all = (0..graph.instances.len()).flat_map(|id| outputs(id).map(move |output| (id, output)));
+    Names::new(all.map(|(id, output)| output_name(graph, id, output)))
 }
 
 /// `model[fold=1]`, `model[fold=1].history`.

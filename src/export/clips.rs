@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field, Schema};
 use sndpipe_cache::{CacheError, Manifest, Rows, ValuesRef};
 use sndpipe_engine::Kind;
 
-use super::{Export, file, table};
+use super::{Export, Names, file, table};
 use crate::failure::Failure;
 
 /// A batch ends when it holds this many numbers, far below what the offsets of a list can count.
@@ -84,6 +84,11 @@ fn batch(rows: &Rows, start: usize, audio: bool, half: bool) -> Result<(Vec<Arra
     Ok((columns, end))
 }
 
+/// A clip id without the extension that its file gets anyway.
+fn stem(clip: &str) -> &str {
+    clip.strip_suffix(".wav").unwrap_or(clip)
+}
+
 /// Writes a folder of wav files, single precision, one for each clip.
 pub fn wav(export: &Export<'_>, name: &str, manifest: &Manifest) -> Result<PathBuf, Failure> {
     let rate = manifest
@@ -103,12 +108,9 @@ pub fn wav(export: &Export<'_>, name: &str, manifest: &Manifest) -> Result<PathB
     let rows = export.store.open_rows(manifest)?;
     let folder = export.path(name)?;
     fs_err::create_dir_all(&folder).map_err(|error| Failure::failed(error.to_string()))?;
+    let names = Names::new(rows.ids().iter().map(stem));
     for (index, clip) in rows.ids().iter().enumerate() {
-        let mut stem = file::clip_name(clip);
-        if let Some(short) = stem.strip_suffix(".wav") {
-            stem = short.to_owned();
-        }
-        let path = folder.join(format!("{stem}.wav"));
+        let path = folder.join(format!("{}.wav", names.of_short(stem(clip), clip)));
         let failed =
             |error: hound::Error| Failure::failed(format!("cannot write {}: {error}", path.display()));
         let row = rows.row(index)?;

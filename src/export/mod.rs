@@ -2,8 +2,11 @@
 
 mod clips;
 mod file;
+mod name;
 mod npy;
 mod table;
+
+pub use name::Names;
 
 use std::path::{Path, PathBuf};
 
@@ -26,23 +29,22 @@ pub struct Export<'a> {
 }
 
 impl Export<'_> {
-    /// Writes an artefact and gives what was written.
+    /// Writes an artefact under one of [`Names`] and gives what was written.
     ///
     /// # Errors
     /// [`Failure`] if the form does not fit the artefact, or a file exists or cannot be written.
     pub fn write(&self, name: &str, manifest: &Manifest) -> Result<Vec<PathBuf>, Failure> {
-        let name = file::safe_name(name);
         match (&manifest.form, self.form) {
             (Form::Table { .. }, None | Some(ExportForm::Parquet)) => {
-                Ok(vec![table::parquet(self, &name, manifest)?])
+                Ok(vec![table::parquet(self, name, manifest)?])
             }
-            (Form::Table { .. }, Some(ExportForm::Csv)) => Ok(vec![table::csv(self, &name, manifest)?]),
+            (Form::Table { .. }, Some(ExportForm::Csv)) => Ok(vec![table::csv(self, name, manifest)?]),
             (Form::Rows { .. }, None | Some(ExportForm::Arrow)) => {
-                Ok(vec![clips::arrow(self, &name, manifest)?])
+                Ok(vec![clips::arrow(self, name, manifest)?])
             }
-            (Form::Rows { .. }, Some(ExportForm::Npy)) => npy::write(self, &name, manifest),
+            (Form::Rows { .. }, Some(ExportForm::Npy)) => npy::write(self, name, manifest),
             (Form::Rows { .. }, Some(ExportForm::Wav)) if manifest.kind == Kind::Audio.name() => {
-                Ok(vec![clips::wav(self, &name, manifest)?])
+                Ok(vec![clips::wav(self, name, manifest)?])
             }
             (Form::Blob { file }, None) => {
                 let path = self.path(&format!("{name}.{}", file.extension))?;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use sndpipe_cache::{Manifest, RowRef, Rows, ValuesRef};
 use sndpipe_engine::Kind;
 
-use super::{Export, file};
+use super::{Export, Names, file};
 use crate::failure::Failure;
 
 /// Writes `NAME.npy` with one more dimension for the clips and their ids in `NAME.clip_id.txt`; where clips differ in shape,
@@ -25,8 +25,9 @@ pub fn write(export: &Export<'_>, name: &str, manifest: &Manifest) -> Result<Vec
     }
     let folder = export.path(name)?;
     fs_err::create_dir_all(&folder).map_err(|error| Failure::failed(error.to_string()))?;
+    let names = Names::new(rows.ids().iter());
     for (index, clip) in rows.ids().iter().enumerate() {
-        let path = folder.join(format!("{}.npy", file::clip_name(clip)));
+        let path = folder.join(format!("{}.npy", names.of(clip)));
         let row = rows.row(index)?;
         let mut bytes = header(is_half(&row), &shapes[index]);
         append(&mut bytes, &row);

@@ -1,7 +1,7 @@
 //! Ctrl-C.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -25,8 +25,11 @@ fn interrupt(child: &Child, signal: Signal) {
 
 /// Starts the slow run and waits until the slow stage is said to have started.
 fn start(sandbox: &Sandbox) -> (Child, BufReader<std::process::ChildStderr>) {
-    let mut child =
-        sandbox.command(["run", "slow.yaml"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    start_as(sandbox.command(["run", "slow.yaml"]))
+}
+
+fn start_as(mut command: Command) -> (Child, BufReader<std::process::ChildStderr>) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.starts_with("> slow") {
@@ -62,4 +65,56 @@ fn ctrl_c_stops_a_run_in_good_order() {
 #[test]
 fn a_request_to_terminate_does_the_same() {
     stops_with_130(Signal::TERM);
+}
+
+#[test]
+fn a_closed_terminal_does_the_same() {
+    stops_with_130(Signal::HUP);
+}
+
+/// The program as `nohup` or a script's `&` starts it: a shell leaves the signals of its empty traps ignored.
+fn ignoring(sandbox: &Sandbox, signals: &str, line: &str) -> Command {
+    let program = sandbox.command([]);
+    let mut shell = sandbox.command([]);
+    let script = format!("trap '' {signals}; exec \"$0\" {line}");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).arg(program.get_program());
+    command
+        .env_clear()
+        .envs(shell.env("NO_COLOR", "1").get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(sandbox.path("")).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn what_was_to_be_ignored_stays_ignored() {
+    let sandbox = Sandbox::new().file("slow.yaml", SLOW);
+    sandbox.edit(
+        "slow.yaml",
+        "exec sleep 600 #",
+        "kill -HUP $$; kill -INT $$; echo alive; sleep 1; echo x >",
+    );
+    let (mut child, mut stderr) = start_as(ignoring(&sandbox, "HUP INT", "run slow.yaml"));
+    interrupt(&child, Signal::HUP);
+    interrupt(&child, Signal::INT);
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
+    assert!(!rest.contains("stopping"), "{rest}");
+    // The programs of stages ignore the same.
+    let log = sandbox.ok("logs slow.yaml slow").stdout;
+    assert_eq!(log, "begun\nalive\n");
+}
+
+#[test]
+fn what_was_not_to_be_ignored_still_stops_a_run() {
+    let sandbox = Sandbox::new().file("slow.yaml", SLOW);
+    let (mut child, mut stderr) = start_as(ignoring(&sandbox, "HUP CHLD", "run slow.yaml"));
+    interrupt(&child, Signal::HUP);
+    interrupt(&child, Signal::TERM);
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    // Who ignores the end of children still hears how a program ended.
+    assert!(rest.contains("1 ran") && rest.contains("1 not finished"), "{rest}");
 }

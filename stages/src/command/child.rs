@@ -197,3 +197,14 @@ fn die_with_this_process(command: &mut Command) {
 /// Elsewhere the program only sees its pipes close.
 #[cfg(not(target_os = "linux"))]
 fn die_with_this_process(_: &mut Command) {}
+
+/// Whether this process ignores a signal, as it does if whoever started it wanted so; the programs that it starts then do, too.
+#[expect(unsafe_code, reason = "no safe function tells how a signal is handled")]
+#[must_use]
+pub fn is_ignored(signal: i32) -> bool {
+    // SAFETY: a `sigaction` is plain numbers and an optional pointer, for which zeros are valid.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action nothing changes, and the pointer leads to a value that lives until the call returns.
+    let told = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) } == 0;
+    told && action.sa_sigaction == libc::SIG_IGN
+}

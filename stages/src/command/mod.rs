@@ -8,5 +8,6 @@ mod stage;
 mod strays;
 mod take_back;
 
+pub use child::is_ignored;
 pub use params::CommandParams;
 pub use stage::CommandStage;
