@@ -155,7 +155,8 @@ Examples:
 pub struct Pipeline {
     /// The pipeline file.
     pub file: PathBuf,
-    /// Another value for an entry of `params:`; may be repeated.
+    /// Another value for an entry of `params:`; may be repeated. A number, `true`, `false`, `null`, a quoted string, and a list or map
+    /// in brackets are what they are in YAML; any other VALUE is a string as it stands, with every `#`, `: ` and blank.
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
 }
@@ -491,7 +492,7 @@ pub struct Gc {
     /// options everything else goes.
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Another value for an entry of `params:` of every FILE; may be repeated.
+    /// Another value for an entry of `params:` of every FILE, as in `run`; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment, requires = "files")]
     pub set: Vec<(String, String)>,
     /// Keep what the last N runs, of any pipeline, used or wrote.
@@ -532,7 +533,7 @@ pub struct Verify {
     /// Run this stage again and compare; with a repeated stage every cell of it.
     #[arg(long, num_args = 2, value_names = ["FILE", "STAGE"])]
     pub rerun: Option<Vec<String>>,
-    /// Another value for an entry of `params:`; may be repeated.
+    /// Another value for an entry of `params:`, as in `run`; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment, requires = "rerun")]
     pub set: Vec<(String, String)>,
     /// Where training and scoring run: `cpu`, `cuda:N` or `cuda:N:tf32`.

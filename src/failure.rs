@@ -10,7 +10,7 @@ use sndpipe_engine::{ScanError, SpecErrors, StageError};
 
 use crate::console;
 use crate::exit::Exit;
-use crate::human::bytes;
+use crate::human::{bytes, plural};
 use crate::paint::Paint;
 
 /// The width of an error where there is no terminal to ask.
@@ -72,9 +72,12 @@ impl Failure {
                 for error in errors.iter() {
                     show(error);
                 }
-                let count = errors.0.len();
+                let count = (errors.0.len() + errors.more()) as u64;
+                if errors.more() > 0 {
+                    console::line(&format!("and {}", plural(errors.more() as u64, "more mistake")));
+                }
                 if count > 1 {
-                    console::line(&format!("{count} mistakes; nothing ran"));
+                    console::line(&format!("{}; nothing ran", plural(count, "mistake")));
                 }
                 Exit::Usage
             }

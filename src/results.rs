@@ -29,7 +29,7 @@ impl<'a> Results<'a> {
     /// Looks at the results of some instances and of what they need. A data set that cannot be read is told, and the last run
     /// is what counts then.
     pub fn look(session: &'a Session, targets: &[InstanceId]) -> Result<Self, Failure> {
-        let plan = match Sources::scan(&session.graph, &session.store) {
+        let plan = match Sources::scan(&session.graph, &session.store, targets) {
             Ok(sources) => Some(session.plan(&sources, targets, &[])?),
             Err(ScanError::Cache(error)) => return Err(error.into()),
             Err(ScanError::Spec(errors)) => {

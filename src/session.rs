@@ -61,9 +61,9 @@ impl Session {
         Ok(Self { graph, store: open(cache)? })
     }
 
-    /// Looks at the files outside the cache.
-    pub fn scan(&self) -> Result<Sources, Failure> {
-        Ok(Sources::scan(&self.graph, &self.store)?)
+    /// Looks at the files outside the cache that some instances, all if there are none, and what they need read.
+    pub fn scan(&self, targets: &[InstanceId]) -> Result<Sources, Failure> {
+        Ok(Sources::scan(&self.graph, &self.store, targets)?)
     }
 
     /// The instances of references on the command line.

@@ -102,6 +102,23 @@ impl Graph {
         Ok(found)
     }
 
+    /// Marks the instances `targets` (all if empty) and everything that they need.
+    #[must_use]
+    pub fn needed(&self, targets: &[InstanceId]) -> Vec<bool> {
+        let mut needed = vec![targets.is_empty(); self.instances.len()];
+        for &id in targets {
+            needed[id] = true;
+        }
+        for id in (0..self.instances.len()).rev() {
+            if needed[id] {
+                for item in self.instances[id].inputs.iter().flat_map(|input| &input.items) {
+                    needed[item.from] = true;
+                }
+            }
+        }
+        needed
+    }
+
     /// The instances that read each instance.
     #[must_use]
     pub fn readers(&self) -> Vec<Vec<InstanceId>> {

@@ -68,7 +68,7 @@ impl Plan {
         targets: &[InstanceId],
         force: &[InstanceId],
     ) -> Result<Self, String> {
-        let needed = needed(graph, targets);
+        let needed = graph.needed(targets);
         let readers = graph.readers();
         let asked = asked(&readers, targets, &needed);
         let (targets, forced) = (sorted(targets), sorted(force));
@@ -133,22 +133,6 @@ impl Plan {
     pub fn is_current(&self) -> bool {
         self.items.iter().all(|item| item.status == PlanStatus::Cached)
     }
-}
-
-/// Marks the targets and everything upstream of them.
-pub(crate) fn needed(graph: &Graph, targets: &[InstanceId]) -> Vec<bool> {
-    let mut needed = vec![targets.is_empty(); graph.instances.len()];
-    for &id in targets {
-        needed[id] = true;
-    }
-    for id in (0..graph.instances.len()).rev() {
-        if needed[id] {
-            for item in graph.instances[id].inputs.iter().flat_map(|input| &input.items) {
-                needed[item.from] = true;
-            }
-        }
-    }
-    needed
 }
 
 /// Whether the files of every output are there.

@@ -1,13 +1,13 @@
 //! The stage kinds that a pipeline file can name, with their types erased.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
-use schemars::{JsonSchema, Schema, schema_for};
+use schemars::{JsonSchema, schema_for};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::io::StageIo;
 use crate::key::KeyHead;
@@ -31,14 +31,14 @@ impl Registry {
     /// Adds a stage kind.
     #[must_use]
     pub fn with<S: Stage>(mut self) -> Self {
-        self.kinds.insert(S::NAME, Arc::new(PlainKind::<S>(PhantomData)));
+        self.kinds.insert(S::NAME, Arc::new(PlainKind::<S>(OnceLock::new(), PhantomData)));
         self
     }
 
     /// Adds a stage kind that maps clips to rows.
     #[must_use]
     pub fn with_map<M: MapStage>(mut self) -> Self {
-        self.kinds.insert(M::NAME, Arc::new(MapKind::<M>(PhantomData)));
+        self.kinds.insert(M::NAME, Arc::new(MapKind::<M>(OnceLock::new(), PhantomData)));
         self
     }
 
@@ -63,7 +63,7 @@ pub trait StageKind: Send + Sync {
     /// See [`Stage::SOURCE`].
     fn source(&self) -> &'static str;
     /// JSON schema of the parameters; its description is the documentation of the stage.
-    fn schema(&self) -> Schema;
+    fn schema(&self) -> &Value;
     /// Checks parameters (references already replaced) and binds them.
     ///
     /// # Errors
@@ -126,9 +126,9 @@ impl<P: Serialize> Bound<P> {
     }
 }
 
-struct PlainKind<S>(PhantomData<fn() -> S>);
+struct PlainKind<S>(OnceLock<Value>, PhantomData<fn() -> S>);
 struct PlainStage<S: Stage>(Bound<S::Params>);
-struct MapKind<M>(PhantomData<fn() -> M>);
+struct MapKind<M>(OnceLock<Value>, PhantomData<fn() -> M>);
 struct MappedStage<M: MapStage>(Bound<M::Params>);
 
 impl<S: Stage> PlainStage<S> {
@@ -158,8 +158,8 @@ impl<S: Stage> StageKind for PlainKind<S> {
     fn source(&self) -> &'static str {
         S::SOURCE
     }
-    fn schema(&self) -> Schema {
-        schema_for!(S::Params)
+    fn schema(&self) -> &Value {
+        self.0.get_or_init(|| schema_for!(S::Params).to_value())
     }
     fn bind(&self, with: &Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>> {
         let (typed, params) = parse::<S::Params>(with, S::check)?;
@@ -181,8 +181,8 @@ impl<M: MapStage> StageKind for MapKind<M> {
     fn source(&self) -> &'static str {
         M::SOURCE
     }
-    fn schema(&self) -> Schema {
-        schema_for!(M::Params)
+    fn schema(&self) -> &Value {
+        self.0.get_or_init(|| schema_for!(M::Params).to_value())
     }
     fn bind(&self, with: &Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>> {
         let (typed, params) = parse::<M::Params>(with, M::check)?;
@@ -266,6 +266,9 @@ impl<M: MapStage> BoundStage for MappedStage<M> {
     }
 }
 
+/// How many values are parsed in the search for every mistake in the parameters of one stage: it begins anew behind each one.
+const WORK: usize = 20_000_000;
+
 /// Parses parameters. Gathers every mistake: after one was found its parameter is set aside and the rest is tried again.
 fn parse<P>(with: &Value, check: fn(&P) -> Vec<ParamError>) -> Result<(P, Value), Vec<ParamError>>
 where
@@ -283,7 +286,11 @@ where
     }
     let mut errors: Vec<ParamError> = Vec::new();
     let mut with = Cow::Borrowed(with);
+    let (values, mut work) = (size(&with), 0);
     loop {
+        if work > WORK {
+            return Err(errors);
+        }
         match serde_path_to_error::deserialize::<_, P>(&*with) {
             Ok(typed) => {
                 // What was set aside has its default here, about which nothing is to be said.
@@ -314,7 +321,22 @@ where
                     return Err(errors);
                 }
                 // A list is set aside whole: without one of its items the others would change their places.
-                let removed = remove(with.to_mut(), at.split('[').next().unwrap_or_default());
+                let aside = at.split('[').next().unwrap_or_default();
+                if let Some(field) = unknown.filter(|_| aside == at) {
+                    // Others that are as unknown are found here and not one by one.
+                    let known: BTreeSet<String> =
+                        message.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+                    let map = (!known.is_empty()).then(|| lead(with.to_mut(), &parent(aside))).flatten();
+                    for other in map.map(|map| strangers(map, field, &known)).unwrap_or_default() {
+                        let message = message.replacen(field, &other, 1);
+                        let at = at
+                            .strip_suffix(field)
+                            .map_or_else(|| other.clone(), |head| format!("{head}{other}"));
+                        errors.push(ParamError::new(at, message));
+                    }
+                }
+                work += again(&mut with, aside, values.saturating_sub(errors.len()));
+                let removed = remove(with.to_mut(), aside);
                 errors.push(ParamError::new(at, message));
                 if !removed {
                     return Err(errors);
@@ -358,7 +380,36 @@ fn parent(path: &str) -> String {
 /// Removes what a path like `optimiser.rate` leads to.
 fn remove(value: &mut Value, path: &str) -> bool {
     let (head, last) = path.rsplit_once('.').map_or(("", path), |(head, last)| (head, last));
-    let mut steps = head.split('.').filter(|step| !step.is_empty());
-    let parent = steps.try_fold(value, |at, step| at.as_object_mut()?.get_mut(step));
-    parent.and_then(Value::as_object_mut).is_some_and(|map| map.remove(last).is_some())
+    lead(value, head).is_some_and(|map| map.remove(last).is_some())
+}
+
+/// The map that a path leads to.
+fn lead<'v>(value: &'v mut Value, path: &str) -> Option<&'v mut Map<String, Value>> {
+    let mut steps = path.split('.').filter(|step| !step.is_empty());
+    steps.try_fold(value, |at, step| at.as_object_mut()?.get_mut(step))?.as_object_mut()
+}
+
+/// Takes out the fields that are not known, but for one, and gives their names.
+fn strangers(map: &mut Map<String, Value>, but: &str, known: &BTreeSet<String>) -> Vec<String> {
+    let strange = map.keys().filter(|field| *field != but && !known.contains(*field));
+    let strange: Vec<String> = strange.cloned().collect();
+    strange.iter().for_each(|field| drop(map.remove(field)));
+    strange
+}
+
+/// How many of so many values are parsed again until a mistake is reached: all but those behind it in its own map.
+fn again(with: &mut Cow<'_, Value>, path: &str, values: usize) -> usize {
+    let (head, last) = path.rsplit_once('.').map_or(("", path), |(head, last)| (head, last));
+    let map = lead(with.to_mut(), head);
+    let behind = map.map_or(0, |map| map.len() - map.keys().take_while(|key| *key != last).count());
+    values.saturating_sub(behind)
+}
+
+/// How many values a tree of them has.
+fn size(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(map) => map.values().map(size).sum(),
+        _ => 0,
+    }
 }

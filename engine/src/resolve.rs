@@ -42,15 +42,17 @@ pub enum ScanError {
 }
 
 impl Sources {
-    /// Looks at the files of every instance; stages with equal parameters are asked once.
+    /// Looks at the files of the instances `targets` (all if empty) and of what they need; stages with equal parameters are asked once.
+    /// What is wrong with the data of other stages is nothing that stops these.
     ///
     /// # Errors
     /// [`ScanError::Spec`] with every data set that is wrong, at its place in the pipeline file.
-    pub fn scan(graph: &Graph, store: &Store) -> Result<Self, ScanError> {
+    pub fn scan(graph: &Graph, store: &Store, targets: &[InstanceId]) -> Result<Self, ScanError> {
+        let needed = graph.needed(targets);
         let mut seen: BTreeMap<usize, Declared> = BTreeMap::new();
         let mut sources = Self::default();
         let mut errors: Vec<SpecError> = Vec::new();
-        for (id, instance) in graph.instances.iter().enumerate() {
+        for (id, instance) in graph.instances.iter().enumerate().filter(|(id, _)| needed[*id]) {
             let address = Arc::as_ptr(&instance.bound).cast::<()>() as usize;
             let declared = match seen.get(&address) {
                 Some(declared) => declared.clone(),
@@ -80,7 +82,7 @@ impl Sources {
                 sources.by_instance.insert(id, declared);
             }
         }
-        if errors.is_empty() { Ok(sources) } else { Err(SpecErrors(errors).into()) }
+        if errors.is_empty() { Ok(sources) } else { Err(SpecErrors::of(errors).into()) }
     }
 
     /// The declared files of an instance.

@@ -17,7 +17,7 @@ use crate::history::{History, Known};
 use crate::io::Surroundings;
 use crate::job::{Done, Finished, Job, host, now_ms};
 use crate::key::{Face, Faces, KeyParts};
-use crate::plan::{is_present, needed};
+use crate::plan::is_present;
 use crate::record::{Record, RunRecord, RunStage};
 use crate::resolve::{Sources, changes, key_parts};
 use crate::stage::StageError;
@@ -174,7 +174,7 @@ impl<'a> Run<'a> {
                     .len()
             })
             .collect();
-        let needed = needed(graph, &options.targets);
+        let needed = graph.needed(&options.targets);
         let readers = graph.readers();
         let asked = asked(&readers, &options.targets, &needed);
         let forced: BTreeSet<InstanceId> = options.force.iter().copied().collect();

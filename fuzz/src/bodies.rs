@@ -57,7 +57,7 @@ pub fn manifest(bytes: &[u8]) {
         );
         let path = place.file("manifest.yaml", text.as_bytes());
         let graph = load(&path, &[], &sndpipe_stages::registry()).expect("a pipeline that is right");
-        drop(Sources::scan(&graph, &place.store));
+        drop(Sources::scan(&graph, &place.store, &[]));
     });
 }
 

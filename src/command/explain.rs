@@ -21,7 +21,7 @@ const SHOWN: usize = 20;
 pub fn explain(args: &args::Explain, cache: &Path) -> Result<Exit, Failure> {
     let session = Session::open(&args.pipeline, cache)?;
     let targets = session.select(std::slice::from_ref(&args.stage))?;
-    let sources = session.scan()?;
+    let sources = session.scan(&targets)?;
     let plan = session.plan(&sources, &targets, &[])?;
     let history = History::read(&session.store, &session.graph);
     let mut out = Out::new();

@@ -28,7 +28,7 @@ pub fn gc(args: &Gc, dir: &Path) -> Result<Exit, Failure> {
     let collection = begin(&store)?;
     let mut named = BTreeSet::new();
     for graph in &graphs {
-        let sources = Sources::scan(graph, &store)?;
+        let sources = Sources::scan(graph, &store, &[])?;
         named.extend(keys_needed(graph, &store, &sources, &[]).map_err(Failure::usage)?);
     }
     let keep = Keep { runs: args.keep_runs, age: args.older_than, max_bytes: args.max_size };

@@ -25,7 +25,7 @@ pub fn plan(args: &args::Plan, cache: &Path) -> Result<Exit, Failure> {
         session.store.distrust_digests();
     }
     let targets = session.select(&args.stages)?;
-    let sources = session.scan()?;
+    let sources = session.scan(&targets)?;
     let plan = session.plan(&sources, &targets, &[])?;
     print(&session.graph, &plan, args.format, args.all)?;
     Ok(if args.check && !plan.is_current() { Exit::NotCurrent } else { Exit::Done })

@@ -27,7 +27,7 @@ pub fn rerun(args: &Verify, stage: &[String], cache: &Path) -> Result<Exit, Fail
     let pipeline = Pipeline { file: PathBuf::from(file), set: args.set.clone() };
     let session = Session::open(&pipeline, cache)?;
     let targets = session.select(std::slice::from_ref(stage))?;
-    let sources = session.scan()?;
+    let sources = session.scan(&targets)?;
     let plan = session.plan(&sources, &targets, &[])?;
     let mut faces: Vec<Option<Faces>> = vec![None; session.graph.instances.len()];
     for item in &plan.items {

@@ -17,7 +17,7 @@ use crate::out::Out;
 use crate::paint::Paint;
 use crate::progress::{Bars, Json, Lines, Wording, failure, summary};
 use crate::results::warn;
-use crate::session::Session;
+use crate::session::{Session, select};
 use crate::trace::Trace;
 
 /// So many tables are printed after a run.
@@ -40,7 +40,8 @@ pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
     }
     let targets = session.select(&args.stages)?;
     let force = session.select(&args.force)?;
-    let sources = session.scan()?;
+    refuse_idle_force(&session, &targets, &args)?;
+    let sources = session.scan(&targets)?;
     if args.dry_run {
         let plan = session.plan(&sources, &targets, &force)?;
         plan::print(&session.graph, &plan, args.format, false)?;
@@ -101,6 +102,25 @@ pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     Ok(if interrupt::happened() { Exit::Interrupted } else { Exit::Failed })
+}
+
+/// Refuses a stage to be forced that the stages asked for do not need: it would not run.
+fn refuse_idle_force(session: &Session, targets: &[InstanceId], args: &Run) -> Result<(), Failure> {
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let needed = session.graph.needed(targets);
+    for reference in &args.force {
+        if select(&session.graph, reference)?.iter().any(|&id| needed[id]) {
+            continue;
+        }
+        let asked: Vec<String> = args.stages.iter().map(|stage| format!("`{stage}`")).collect();
+        let (asked, verb) = (asked.join(", "), if asked.len() == 1 { "does" } else { "do" });
+        let message = format!("`--force {reference}` has no effect: {asked} {verb} not need `{reference}`");
+        let help = format!("add `{reference}` to the stages, or leave `--force {reference}` out");
+        return Err(Failure::usage(message).help(help));
+    }
+    Ok(())
 }
 
 /// Prints the tables that nothing else reads: what the experiment was made for.

@@ -39,7 +39,7 @@ fn unknown(registry: &Registry, name: &str) -> Failure {
 }
 
 fn schema(kind: &dyn StageKind) -> Value {
-    serde_json::to_value(kind.schema()).unwrap_or_default()
+    kind.schema().clone()
 }
 
 fn docs(schema: &Value) -> &str {

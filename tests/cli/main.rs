@@ -14,6 +14,7 @@ mod large;
 mod listing;
 mod mistakes;
 mod observe;
+mod part;
 mod pretrain;
 mod runs;
 mod sandbox;

@@ -1,15 +1,18 @@
 //! Mistakes in parameters: from a path inside of `with:` to the place in the file.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 
 use super::error::Problem;
 use super::file::Stage;
 use super::interpolate::{Piece, Ref, pieces};
 use super::matrix::Matrix;
-use super::node::{Node, Value};
+use super::node::{Entries, Key, Node, Value};
 use super::params::Params;
+use super::problems::Problems;
 use super::source::Span;
-use super::suggest::{closest, hint};
 use super::wording;
 use crate::registry::StageKind;
 use crate::stage::ParamError;
@@ -21,6 +24,27 @@ pub(super) struct Place<'p> {
     pub params: &'p Params<'p>,
     pub matrix: &'p Matrix<'p>,
     pub on_axis: &'p dyn Fn(usize) -> usize,
+    pub index: &'p Index,
+}
+
+/// Where the keys of large maps stand in them.
+#[derive(Default)]
+pub(super) struct Index(RefCell<BTreeMap<*const Entries, BTreeMap<String, usize>>>);
+
+impl Index {
+    fn entry<'n>(&self, entries: &'n Entries, key: &str) -> Option<(&'n Key, &'n Node)> {
+        /// Looking at all of fewer keys is quicker.
+        const FEW: usize = 32;
+        let (key, node) = if entries.len() <= FEW {
+            entries.iter().find(|(other, _)| other.text == key)?
+        } else {
+            let mut maps = self.0.borrow_mut();
+            let keys = entries.iter().enumerate().map(|(at, (key, _))| (key.text.clone(), at));
+            let map = maps.entry(std::ptr::from_ref(entries)).or_insert_with(|| keys.collect());
+            entries.get(*map.get(key)?)?
+        };
+        Some((key, node))
+    }
 }
 
 /// Where a path leads.
@@ -35,7 +59,7 @@ struct Spot {
 }
 
 /// Says what is wrong with a parameter, where it stands.
-pub(super) fn problem(place: &Place<'_>, error: &ParamError) -> Problem {
+pub(super) fn problem(place: &Place<'_>, error: &ParamError, problems: &Problems) -> Problem {
     let spot = find(place, &error.path);
     let stage = &place.stage.key.text;
     let kind = place.kind.name();
@@ -56,7 +80,7 @@ pub(super) fn problem(place: &Place<'_>, error: &ParamError) -> Problem {
         };
         problem = Problem::new(code, spot.key.unwrap_or(spot.value), owner)
             .label("unknown parameter")
-            .maybe_help(hint(field, "it has", names.iter().map(String::as_str)));
+            .maybe_help(problems.hint(field, "it has", names.iter().map(String::as_str)));
     } else if let Some(field) = &wording.missing {
         let message = if error.path.is_empty() {
             format!("stage `{stage}` lacks the parameter `{field}` of `{kind}`")
@@ -83,7 +107,8 @@ pub(super) fn problem(place: &Place<'_>, error: &ParamError) -> Problem {
         );
         if !error.path.is_empty() && spot.whole {
             let found = wording.variant.as_ref();
-            let close = found.and_then(|found| closest(found, wording.expected.iter().map(String::as_str)));
+            let close =
+                found.and_then(|found| problems.closest(found, wording.expected.iter().map(String::as_str)));
             problem =
                 problem.maybe_help(close.map(|close| format!("did you mean `{close}`?")).or(wording.help));
         }
@@ -108,7 +133,7 @@ fn parent<'p>(path: &'p str, field: &str) -> &'p str {
 
 /// The names of all parameters of a kind.
 fn properties(kind: &dyn StageKind) -> Vec<String> {
-    let schema = kind.schema().to_value();
+    let schema = kind.schema();
     schema
         .get("properties")
         .and_then(Json::as_object)
@@ -118,7 +143,7 @@ fn properties(kind: &dyn StageKind) -> Vec<String> {
 
 /// The first line of what a parameter is for.
 fn description(kind: &dyn StageKind, field: &str) -> Option<String> {
-    let schema = kind.schema().to_value();
+    let schema = kind.schema();
     let text = schema.get("properties")?.get(field)?.get("description")?.as_str()?;
     text.lines().next().map(str::to_owned)
 }
@@ -136,9 +161,7 @@ fn find(place: &Place<'_>, path: &str) -> Spot {
     for step in path.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty())
     {
         let next = match &at.value {
-            Value::Map(entries) => {
-                entries.iter().find(|(key, _)| key.text == step).map(|(key, node)| (Some(key.span), node))
-            }
+            Value::Map(entries) => place.index.entry(entries, step).map(|(key, node)| (Some(key.span), node)),
             Value::Seq(items) => {
                 step.parse::<usize>().ok().and_then(|index| items.get(index)).map(|node| (None, node))
             }
@@ -198,7 +221,7 @@ fn definition<'n>(place: &Place<'n>, reference: &Ref) -> Option<&'n Node> {
     };
     for step in &reference.path {
         at = match &at.value {
-            Value::Map(_) => at.get(step)?,
+            Value::Map(entries) => place.index.entry(entries, step)?.1,
             Value::Seq(items) => items.get(step.parse::<usize>().ok()?)?,
             _ => return Some(at),
         };

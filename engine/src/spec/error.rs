@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, SourceCode};
 
+use super::problems::Problems;
 use super::source::{Source, Span};
 
 /// A mistake as the compiler finds it; it becomes a [`SpecError`] once all files are known.
@@ -113,16 +114,35 @@ impl Diagnostic for SpecError {
     }
 }
 
-/// Every mistake of a pipeline file, in the order of the file.
+/// How many mistakes are told in full; of more there is only the number.
+const TOLD: usize = 100;
+
+/// The mistakes of a pipeline file, in the order of the file: the first hundred, and how many there are beyond these.
 #[derive(Debug, Clone)]
-pub struct SpecErrors(pub Vec<SpecError>);
+pub struct SpecErrors(pub Vec<SpecError>, usize);
 
 impl SpecErrors {
     /// Sorts mistakes by place and drops repetitions.
-    pub(super) fn new(mut problems: Vec<Problem>, source: &Arc<Source>) -> Self {
+    pub(super) fn new(problems: Problems, source: &Arc<Source>) -> Self {
+        let mut problems = problems.into_vec();
         problems.sort_by(|a, b| a.span.cmp(&b.span).then_with(|| a.message.cmp(&b.message)));
         problems.dedup_by(|a, b| a.span == b.span && a.code == b.code && a.message == b.message);
-        Self(problems.into_iter().map(|problem| problem.with_source(source)).collect())
+        let more = problems.len().saturating_sub(TOLD);
+        problems.truncate(TOLD);
+        Self(problems.into_iter().map(|problem| problem.with_source(source)).collect(), more)
+    }
+
+    /// Mistakes that were found one by one.
+    pub(crate) fn of(mut errors: Vec<SpecError>) -> Self {
+        let more = errors.len().saturating_sub(TOLD);
+        errors.truncate(TOLD);
+        Self(errors, more)
+    }
+
+    /// How many mistakes there are beyond those that are told in full.
+    #[must_use]
+    pub const fn more(&self) -> usize {
+        self.1
     }
 
     /// The mistakes.
@@ -133,7 +153,7 @@ impl SpecErrors {
 
 impl From<SpecError> for SpecErrors {
     fn from(error: SpecError) -> Self {
-        Self(vec![error])
+        Self(vec![error], 0)
     }
 }
 
@@ -158,7 +178,7 @@ impl<'a> IntoIterator for &'a SpecErrors {
 impl fmt::Display for SpecErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.0.first().map_or("", |error| error.source.name());
-        match self.0.len() {
+        match self.0.len() + self.1 {
             1 => write!(f, "1 mistake in {file}"),
             count => write!(f, "{count} mistakes in {file}"),
         }

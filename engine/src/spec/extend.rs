@@ -1,12 +1,14 @@
-//! `extends:` a base file: maps merge, lists and scalars replace, `null` removes a key. A stage whose `uses` is another one is replaced
-//! whole, and so is a map whose `name` is, such as a schedule.
+//! The files that a pipeline file `extends:`.
 
 use std::path::{Path, PathBuf};
 
 use super::error::Problem;
-use super::node::{Entries, Node, Value};
+use super::merge;
+use super::node::{Node, Value};
+use super::problems::Problems;
 use super::source::{self, Source, Span};
 use super::yaml;
+use crate::registry::Registry;
 
 /// How many files may extend each other.
 const CHAIN: usize = 32;
@@ -14,7 +16,12 @@ const CHAIN: usize = 32;
 const LARGEST: u64 = 16 << 20;
 
 /// Reads a file and everything that it extends, as one tree.
-pub(super) fn read(path: &Path, source: &mut Source, problems: &mut Vec<Problem>) -> Option<Node> {
+pub(super) fn read(
+    path: &Path,
+    source: &mut Source,
+    registry: &Registry,
+    problems: &mut Problems,
+) -> Option<Node> {
     let mut trees = Vec::new();
     let mut seen: Vec<PathBuf> = Vec::new();
     let mut next = Some((path.to_owned(), path.display().to_string(), None));
@@ -56,11 +63,7 @@ pub(super) fn read(path: &Path, source: &mut Source, problems: &mut Vec<Problem>
         trees.push(tree);
         next = Some((base, name, Some(span)));
     }
-    let mut merged = trees.pop()?;
-    while let Some(over) = trees.pop() {
-        merged = merge_file(merged, over);
-    }
-    Some(merged)
+    merge::files(trees, registry)
 }
 
 fn wrong(span: Span, key: &str, expected: &str, found: &Node) -> Problem {
@@ -72,9 +75,9 @@ fn read_one(
     name: &str,
     from: Option<Span>,
     source: &mut Source,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Option<Node> {
-    let refuse = |problems: &mut Vec<Problem>, message: String, help: Option<&str>| {
+    let refuse = |problems: &mut Problems, message: String, help: Option<&str>| {
         let problem = match from {
             Some(span) => Problem::new("unreadable", span, message),
             None => Problem::nowhere("unreadable", message),
@@ -151,63 +154,4 @@ fn read_one(
 /// The cause without the path that `fs_err` puts before it.
 fn reason(error: &str) -> &str {
     error.rsplit_once("`: ").map_or(error, |(_, cause)| cause)
-}
-
-/// Lays one file over its base.
-fn merge_file(base: Node, mut over: Node) -> Node {
-    if let Value::Map(entries) = &mut over.value {
-        entries.retain(|(key, _)| key.text != "extends");
-    }
-    merge(base, over, &mut Vec::new())
-}
-
-/// Merges `over` into `base`; `path` is where in the file they stand.
-fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Node {
-    let Node { span, verbatim, value } = over;
-    match (base.value, value) {
-        (Value::Map(base), Value::Map(over)) => {
-            if says_other(is_stage(path), "uses", &base, &over)
-                || says_other(!path.is_empty(), "name", &base, &over)
-            {
-                return Node { span, verbatim, value: Value::Map(over) };
-            }
-            Node { span, verbatim, value: Value::Map(merge_entries(base, over, path)) }
-        }
-        (_, value) => Node { span, verbatim, value },
-    }
-}
-
-fn merge_entries(base: Entries, over: Entries, path: &mut Vec<String>) -> Entries {
-    let mut merged = base;
-    for (key, node) in over {
-        match merged.iter().position(|(present, _)| present.text == key.text) {
-            Some(at) if matches!(node.value, Value::Null) => {
-                merged.remove(at);
-            }
-            Some(at) => {
-                path.push(key.text.clone());
-                let (base_key, base) = merged.remove(at);
-                let node = merge(base, node, path);
-                // A stage that is only adjusted keeps its place in the base; anything else is named by the later file.
-                let key = if is_stage(path) { base_key } else { key };
-                merged.insert(at, (key, node));
-                path.pop();
-            }
-            None => merged.push((key, node)),
-        }
-    }
-    merged
-}
-
-fn is_stage(path: &[String]) -> bool {
-    path.len() == 2 && path[0] == "stages"
-}
-
-/// Whether a map names another kind, so that what the base says of the old one does not hold.
-fn says_other(here: bool, key: &str, base: &Entries, over: &Entries) -> bool {
-    let kind = |entries: &Entries| {
-        let (_, node) = entries.iter().find(|(found, _)| found.text == key)?;
-        node.as_str().map(str::to_owned)
-    };
-    here && kind(over).is_some_and(|over| kind(base).as_ref() != Some(&over))
 }

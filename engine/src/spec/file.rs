@@ -1,9 +1,11 @@
 //! The shape of a pipeline file: which keys there are and what form each has. Names are looked up later.
 
+use std::collections::BTreeSet;
+
 use super::error::Problem;
 use super::node::{Key, Node, Value};
+use super::problems::Problems;
 use super::source::Span;
-use super::suggest::{closest, hint};
 
 /// A pipeline file as written.
 pub(super) struct File<'a> {
@@ -44,7 +46,7 @@ const TOP: [&str; 8] = ["version", "name", "description", "params", "matrix", "z
 const STAGE: [&str; 5] = ["uses", "in", "with", "keep", "description"];
 
 /// Reads the tree of a file.
-pub(super) fn read<'a>(tree: &'a Node, problems: &mut Vec<Problem>) -> File<'a> {
+pub(super) fn read<'a>(tree: &'a Node, problems: &mut Problems) -> File<'a> {
     let mut file = File {
         name: None,
         params: Vec::new(),
@@ -73,7 +75,7 @@ pub(super) fn read<'a>(tree: &'a Node, problems: &mut Vec<Problem>) -> File<'a> 
         }
     }
     match tree.entry("stages") {
-        None if misspelt(tree, "stages", &TOP) => {}
+        None if misspelt(tree, "stages", &TOP, problems) => {}
         None => problems.push(
             Problem::new("missing_key", start(tree), "`stages` is missing")
                 .help("add `stages:` with at least one stage"),
@@ -94,9 +96,9 @@ fn start(tree: &Node) -> Span {
     tree.as_map().and_then(|entries| entries.first()).map_or(tree.span, |(key, _)| key.span)
 }
 
-fn version(tree: &Node, problems: &mut Vec<Problem>) {
+fn version(tree: &Node, problems: &mut Problems) {
     match tree.get("version") {
-        None if misspelt(tree, "version", &TOP) => {}
+        None if misspelt(tree, "version", &TOP, problems) => {}
         None => problems.push(
             Problem::new("missing_key", start(tree), "`version` is missing")
                 .help("write `version: 1` at the top of the file"),
@@ -120,26 +122,26 @@ fn wrong_type(what: &str, expected: &str, node: &Node) -> Problem {
 }
 
 /// Refuses keys that are not among `known`.
-fn check_keys(node: &Node, what: &str, known: &[&'static str], problems: &mut Vec<Problem>) {
+fn check_keys(node: &Node, what: &str, known: &[&'static str], problems: &mut Problems) {
     for (key, _) in node.as_map().into_iter().flatten() {
         if !known.contains(&key.text.as_str()) {
             problems.push(
                 Problem::new("unknown_key", key.span, format!("{what} has no key `{}`", key.text))
                     .label("unknown key")
-                    .maybe_help(hint(&key.text, "the keys are", known.iter().copied())),
+                    .maybe_help(problems.hint(&key.text, "the keys are", known.iter().copied())),
             );
         }
     }
 }
 
 /// Whether a key of a map is likely meant to be this one; that it is missing needs no word then.
-fn misspelt(node: &Node, key: &str, known: &[&'static str]) -> bool {
+fn misspelt(node: &Node, key: &str, known: &[&'static str], problems: &Problems) -> bool {
     let mut unknown =
         node.as_map().into_iter().flatten().filter(|(other, _)| !known.contains(&other.text.as_str()));
-    unknown.any(|(other, _)| closest(&other.text, known.iter().copied()) == Some(key))
+    unknown.any(|(other, _)| problems.closest(&other.text, known.iter().copied()) == Some(key))
 }
 
-fn string(key: &Key, node: &Node, problems: &mut Vec<Problem>) -> Option<Name> {
+fn string(key: &Key, node: &Node, problems: &mut Problems) -> Option<Name> {
     match node.as_str() {
         Some(text) if !text.trim().is_empty() => Some(Name { text: text.to_owned(), span: node.span }),
         _ => {
@@ -150,7 +152,7 @@ fn string(key: &Key, node: &Node, problems: &mut Vec<Problem>) -> Option<Name> {
 }
 
 /// The entries of a map whose keys are names.
-fn named<'a>(key: &Key, node: &'a Node, what: &str, problems: &mut Vec<Problem>) -> Vec<(&'a Key, &'a Node)> {
+fn named<'a>(key: &Key, node: &'a Node, what: &str, problems: &mut Problems) -> Vec<(&'a Key, &'a Node)> {
     let entries = match &node.value {
         Value::Map(entries) => entries,
         Value::Null => return Vec::new(),
@@ -180,7 +182,7 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn stage<'a>(key: &'a Key, node: &'a Node, problems: &mut Vec<Problem>) -> Option<Stage<'a>> {
+fn stage<'a>(key: &'a Key, node: &'a Node, problems: &mut Problems) -> Option<Stage<'a>> {
     if node.as_map().is_none() {
         problems.push(wrong_type(&format!("stage `{}`", key.text), "a map with `uses:`", node));
         return None;
@@ -216,7 +218,7 @@ fn stage<'a>(key: &'a Key, node: &'a Node, problems: &mut Vec<Problem>) -> Optio
             _ => {}
         }
     }
-    if node.get("uses").is_none() && !misspelt(node, "uses", &STAGE) {
+    if node.get("uses").is_none() && !misspelt(node, "uses", &STAGE, problems) {
         problems.push(
             Problem::new("missing_key", key.span, format!("stage `{}` does not say what it uses", key.text))
                 .label("`uses` is missing")
@@ -226,7 +228,7 @@ fn stage<'a>(key: &'a Key, node: &'a Node, problems: &mut Vec<Problem>) -> Optio
     Some(stage)
 }
 
-fn inputs<'a>(node: &'a Node, problems: &mut Vec<Problem>) -> Vec<InputSpec<'a>> {
+fn inputs<'a>(node: &'a Node, problems: &mut Problems) -> Vec<InputSpec<'a>> {
     match &node.value {
         Value::Null => Vec::new(),
         Value::Str(_) => vec![InputSpec { port: None, from: node, collect: Vec::new() }],
@@ -241,7 +243,7 @@ fn inputs<'a>(node: &'a Node, problems: &mut Vec<Problem>) -> Vec<InputSpec<'a>>
     }
 }
 
-fn input<'a>(port: &'a Key, node: &'a Node, problems: &mut Vec<Problem>) -> Option<InputSpec<'a>> {
+fn input<'a>(port: &'a Key, node: &'a Node, problems: &mut Problems) -> Option<InputSpec<'a>> {
     let what = format!("input `{}`", port.text);
     match &node.value {
         Value::Str(_) => Some(InputSpec { port: Some(port), from: node, collect: Vec::new() }),
@@ -250,7 +252,7 @@ fn input<'a>(port: &'a Key, node: &'a Node, problems: &mut Vec<Problem>) -> Opti
             let collect =
                 node.get("collect").map(|node| names(node, "`collect`", "the axes to gather", problems));
             match node.get("from") {
-                None if misspelt(node, "from", &["from", "collect"]) => None,
+                None if misspelt(node, "from", &["from", "collect"], problems) => None,
                 Some(from) if from.as_str().is_some() => {
                     Some(InputSpec { port: Some(port), from, collect: collect.unwrap_or_default() })
                 }
@@ -279,21 +281,20 @@ fn input<'a>(port: &'a Key, node: &'a Node, problems: &mut Vec<Problem>) -> Opti
 }
 
 /// A list of names, or one name.
-fn names(node: &Node, what: &str, expected: &str, problems: &mut Vec<Problem>) -> Vec<Name> {
+fn names(node: &Node, what: &str, expected: &str, problems: &mut Problems) -> Vec<Name> {
     let one = |node: &Node| node.as_str().map(|text| Name { text: text.to_owned(), span: node.span });
     match &node.value {
         Value::Str(_) => one(node).into_iter().collect(),
         Value::Seq(items) => {
             let mut all: Vec<Name> = Vec::new();
+            let mut seen = BTreeSet::new();
             for item in items {
                 match one(item) {
-                    Some(name) if all.iter().any(|other| other.text == name.text) => {
-                        problems.push(Problem::new(
-                            "duplicate_axis",
-                            name.span,
-                            format!("`{}` stands twice in {what}", name.text),
-                        ))
-                    }
+                    Some(name) if !seen.insert(name.text.clone()) => problems.push(Problem::new(
+                        "duplicate_axis",
+                        name.span,
+                        format!("`{}` stands twice in {what}", name.text),
+                    )),
                     Some(name) => all.push(name),
                     None => problems.push(wrong_type(what, "names of axes", item)),
                 }
@@ -307,7 +308,7 @@ fn names(node: &Node, what: &str, expected: &str, problems: &mut Vec<Problem>) -
     }
 }
 
-fn zip(node: &Node, problems: &mut Vec<Problem>) -> Vec<Vec<Name>> {
+fn zip(node: &Node, problems: &mut Problems) -> Vec<Vec<Name>> {
     match &node.value {
         Value::Null => Vec::new(),
         Value::Seq(items) if items.iter().any(|item| matches!(item.value, Value::Seq(_))) => items
@@ -328,7 +329,7 @@ fn zip(node: &Node, problems: &mut Vec<Problem>) -> Vec<Vec<Name>> {
     }
 }
 
-fn exclude<'a>(node: &'a Node, problems: &mut Vec<Problem>) -> Vec<(Span, Vec<(&'a Key, &'a Node)>)> {
+fn exclude<'a>(node: &'a Node, problems: &mut Problems) -> Vec<(Span, Vec<(&'a Key, &'a Node)>)> {
     let items = match &node.value {
         Value::Null => return Vec::new(),
         Value::Seq(items) => items,
@@ -346,7 +347,19 @@ fn exclude<'a>(node: &'a Node, problems: &mut Vec<Problem>) -> Vec<(Span, Vec<(&
             Value::Map(entries) if !entries.is_empty() => {
                 cells.push((item.span, entries.iter().map(|(key, node)| (key, node)).collect()));
             }
-            _ => problems.push(wrong_type("`exclude`", "a map of axes and labels", item)),
+            Value::Map(_) => problems.push(
+                Problem::new(
+                    "bad_exclude",
+                    item.span,
+                    "a rule of `exclude` without axes would drop every cell",
+                )
+                .label("names no axis")
+                .help("write `exclude: [{ fold: 1, loss: lq }]`, or remove the rule"),
+            ),
+            _ => problems.push(
+                wrong_type("a rule of `exclude`", "a map of axes and labels", item)
+                    .help("write `exclude: [{ fold: 1, loss: lq }]`"),
+            ),
         }
     }
     cells

@@ -8,8 +8,9 @@ use super::error::Problem;
 use super::matrix::Matrix;
 use super::node::{Node, Value};
 use super::params::Params;
+use super::problems::Problems;
 use super::source::Span;
-use super::suggest::{closest, hint};
+use super::yaml::DEPTH;
 
 /// A value with its references resolved: parameters are replaced, axes wait for a cell.
 #[derive(Debug, Clone)]
@@ -30,6 +31,9 @@ pub(super) enum TextPart {
 
 /// How many values, or 64 bytes of text, references may stand for in all.
 const EXPANSION: usize = 2_000_000;
+
+/// So many fields of a map are listed where one is not there.
+const FIELDS: usize = 12;
 
 /// The names that a value may refer to.
 #[derive(Clone, Copy)]
@@ -122,8 +126,21 @@ pub(super) fn references(node: &Node, all: &mut Vec<Ref>) {
     }
 }
 
+/// As [`compile`], and refuses a value that nests too deeply: parameters that refer to each other in a row can each add a level.
+pub(super) fn compile_shallow(node: &Node, env: Env<'_>, problems: &mut Problems) -> Option<Template> {
+    let template = compile(node, env, problems)?;
+    if template.depth() <= DEPTH {
+        return Some(template);
+    }
+    let message = format!("with its references replaced, the value nests more than {DEPTH} deep");
+    problems.push(
+        Problem::new("too_deep", node.span, message).help("refer to a part of a value: `${name.field}`"),
+    );
+    None
+}
+
 /// Resolves the references of a tree. `None`: something in it is wrong and was reported, here or where it is defined.
-pub(super) fn compile(node: &Node, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<Template> {
+fn compile(node: &Node, env: Env<'_>, problems: &mut Problems) -> Option<Template> {
     let value = match &node.value {
         Value::Null => Json::Null,
         Value::Bool(value) => Json::Bool(*value),
@@ -173,7 +190,7 @@ pub(super) fn compile(node: &Node, env: Env<'_>, problems: &mut Vec<Problem>) ->
     Some(Template::Const(value))
 }
 
-fn string(node: &Node, text: &str, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<Template> {
+fn string(node: &Node, text: &str, env: Env<'_>, problems: &mut Problems) -> Option<Template> {
     let pieces = match pieces(node, text) {
         Ok(pieces) => pieces,
         Err(problem) => {
@@ -230,7 +247,7 @@ fn string(node: &Node, text: &str, env: Env<'_>, problems: &mut Vec<Problem>) ->
 }
 
 /// Counts a value that a reference stands for: parameters that refer to parameters twice each would double at every step.
-fn count(reference: &Ref, values: &[Json], env: Env<'_>, problems: &mut Vec<Problem>) -> Option<()> {
+fn count(reference: &Ref, values: &[Json], env: Env<'_>, problems: &mut Problems) -> Option<()> {
     let expanded = &env.params.expanded;
     let before = expanded.get();
     let now = before.saturating_add(values.iter().map(weight).sum());
@@ -260,7 +277,16 @@ pub(super) fn weight(value: &Json) -> usize {
     }
 }
 
-fn lookup(reference: &Ref, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<Found> {
+/// How deep lists and maps nest in a value.
+fn depth(value: &Json) -> usize {
+    match value {
+        Json::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Json::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn lookup(reference: &Ref, env: Env<'_>, problems: &mut Problems) -> Option<Found> {
     let Ref { name, path, span } = reference;
     if let Some(param) = env.params.get(name) {
         param.used.set(true);
@@ -270,18 +296,17 @@ fn lookup(reference: &Ref, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<
                 count(reference, std::slice::from_ref(value), env, problems)?;
                 Some(Found::Value(value.clone()))
             }
-            Err((step, fields)) => {
-                problems.push(no_field(*span, &format!("parameter `{name}`"), step, &fields));
+            Err((step, inner)) => {
+                problems.push(no_field(*span, &format!("parameter `{name}`"), step, inner, problems));
                 None
             }
         };
     }
-    let axis_names: Vec<&str> = match env.matrix {
+    match env.matrix {
         Ok(matrix) => {
             if let Some(axis) = matrix.find(name) {
                 return axis_values(reference, axis, matrix, env, problems);
             }
-            matrix.axes.iter().map(|axis| axis.name.as_str()).collect()
         }
         Err((place, axes)) if axes.contains(name.as_str()) => {
             problems.push(
@@ -294,11 +319,12 @@ fn lookup(reference: &Ref, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<
             );
             return None;
         }
-        Err(_) => Vec::new(),
-    };
-    let names: Vec<&str> = env.params.names().chain(axis_names).collect();
+        Err(_) => {}
+    }
+    let axes = env.matrix.map_or(&[][..], |matrix| &matrix.axes);
+    let names = || env.params.names().chain(axes.iter().map(|axis| axis.name.as_str()));
     // What was probably meant is not called unused as well.
-    if let Some(meant) = closest(name, names.iter().copied()) {
+    if let Some(meant) = problems.closest(name, names()) {
         if let Some(param) = env.params.get(meant) {
             param.used.set(true);
         } else if let Ok(matrix) = env.matrix
@@ -311,7 +337,8 @@ fn lookup(reference: &Ref, env: Env<'_>, problems: &mut Vec<Problem>) -> Option<
         Problem::new("unknown_name", *span, format!("`{name}` is no parameter and no axis"))
             .label("not defined")
             .maybe_help(
-                hint(name, "defined are", names.into_iter())
+                problems
+                    .hint(name, "defined are", names())
                     .or_else(|| Some(format!("add `{name}:` to `params:`"))),
             ),
     );
@@ -323,7 +350,7 @@ fn axis_values(
     axis: usize,
     matrix: &Matrix<'_>,
     env: Env<'_>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Option<Found> {
     let Ref { name, path, span } = reference;
     let def = &matrix.axes[axis];
@@ -335,8 +362,9 @@ fn axis_values(
     for value in &def.values {
         match walk(&value.value, path) {
             Ok(found) => values.push(found.clone()),
-            Err((step, fields)) => {
-                problems.push(no_field(*span, &format!("`{}` of axis `{name}`", value.label), step, &fields));
+            Err((step, inner)) => {
+                let what = format!("`{}` of axis `{name}`", value.label);
+                problems.push(no_field(*span, &what, step, inner, problems));
                 return None;
             }
         }
@@ -345,18 +373,23 @@ fn axis_values(
     Some(Found::Axis(axis, values))
 }
 
-fn no_field(span: Span, what: &str, step: &str, fields: &[String]) -> Problem {
+fn no_field(span: Span, what: &str, step: &str, value: &Json, problems: &Problems) -> Problem {
     let problem =
         Problem::new("unknown_field", span, format!("{what} has no field `{step}`")).label("no such field");
-    match (fields.is_empty(), closest(step, fields.iter().map(String::as_str))) {
+    let fields = || value.as_object().into_iter().flat_map(Map::keys).map(String::as_str);
+    if let Some(found) = problems.closest(step, fields()) {
+        return problem.help(format!("did you mean `{found}`?"));
+    }
+    let first: Vec<&str> = fields().take(FIELDS).collect();
+    match (first.is_empty(), fields().nth(FIELDS)) {
         (true, _) => problem.help(format!("{what} is not a map")),
-        (_, Some(found)) => problem.help(format!("did you mean `{found}`?")),
-        (_, None) => problem.help(format!("its fields: {}", fields.join(", "))),
+        (false, None) => problem.help(format!("its fields: {}", first.join(", "))),
+        (false, Some(_)) => problem.help(format!("its fields: {}, …", first.join(", "))),
     }
 }
 
-/// Follows field names and list positions.
-fn walk<'v>(value: &'v Json, path: &'v [String]) -> Result<&'v Json, (&'v str, Vec<String>)> {
+/// Follows field names and list positions; an error is the step that leads nowhere and the value that it does not lead into.
+fn walk<'v>(value: &'v Json, path: &'v [String]) -> Result<&'v Json, (&'v str, &'v Json)> {
     let mut at = value;
     for step in path {
         let next = match at {
@@ -364,10 +397,7 @@ fn walk<'v>(value: &'v Json, path: &'v [String]) -> Result<&'v Json, (&'v str, V
             Json::Array(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
             _ => None,
         };
-        at = next.ok_or_else(|| {
-            let fields = at.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
-            (step.as_str(), fields)
-        })?;
+        at = next.ok_or((step.as_str(), at))?;
     }
     Ok(at)
 }
@@ -423,6 +453,17 @@ impl Template {
             }
             Self::Seq(items) => 1 + items.iter().map(Self::weight).sum::<usize>(),
             Self::Map(entries) => 1 + entries.iter().map(|(_, item)| item.weight()).sum::<usize>(),
+        }
+    }
+
+    /// How deep lists and maps nest in it.
+    fn depth(&self) -> usize {
+        match self {
+            Self::Const(value) => depth(value),
+            Self::Axis(_, values) => values.iter().map(depth).max().unwrap_or(0),
+            Self::Text(_) => 0,
+            Self::Seq(items) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
+            Self::Map(entries) => 1 + entries.iter().map(|(_, item)| item.depth()).max().unwrap_or(0),
         }
     }
 

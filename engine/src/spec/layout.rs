@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::bind::{self, Place};
+use super::bind::{self, Index, Place};
 use super::error::Problem;
 use super::interpolate::{Template, scalar_text};
 use super::matrix::Matrix;
 use super::params::Params;
 use super::plan::Plan;
+use super::problems::Problems;
 use super::source::Span;
+use super::wire::Suppliers;
 use crate::graph::Axes;
 use crate::registry::BoundStage;
 
@@ -44,7 +46,7 @@ pub(super) struct Layout {
     pub broken: bool,
 }
 
-/// What all stages so far amount to.
+/// What all stages so far amount to, and what they offer.
 #[derive(Default)]
 pub(super) struct Totals {
     pub instances: usize,
@@ -52,6 +54,7 @@ pub(super) struct Totals {
     pub values: usize,
     /// What inputs read: one for each artefact.
     pub items: usize,
+    pub suppliers: Suppliers,
 }
 
 /// Where a source's position on one of its dimensions comes from.
@@ -112,7 +115,7 @@ pub(super) fn lay_out(
     params: &Params<'_>,
     matrix: &Matrix<'_>,
     total: &mut Totals,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) {
     let before = problems.len();
     let (mut layout, routes) = axes(plans, at, matrix, problems);
@@ -208,7 +211,7 @@ fn axes(
     plans: &[Plan<'_>],
     at: usize,
     matrix: &Matrix<'_>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> (Layout, Vec<Vec<Route>>) {
     let plan = &plans[at];
     let mut axes: BTreeSet<usize> = plan.own.clone();
@@ -291,6 +294,7 @@ struct Binder<'p> {
     by_value: BTreeMap<String, u32>,
     bound: Vec<Arc<dyn BoundStage>>,
     mistakes: usize,
+    index: Index,
 }
 
 impl<'p> Binder<'p> {
@@ -306,7 +310,17 @@ impl<'p> Binder<'p> {
             .map(|slot| (slot, layout.lens[slot]))
             .collect();
         let (known, by_value) = (BTreeMap::new(), BTreeMap::new());
-        Self { plan, matrix, params, slots, known, by_value, bound: Vec::new(), mistakes: 0 }
+        Self {
+            plan,
+            matrix,
+            params,
+            slots,
+            known,
+            by_value,
+            bound: Vec::new(),
+            mistakes: 0,
+            index: Index::default(),
+        }
     }
 
     /// The size of all distinct sets of parameters, at most.
@@ -315,7 +329,7 @@ impl<'p> Binder<'p> {
         sets.saturating_mul(self.plan.with.as_ref().map_or(0, Template::weight))
     }
 
-    fn bind(&mut self, layout: &Layout, coords: &[usize], problems: &mut Vec<Problem>) -> Option<u32> {
+    fn bind(&mut self, layout: &Layout, coords: &[usize], problems: &mut Problems) -> Option<u32> {
         let (kind, with) = (self.plan.kind.as_ref()?, self.plan.with.as_ref()?);
         let key = self.slots.iter().fold(0, |key, &(slot, len)| key * len + coords[slot]);
         if let Some(&known) = self.known.get(&key) {
@@ -349,10 +363,12 @@ impl<'p> Binder<'p> {
                         params: self.params,
                         matrix: self.matrix,
                         on_axis: &on_axis,
+                        index: &self.index,
                     };
                     for error in errors {
                         self.mistakes += 1;
-                        problems.push(bind::problem(&place, &error));
+                        let problem = bind::problem(&place, &error, problems);
+                        problems.push(problem);
                     }
                     None
                 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::error::{Problem, SpecErrors};
+use super::error::SpecErrors;
 use super::file::{self, File};
 use super::interpolate::{Ref, references};
 use super::layout::{Totals, lay_out};
@@ -12,6 +12,7 @@ use super::matrix::Matrix;
 use super::node::Node;
 use super::params::Params;
 use super::plan::{order, plan};
+use super::problems::Problems;
 use super::source::Source;
 use super::{extend, overrides, wire, wiring};
 use crate::graph::{Graph, Instance};
@@ -19,15 +20,15 @@ use crate::registry::Registry;
 
 /// Reads a pipeline file with what it extends, lays `--set` values over its parameters, and checks all of it.
 ///
-/// `overrides` are names of parameters (with dots into maps) and YAML values. Instances come in topological order; the same text
+/// `overrides` are names of parameters (with dots into maps) and values as a shell's user writes them: YAML in quotes or brackets, else text. Instances come in topological order; the same text
 /// gives the same graph.
 ///
 /// # Errors
 /// Every mistake that was found, in the order of the file.
 pub fn load(path: &Path, overrides: &[(String, String)], registry: &Registry) -> Result<Graph, SpecErrors> {
     let mut source = Source::default();
-    let mut problems = Vec::new();
-    let tree = extend::read(path, &mut source, &mut problems);
+    let mut problems = Problems::new();
+    let tree = extend::read(path, &mut source, registry, &mut problems);
     let tree = tree.map(|mut tree| {
         overrides::apply(&mut tree, overrides, &mut source, &mut problems);
         tree
@@ -47,7 +48,7 @@ pub fn load(path: &Path, overrides: &[(String, String)], registry: &Registry) ->
 
 type Built = (Option<String>, Vec<Instance>, Vec<(String, Vec<usize>)>);
 
-fn build(tree: &Node, registry: &Registry, problems: &mut Vec<Problem>) -> Built {
+fn build(tree: &Node, registry: &Registry, problems: &mut Problems) -> Built {
     let file = file::read(tree, problems);
     let axis_names: BTreeSet<&str> = file.matrix.iter().map(|(key, _)| key.text.as_str()).collect();
     let params = Params::new(&file.params, &axis_names, problems);
@@ -81,7 +82,7 @@ fn report_unused(
     file: &File<'_>,
     params: &Params<'_>,
     matrix: &Matrix<'_>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) {
     let mut used: Vec<Ref> = Vec::new();
     let whole = if problems.is_empty() { &[][..] } else { &["stages", "matrix", "params"] };
@@ -96,7 +97,8 @@ fn report_unused(
             matrix.axes[axis].used.set(true);
         }
     }
-    if !file.stages.is_empty() {
+    // Where so much is misspelt that nobody looked for what was meant, what seems unused may be just that.
+    if !file.stages.is_empty() && !problems.is_exhausted() {
         params.report_unused(problems);
         matrix.report_unused(problems);
     }

@@ -7,12 +7,12 @@ use serde_json::Value as Json;
 
 use super::error::Problem;
 use super::file::{File, Name};
-use super::interpolate::{Env, Template, compile, describe, scalar_text};
+use super::interpolate::{Env, Template, compile_shallow, describe, scalar_text};
 use super::node::{Key, Node, Value};
 use super::params::Params;
+use super::problems::Problems;
 use super::scalar;
 use super::source::Span;
-use super::suggest::hint;
 
 /// The axes in the order of the file. Axes that advance together share a dimension; every other axis is one of its own.
 pub(super) struct Matrix<'a> {
@@ -47,7 +47,7 @@ impl<'a> Matrix<'a> {
         file: &File<'a>,
         params: &Params<'a>,
         names: &BTreeSet<&str>,
-        problems: &mut Vec<Problem>,
+        problems: &mut Problems,
     ) -> Self {
         let env = Env { params, matrix: Err(("an axis", names)) };
         let axes: Vec<Axis<'a>> =
@@ -89,7 +89,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// Reports axes that no stage uses.
-    pub fn report_unused(&self, problems: &mut Vec<Problem>) {
+    pub fn report_unused(&self, problems: &mut Problems) {
         for axis in self.axes.iter().filter(|axis| !axis.used.get() && axis.span.file() == 0) {
             let name = &axis.name;
             problems.push(
@@ -101,13 +101,13 @@ impl<'a> Matrix<'a> {
     }
 
     /// Gives each axis its dimension.
-    fn zip(&mut self, groups: &[Vec<Name>], problems: &mut Vec<Problem>) {
+    fn zip(&mut self, groups: &[Vec<Name>], problems: &mut Problems) {
         let mut partner: BTreeMap<usize, usize> = BTreeMap::new();
         for group in groups {
             let mut members: Vec<(usize, Span)> = Vec::new();
             for name in group {
                 match self.find(&name.text) {
-                    None => problems.push(unknown_axis(name, self.names())),
+                    None => problems.push(unknown_axis(name, self.names(), problems)),
                     Some(axis) if partner.contains_key(&axis) => problems.push(Problem::new(
                         "duplicate_axis",
                         name.span,
@@ -162,7 +162,7 @@ impl<'a> Matrix<'a> {
         &self,
         span: Span,
         cell: &[(&Key, &Node)],
-        problems: &mut Vec<Problem>,
+        problems: &mut Problems,
     ) -> Option<Vec<(usize, usize)>> {
         let mut rule: Vec<(usize, usize)> = Vec::new();
         let before = problems.len();
@@ -170,7 +170,7 @@ impl<'a> Matrix<'a> {
         for (key, node) in cell {
             let name = Name { text: key.text.clone(), span: key.span };
             let Some(axis) = self.find(&key.text) else {
-                problems.push(unknown_axis(&name, self.names()));
+                problems.push(unknown_axis(&name, self.names(), problems));
                 continue;
             };
             let Some(label) = node_label(node) else {
@@ -200,13 +200,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// The position of a label on an axis.
-    pub fn position(
-        &self,
-        axis: usize,
-        label: &str,
-        span: Span,
-        problems: &mut Vec<Problem>,
-    ) -> Option<usize> {
+    pub fn position(&self, axis: usize, label: &str, span: Span, problems: &mut Problems) -> Option<usize> {
         let axis = &self.axes[axis];
         if axis.broken {
             return None;
@@ -217,16 +211,24 @@ impl<'a> Matrix<'a> {
         problems.push(
             Problem::new("unknown_label", span, format!("the axis `{}` has no label `{label}`", axis.name))
                 .label("no such label")
-                .maybe_help(hint(label, "its labels", axis.values.iter().map(|value| value.label.as_str()))),
+                .maybe_help(problems.hint(
+                    label,
+                    "its labels",
+                    axis.values.iter().map(|value| value.label.as_str()),
+                )),
         );
         None
     }
 }
 
-pub(super) fn unknown_axis<'n>(name: &Name, axes: impl Iterator<Item = &'n str> + Clone) -> Problem {
+pub(super) fn unknown_axis<'n>(
+    name: &Name,
+    axes: impl Iterator<Item = &'n str> + Clone,
+    problems: &Problems,
+) -> Problem {
     Problem::new("unknown_axis", name.span, format!("there is no axis `{}`", name.text))
         .label("not in `matrix`")
-        .maybe_help(hint(&name.text, "the axes are", axes))
+        .maybe_help(problems.hint(&name.text, "the axes are", axes))
 }
 
 /// The label of a plain text such as `0.50`, as the axis writes it.
@@ -247,7 +249,7 @@ fn node_label(node: &Node) -> Option<String> {
     }
 }
 
-fn axis<'a>(key: &'a Key, node: &'a Node, env: Env<'_>, problems: &mut Vec<Problem>) -> Axis<'a> {
+fn axis<'a>(key: &'a Key, node: &'a Node, env: Env<'_>, problems: &mut Problems) -> Axis<'a> {
     let before = problems.len();
     let mut axis = Axis {
         name: key.text.clone(),
@@ -261,7 +263,7 @@ fn axis<'a>(key: &'a Key, node: &'a Node, env: Env<'_>, problems: &mut Vec<Probl
     match &node.value {
         Value::Seq(items) => {
             for item in items {
-                match compile(item, env, problems) {
+                match compile_shallow(item, env, problems) {
                     Some(Template::Const(value)) => axis.add_scalar(value, Some(item), item.span, problems),
                     _ => axis.broken = true,
                 }
@@ -269,7 +271,7 @@ fn axis<'a>(key: &'a Key, node: &'a Node, env: Env<'_>, problems: &mut Vec<Probl
         }
         Value::Map(entries) => {
             for (key, node) in entries {
-                match compile(node, env, problems) {
+                match compile_shallow(node, env, problems) {
                     Some(Template::Const(value)) => {
                         axis.add(key.text.clone(), value, Some(node), key.span, problems)
                     }
@@ -277,7 +279,7 @@ fn axis<'a>(key: &'a Key, node: &'a Node, env: Env<'_>, problems: &mut Vec<Probl
                 }
             }
         }
-        Value::Str(text) if text.starts_with("${") => match compile(node, env, problems) {
+        Value::Str(text) if text.starts_with("${") => match compile_shallow(node, env, problems) {
             Some(Template::Const(Json::Array(items))) => {
                 items.into_iter().for_each(|item| axis.add_scalar(item, None, node.span, problems));
             }
@@ -312,7 +314,7 @@ fn not_values(name: &str, span: Span, found: &str) -> Problem {
 }
 
 impl<'a> Axis<'a> {
-    fn add_scalar(&mut self, value: Json, node: Option<&'a Node>, span: Span, problems: &mut Vec<Problem>) {
+    fn add_scalar(&mut self, value: Json, node: Option<&'a Node>, span: Span, problems: &mut Problems) {
         match scalar_text(&value) {
             Some(label) => self.add(label, value, node, span, problems),
             None => problems.push(
@@ -336,7 +338,7 @@ impl<'a> Axis<'a> {
         value: Json,
         node: Option<&'a Node>,
         span: Span,
-        problems: &mut Vec<Problem>,
+        problems: &mut Problems,
     ) {
         let odd = label.is_empty()
             || label.trim() != label

@@ -2,8 +2,9 @@
 
 use super::error::Problem;
 use super::node::{Node, Value};
+use super::problems::Problems;
+use super::scalar;
 use super::source::{Source, Span};
-use super::suggest::hint;
 use super::yaml;
 
 /// Puts overrides into the tree. They stand in a file of their own, so that later mistakes can point at them.
@@ -11,21 +12,46 @@ pub(super) fn apply(
     tree: &mut Node,
     overrides: &[(String, String)],
     source: &mut Source,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) {
     let (file, places) = add(overrides, source);
-    for ((key, value), (start, at)) in overrides.iter().zip(places) {
+    for ((key, text), (start, at)) in overrides.iter().zip(places) {
         let span = Span::new(file, start, start + key.len());
         let before = problems.len();
-        let parsed = yaml::parse(value, file, at, problems);
+        let value = value(text, file, at, problems);
         if problems.len() > before {
             continue;
         }
-        let value = parsed.unwrap_or(Node { span: Span::new(file, at, at), verbatim: 0, value: Value::Null });
-        if let Err(problem) = set(tree, key, span, value) {
+        if let Err(problem) = set(tree, key, span, value, problems) {
             problems.push(*problem);
         }
     }
+}
+
+/// The value that a shell's user means: what is a number, a truth value, `null`, a quoted string, or a list or map in brackets in YAML is
+/// that; anything else is the text as it stands, for which no character has a meaning.
+fn value(text: &str, file: u16, at: usize, problems: &mut Problems) -> Node {
+    let trimmed = text.trim();
+    let start = at + (text.len() - text.trim_start().len());
+    let verbatim = |start: usize| u32::try_from(start + 1).unwrap_or(0);
+    match (scalar::resolve(trimmed), trimmed.chars().next()) {
+        (_, None) => {}
+        (Value::Str(_), Some('"' | '\'' | '[' | '{')) => {
+            match yaml::parse_flow(trimmed, file, start, problems) {
+                Some(Ok(node)) => return node,
+                // It is YAML and wrong, which was reported.
+                None => return Node { span: Span::new(file, at, at), verbatim: 0, value: Value::Null },
+                Some(Err(())) => {}
+            }
+        }
+        (Value::Str(_), _) => {}
+        (value, _) => {
+            let span = Span::new(file, start, start + trimmed.len());
+            return Node { span, verbatim: verbatim(start), value };
+        }
+    }
+    let span = Span::new(file, at, at + text.len());
+    Node { span, verbatim: verbatim(at), value: Value::Str(text.to_owned()) }
 }
 
 /// Adds the file that the overrides stand in; says which it is, and where in it each begins and where its value does.
@@ -46,7 +72,7 @@ pub(super) fn add(overrides: &[(String, String)], source: &mut Source) -> (u16, 
     (source.add("--set", text), places)
 }
 
-fn set(tree: &mut Node, key: &str, span: Span, value: Node) -> Result<(), Box<Problem>> {
+fn set(tree: &mut Node, key: &str, span: Span, value: Node, problems: &Problems) -> Result<(), Box<Problem>> {
     let axes: Vec<String> = tree
         .get("matrix")
         .and_then(Node::as_map)
@@ -62,7 +88,7 @@ fn set(tree: &mut Node, key: &str, span: Span, value: Node) -> Result<(), Box<Pr
         let unknown = |names: &[&str]| {
             let problem = Problem::new("unknown_param", span, format!("{inside} has no parameter `{step}`"))
                 .label("set here")
-                .maybe_help(hint(step, "parameters", names.iter().copied()));
+                .maybe_help(problems.hint(step, "parameters", names.iter().copied()));
             if walked.is_empty() && axes.iter().any(|axis| axis == step) {
                 return problem.help(format!(
                     "`{step}` is an axis: write `matrix: {{ {step}: \"${{values}}\" }}` and `params: {{ values: […] }}` to set it"

@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 
 use super::error::Problem;
-use super::interpolate::{Env, Template, compile, references};
+use super::interpolate::{Env, Template, compile_shallow, references};
 use super::node::{Key, Node};
+use super::problems::Problems;
 use super::source::Span;
+use super::wording::round;
 
 /// The parameters in the order of the file.
 pub(super) struct Params<'a> {
@@ -28,7 +30,7 @@ pub(super) struct Param<'a> {
 
 impl<'a> Params<'a> {
     /// Resolves parameters that refer to each other.
-    pub fn new(defined: &[(&'a Key, &'a Node)], axes: &BTreeSet<&str>, problems: &mut Vec<Problem>) -> Self {
+    pub fn new(defined: &[(&'a Key, &'a Node)], axes: &BTreeSet<&str>, problems: &mut Problems) -> Self {
         let entries: Vec<Param<'a>> = defined
             .iter()
             .map(|&(key, node)| Param { key, node, value: None, used: Cell::new(false) })
@@ -37,7 +39,7 @@ impl<'a> Params<'a> {
         let mut params = Self { entries, index, expanded: Cell::new(0) };
         for at in params.order(problems) {
             let env = Env { params: &params, matrix: Err(("a parameter", axes)) };
-            let value = match compile(params.entries[at].node, env, problems) {
+            let value = match compile_shallow(params.entries[at].node, env, problems) {
                 Some(Template::Const(value)) => Some(value),
                 _ => None,
             };
@@ -50,12 +52,12 @@ impl<'a> Params<'a> {
         self.index.get(name).map(|&at| &self.entries[at])
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.entries.iter().map(|param| param.key.text.as_str())
     }
 
     /// Reports parameters that nothing refers to.
-    pub fn report_unused(&self, problems: &mut Vec<Problem>) {
+    pub fn report_unused(&self, problems: &mut Problems) {
         for param in self.entries.iter().filter(|param| !param.used.get() && param.key.span.file() == 0) {
             let name = &param.key.text;
             problems.push(
@@ -67,7 +69,7 @@ impl<'a> Params<'a> {
     }
 
     /// An order in which each parameter comes after those that it refers to; without those on a circle.
-    fn order(&self, problems: &mut Vec<Problem>) -> Vec<usize> {
+    fn order(&self, problems: &mut Problems) -> Vec<usize> {
         let needs: Vec<Vec<(usize, Span)>> = self
             .entries
             .iter()
@@ -83,14 +85,15 @@ impl<'a> Params<'a> {
             Walk { needs: &needs, state: vec![State::New; needs.len()], order: Vec::new(), path: Vec::new() };
         for at in 0..needs.len() {
             if let Err(circle) = walk.visit(at) {
-                let names: Vec<&str> =
-                    circle.iter().map(|&(at, _)| self.entries[at].key.text.as_str()).collect();
+                let name = |at: usize| self.entries[at].key.text.as_str();
+                let members: Vec<usize> = circle.iter().map(|&(at, _)| at).collect();
+                let names = round(&members, name, " -> ");
                 let (_, span) = circle[0];
                 problems.push(
                     Problem::new(
                         "param_cycle",
                         span,
-                        format!("parameters refer to each other in a circle: {}", names.join(" -> ")),
+                        format!("parameters refer to each other in a circle: {names}"),
                     )
                     .label("leads back to itself"),
                 );
@@ -106,7 +109,8 @@ impl<'a> Params<'a> {
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     New,
-    Open,
+    /// On the way to where the walk is, at this place.
+    Open(usize),
     Done,
 }
 
@@ -114,37 +118,44 @@ struct Walk<'w> {
     needs: &'w [Vec<(usize, Span)>],
     state: Vec<State>,
     order: Vec<usize>,
-    path: Vec<(usize, Span)>,
+    /// The way to where the walk is: each parameter and the next of its references.
+    path: Vec<(usize, usize)>,
 }
 
 impl Walk<'_> {
-    /// Depth first; an error is the circle that was found, each member with the reference that leaves it.
-    fn visit(&mut self, at: usize) -> Result<(), Vec<(usize, Span)>> {
-        if self.state[at] != State::New {
+    /// Depth first, on a stack of its own: a parameter may be at the end of a very long row. An error is the circle that was found, each
+    /// member with the reference that leaves it.
+    fn visit(&mut self, from: usize) -> Result<(), Vec<(usize, Span)>> {
+        if self.state[from] != State::New {
             return Ok(());
         }
-        self.state[at] = State::Open;
-        let mut found = Ok(());
-        for &(next, span) in &self.needs[at] {
-            self.path.push((at, span));
-            let result = if self.state[next] == State::Open {
-                let from = self.path.iter().position(|&(other, _)| other == next).unwrap_or(0);
-                let mut circle = self.path[from..].to_vec();
-                circle.push(circle[0]);
-                Err(circle)
-            } else {
-                self.visit(next)
+        self.open(from);
+        while let Some((at, next)) = self.path.last_mut() {
+            let Some(&(needed, _)) = self.needs[*at].get(*next) else {
+                self.state[*at] = State::Done;
+                self.order.push(*at);
+                self.path.pop();
+                continue;
             };
-            self.path.pop();
-            if result.is_err() {
-                found = result;
-                break;
+            *next += 1;
+            match self.state[needed] {
+                State::New => self.open(needed),
+                State::Open(begin) => {
+                    let leaves = |&(at, next): &(usize, usize)| (at, self.needs[at][next - 1].1);
+                    let circle = self.path[begin..].iter().map(leaves).collect();
+                    for (at, _) in self.path.drain(..) {
+                        self.state[at] = State::Done;
+                    }
+                    return Err(circle);
+                }
+                State::Done => {}
             }
         }
-        self.state[at] = State::Done;
-        if found.is_ok() {
-            self.order.push(at);
-        }
-        found
+        Ok(())
+    }
+
+    fn open(&mut self, at: usize) {
+        self.state[at] = State::Open(self.path.len());
+        self.path.push((at, 0));
     }
 }

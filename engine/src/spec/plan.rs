@@ -7,14 +7,15 @@ use serde_json::{Map, Value as Json};
 
 use super::error::Problem;
 use super::file::{File, InputSpec, Name, Stage};
-use super::interpolate::{Env, Template, compile};
+use super::interpolate::{Env, Template, compile_shallow};
 use super::layout::Layout;
 use super::matrix::{Matrix, unknown_axis};
 use super::node::Node;
 use super::params::Params;
+use super::problems::Problems;
 use super::reference;
 use super::source::Span;
-use super::suggest::hint;
+use super::wording::round;
 use crate::registry::{Registry, StageKind};
 
 /// A stage with its names resolved.
@@ -54,7 +55,7 @@ pub(super) fn plan<'a>(
     params: &Params<'_>,
     matrix: &Matrix<'_>,
     registry: &Registry,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Vec<Plan<'a>> {
     let index: BTreeMap<&str, usize> =
         file.stages.iter().enumerate().map(|(at, stage)| (stage.key.text.as_str(), at)).collect();
@@ -68,7 +69,7 @@ fn plan_stage<'a>(
     env: Env<'_>,
     matrix: &Matrix<'_>,
     registry: &Registry,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Plan<'a> {
     let kind = registry.get(&stage.uses.text).cloned();
     if kind.is_none() && !stage.uses.text.is_empty() {
@@ -80,7 +81,7 @@ fn plan_stage<'a>(
                 format!("there is no stage kind `{}`", stage.uses.text),
             )
             .label("unknown")
-            .maybe_help(hint(
+            .maybe_help(problems.hint(
                 &stage.uses.text,
                 "`sndpipe stages` describes them",
                 names.into_iter(),
@@ -89,7 +90,7 @@ fn plan_stage<'a>(
     }
     let with = match stage.with {
         None => Some(Template::Const(Json::Object(Map::new()))),
-        Some((_, node)) => compile(node, env, problems),
+        Some((_, node)) => compile_shallow(node, env, problems),
     };
     let mut own = BTreeSet::new();
     if let Some(with) = &with {
@@ -114,7 +115,7 @@ fn plan_input<'a>(
     index: &BTreeMap<&str, usize>,
     env: Env<'_>,
     matrix: &Matrix<'_>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Option<InputPlan<'a>> {
     let node: &Node = spec.from;
     let reference = match reference::parse(node) {
@@ -131,13 +132,13 @@ fn plan_input<'a>(
         problems.push(
             Problem::new("unknown_reference", wanted.span, format!("there is no stage `{}`", wanted.text))
                 .label("not a stage of this file")
-                .maybe_help(hint(&wanted.text, "the stages are", index.keys().copied())),
+                .maybe_help(problems.hint(&wanted.text, "the stages are", index.keys().copied())),
         );
     }
     let mut axis = |name: &Name| {
         let found = matrix.find(&name.text);
         if found.is_none() {
-            problems.push(unknown_axis(name, matrix.names()));
+            problems.push(unknown_axis(name, matrix.names(), problems));
         }
         found
     };
@@ -146,7 +147,7 @@ fn plan_input<'a>(
     let axes: Vec<Option<usize>> = reference.cell.iter().map(|(name, _)| axis(name)).collect();
     let mut cell = Vec::new();
     for ((name, label), axis) in reference.cell.iter().zip(axes) {
-        let template = compile(label, env, problems);
+        let template = compile_shallow(label, env, problems);
         if let (Some(axis), Some(template)) = (axis, template) {
             cell.push((axis, name.span, template, label.span));
         }
@@ -158,7 +159,7 @@ fn plan_input<'a>(
 }
 
 /// An order in which each stage comes after those that it reads, as close to the file as can be; circles are reported.
-pub(super) fn order(plans: &mut [Plan<'_>], problems: &mut Vec<Problem>) -> Vec<usize> {
+pub(super) fn order(plans: &mut [Plan<'_>], problems: &mut Problems) -> Vec<usize> {
     let mut readers: Vec<Vec<usize>> = vec![Vec::new(); plans.len()];
     let mut waits: Vec<usize> = vec![0; plans.len()];
     for (at, plan) in plans.iter().enumerate() {
@@ -170,6 +171,7 @@ pub(super) fn order(plans: &mut [Plan<'_>], problems: &mut Vec<Problem>) -> Vec<
     let mut ready: BTreeSet<usize> = (0..plans.len()).filter(|&at| waits[at] == 0).collect();
     let mut order = Vec::with_capacity(plans.len());
     let mut placed = vec![false; plans.len()];
+    let mut left = 0;
     loop {
         while let Some(at) = ready.pop_first() {
             placed[at] = true;
@@ -181,7 +183,12 @@ pub(super) fn order(plans: &mut [Plan<'_>], problems: &mut Vec<Problem>) -> Vec<
                 }
             }
         }
-        let Some(left) = (0..plans.len()).find(|&at| !placed[at]) else { return order };
+        while placed.get(left).is_some_and(|&placed| placed) {
+            left += 1;
+        }
+        if left == plans.len() {
+            return order;
+        }
         for at in circle(plans, &placed, left, problems) {
             plans[at].circular = true;
             ready.insert(at);
@@ -190,15 +197,19 @@ pub(super) fn order(plans: &mut [Plan<'_>], problems: &mut Vec<Problem>) -> Vec<
 }
 
 /// Finds and reports a circle among stages that wait for each other.
-fn circle(plans: &[Plan<'_>], placed: &[bool], from: usize, problems: &mut Vec<Problem>) -> Vec<usize> {
+fn circle(plans: &[Plan<'_>], placed: &[bool], from: usize, problems: &mut Problems) -> Vec<usize> {
+    /// So many stages of a circle are pointed at.
+    const SHOWN: usize = 8;
     // Every stage that is left waits for another one that is left: going back along inputs must come around.
     let mut path: Vec<(usize, Span)> = Vec::new();
+    let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
     let mut at = from;
     let begin = loop {
-        if let Some(begin) = path.iter().position(|&(seen, _)| seen == at) {
+        if let Some(&begin) = seen.get(&at) {
             break begin;
         }
         let Some(input) = plans[at].inputs.iter().find(|input| !placed[input.stage]) else { return vec![at] };
+        seen.insert(at, path.len());
         path.push((at, input.span));
         at = input.stage;
     };
@@ -206,18 +217,18 @@ fn circle(plans: &[Plan<'_>], placed: &[bool], from: usize, problems: &mut Vec<P
     let first = (0..members.len()).min_by_key(|&index| members[index].0).unwrap_or(0);
     members.rotate_left(first);
     let name = |at: usize| plans[at].spec.key.text.as_str();
-    let mut names: Vec<&str> = members.iter().map(|&(at, _)| name(at)).collect();
-    names.push(names[0]);
-    let message = match members.as_slice() {
-        [(only, _)] => format!("stage `{}` reads itself", name(*only)),
-        _ => format!("stages wait for each other: {}", names.join(" reads ")),
+    let next = |index: usize| name(members[(index + 1) % members.len()].0);
+    let ids: Vec<usize> = members.iter().map(|&(at, _)| at).collect();
+    let message = match ids.as_slice() {
+        [only] => format!("stage `{}` reads itself", name(*only)),
+        _ => format!("stages wait for each other: {}", round(&ids, name, " reads ")),
     };
     let mut problem = Problem::new("cycle", members[0].1, message)
-        .label(format!("`{}` reads `{}`", names[0], names[1]))
+        .label(format!("`{}` reads `{}`", name(ids[0]), next(0)))
         .help("take one of these inputs away");
-    for (index, &(at, span)) in members.iter().enumerate().skip(1) {
-        problem = problem.also(span, format!("`{}` reads `{}`", name(at), names[index + 1]));
+    for (index, &(at, span)) in members.iter().enumerate().take(SHOWN).skip(1) {
+        problem = problem.also(span, format!("`{}` reads `{}`", name(at), next(index)));
     }
     problems.push(problem);
-    members.into_iter().map(|(at, _)| at).collect()
+    ids
 }

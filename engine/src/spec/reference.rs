@@ -1,5 +1,7 @@
 //! The grammar of `in:`: `clips`, `clips.labels`, `model[fold=1]`, `model[fold=1].history`, `model.history[fold=1]`.
 
+use std::collections::BTreeSet;
+
 use super::error::Problem;
 use super::file::{Name, is_name};
 use super::node::{Node, Value};
@@ -54,6 +56,7 @@ pub(super) fn parse(node: &Node) -> Result<Reference, Box<Problem>> {
                 let close =
                     close.ok_or_else(|| refuse(at, text.len(), format!("`{text}` lacks the closing `]`")))?;
                 let mut start = at + 1;
+                let mut chosen = BTreeSet::new();
                 for part in text[start..close].split(',') {
                     let end = start + part.len();
                     let Some(equals) = part.find('=') else {
@@ -64,7 +67,7 @@ pub(super) fn parse(node: &Node) -> Result<Reference, Box<Problem>> {
                         ));
                     };
                     let axis = name(start, start + equals, "an axis")?;
-                    if reference.cell.iter().any(|(other, _)| other.text == axis.text) {
+                    if !chosen.insert(axis.text.clone()) {
                         return Err(refuse(start, end, format!("the axis `{}` is chosen twice", axis.text)));
                     }
                     let (from, to) = trim(text, start + equals + 1, end);

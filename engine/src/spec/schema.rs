@@ -159,7 +159,7 @@ fn def_ref(kind: &str) -> String {
 
 /// Adds the parameters of a stage kind and gives its summary.
 fn add_kind(kind: &dyn StageKind, defs: &mut Map<String, Value>) -> String {
-    let mut schema = kind.schema().to_value();
+    let mut schema = kind.schema().clone();
     let prefix = def_name(kind.name());
     let inner = schema.as_object_mut().and_then(|map| map.remove("$defs"));
     if let Some(map) = schema.as_object_mut() {

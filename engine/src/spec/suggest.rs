@@ -1,10 +1,16 @@
 //! "Did you mean …?"
 
+/// Names of more bytes are no misspellings of anything.
+const LONGEST: usize = 100;
+
 /// The candidate that is closest to what was written, if one is close.
 pub(super) fn closest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let folded = wanted.to_lowercase();
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates.filter(|candidate| *candidate != wanted) {
+        if wanted.len().max(candidate.len()) > LONGEST {
+            continue;
+        }
         let other = candidate.to_lowercase();
         let mut distance = strsim::damerau_levenshtein(&folded, &other);
         let close = wanted.chars().count().max(candidate.chars().count()) / 3;
@@ -30,15 +36,8 @@ pub fn did_you_mean<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>)
     closest(wanted, candidates).map_or_else(String::new, |found| format!(": did you mean `{found}`?"))
 }
 
-/// The same as a sentence of its own; without a close candidate it lists what there is.
-pub(super) fn hint<'a>(
-    wanted: &str,
-    what: &str,
-    candidates: impl Iterator<Item = &'a str> + Clone,
-) -> Option<String> {
-    if let Some(found) = closest(wanted, candidates.clone()) {
-        return Some(format!("did you mean `{found}`?"));
-    }
+/// What there is, the first of many.
+pub(super) fn list<'a>(what: &str, candidates: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
     let all: Vec<String> = candidates.clone().take(12).map(|name| format!("`{name}`")).collect();
     let more = candidates.count().saturating_sub(12);
     match (all.is_empty(), more) {
@@ -61,7 +60,7 @@ mod tests {
         assert_eq!(did_you_mean("qqqq", names()), "");
         assert_eq!(did_you_mean("3", ["1", "2"].into_iter()), "");
         assert_eq!(
-            hint("qqqq", "there are", names()).as_deref(),
+            list("there are", names()).as_deref(),
             Some("there are: `decode`, `spectrogram`, `split.folds`")
         );
     }

@@ -7,8 +7,9 @@ use super::interpolate::scalar_text;
 use super::layout::{Route, Totals};
 use super::matrix::Matrix;
 use super::plan::{InputPlan, Plan};
-use super::suggest::{closest, hint};
+use super::problems::Problems;
 use crate::graph::{Input, Instance, InstanceId, Item};
+use crate::kind::Kind;
 use crate::stage::Port;
 
 /// How many artefacts the inputs of all instances may read.
@@ -21,7 +22,7 @@ pub(super) fn instances(
     first: &[InstanceId],
     matrix: &Matrix<'_>,
     total: &mut Totals,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
     instances: &mut Vec<Instance>,
 ) {
     let plan = &plans[at];
@@ -50,7 +51,7 @@ pub(super) fn instances(
         let known = ports.iter().rposition(|(known, _)| known == bound.inputs());
         port_set.push(known.unwrap_or_else(|| {
             let inputs = bound.inputs().to_vec();
-            let assigned = assign(plans, at, &inputs, problems);
+            let assigned = assign(plans, at, &inputs, &mut total.suppliers, problems);
             ports.push((inputs, assigned));
             ports.len() - 1
         }));
@@ -63,7 +64,8 @@ pub(super) fn instances(
         for (port, input) in inputs.iter().zip(assigned) {
             let (items, span) = match input {
                 Some(input) => {
-                    (wires[*input].items(group, &coords, port, problems), plan.inputs[*input].span)
+                    let suppliers = &mut total.suppliers;
+                    (wires[*input].items(group, &coords, port, suppliers, problems), plan.inputs[*input].span)
                 }
                 None => (Vec::new(), plan.spec.key.span),
             };
@@ -81,7 +83,13 @@ pub(super) fn instances(
 }
 
 /// Which input each port has.
-fn assign(plans: &[Plan<'_>], at: usize, ports: &[Port], problems: &mut Vec<Problem>) -> Vec<Option<usize>> {
+fn assign(
+    plans: &[Plan<'_>],
+    at: usize,
+    ports: &[Port],
+    suppliers: &mut Suppliers,
+    problems: &mut Problems,
+) -> Vec<Option<usize>> {
     let plan = &plans[at];
     let (stage, kind) = (&plan.spec.key.text, &plan.spec.uses.text);
     let mut assigned: Vec<Option<usize>> = vec![None; ports.len()];
@@ -101,7 +109,11 @@ fn assign(plans: &[Plan<'_>], at: usize, ports: &[Port], problems: &mut Vec<Prob
             } else {
                 Problem::new("unknown_port", span, format!("stage `{stage}`: `{kind}` has no input `{name}`"))
                     .label("unknown input")
-                    .maybe_help(hint(name, "its inputs", ports.iter().map(|port| port.name.as_str())))
+                    .maybe_help(problems.hint(
+                        name,
+                        "its inputs",
+                        ports.iter().map(|port| port.name.as_str()),
+                    ))
             };
             problems.push(problem);
             continue;
@@ -131,7 +143,7 @@ fn assign(plans: &[Plan<'_>], at: usize, ports: &[Port], problems: &mut Vec<Prob
             format!("stage `{stage}` lacks the input `{name}` of `{kind}`"),
         )
         .label(format!("reads no {}", accepted(port)));
-        let help = match suppliers(plans, at, port).as_slice() {
+        let help = match suppliers.of(plans, at, port).as_slice() {
             [] => format!("no stage of this file writes {}", accepted(port)),
             found => format!(
                 "add `in: {{ {name}: {} }}`; {} is written by {}",
@@ -153,22 +165,35 @@ fn accepted(port: &Port) -> String {
     port.accepts.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" or ")
 }
 
-/// The outputs of other stages that fit a port.
-fn suppliers(plans: &[Plan<'_>], at: usize, port: &Port) -> Vec<String> {
-    let mut found = Vec::new();
-    for (other, plan) in plans.iter().enumerate() {
-        let Some(bound) = plan.layout.bound.first().filter(|_| other != at && found.len() < 4) else {
-            continue;
-        };
-        for (index, output) in bound.outputs().iter().enumerate() {
-            if port.accepts.contains(&output.kind) {
-                let stage = &plan.spec.key.text;
-                found.push(if index == 0 { stage.clone() } else { format!("{stage}.{}", output.name) });
-                break;
-            }
-        }
+/// Which outputs fit a port: looked for once for each list of kinds, though thousands of stages may lack an input.
+#[derive(Default)]
+pub(super) struct Suppliers(Vec<(Vec<Kind>, Vec<(usize, String)>)>);
+
+impl Suppliers {
+    /// So many are named.
+    const SHOWN: usize = 4;
+
+    /// The first outputs of other stages that fit a port.
+    fn of(&mut self, plans: &[Plan<'_>], at: usize, port: &Port) -> Vec<String> {
+        let known = self.0.iter().position(|(kinds, _)| *kinds == port.accepts);
+        let known = known.unwrap_or_else(|| {
+            let fitting =
+                plans.iter().enumerate().filter_map(|(stage, plan)| Some((stage, fitting(plan, port)?)));
+            // One more, for a stage does not supply itself.
+            self.0.push((port.accepts.clone(), fitting.take(Self::SHOWN + 1).collect()));
+            self.0.len() - 1
+        });
+        let others = self.0[known].1.iter().filter(|(stage, _)| *stage != at);
+        others.map(|(_, name)| name.clone()).take(Self::SHOWN).collect()
     }
-    found
+}
+
+/// The first output of a stage that fits a port, as `in:` names it.
+fn fitting(plan: &Plan<'_>, port: &Port) -> Option<String> {
+    let outputs = plan.layout.bound.first()?.outputs();
+    let index = outputs.iter().position(|output| port.accepts.contains(&output.kind))?;
+    let stage = &plan.spec.key.text;
+    Some(if index == 0 { stage.clone() } else { format!("{stage}.{}", outputs[index].name) })
 }
 
 /// One input of a stage on its way to items.
@@ -221,7 +246,14 @@ impl<'w> Wire<'w> {
     }
 
     /// What the input reads in a cell of the reader.
-    fn items(&mut self, group: u32, coords: &[usize], port: &Port, problems: &mut Vec<Problem>) -> Vec<Item> {
+    fn items(
+        &mut self,
+        group: u32,
+        coords: &[usize],
+        port: &Port,
+        suppliers: &mut Suppliers,
+        problems: &mut Problems,
+    ) -> Vec<Item> {
         let source = &self.plans[self.input.stage];
         if source.layout.broken || source.layout.bound.is_empty() {
             return Vec::new();
@@ -246,7 +278,7 @@ impl<'w> Wire<'w> {
         loop {
             if let Some(cell) = source.layout.cell(source.layout.encode(&at)) {
                 let (_, written) = source.layout.cells[cell];
-                if let Some(output) = self.output(group, written, port, problems) {
+                if let Some(output) = self.output(group, written, port, suppliers, problems) {
                     let axes = if self.gathered.is_empty() {
                         Vec::new()
                     } else {
@@ -292,7 +324,7 @@ impl<'w> Wire<'w> {
         false
     }
 
-    fn missing(&mut self, code: &'static str, at: &[usize], what: &str, problems: &mut Vec<Problem>) {
+    fn missing(&mut self, code: &'static str, at: &[usize], what: &str, problems: &mut Problems) {
         if !self.reported.insert(code) {
             return;
         }
@@ -313,7 +345,8 @@ impl<'w> Wire<'w> {
         group: u32,
         written: u32,
         port: &Port,
-        problems: &mut Vec<Problem>,
+        suppliers: &mut Suppliers,
+        problems: &mut Problems,
     ) -> Option<usize> {
         let pair = (group, written);
         if self.last.0 == pair {
@@ -322,7 +355,7 @@ impl<'w> Wire<'w> {
         let output = match self.fits.get(&pair) {
             Some(&known) => known,
             None => {
-                let found = self.check(written, port, problems);
+                let found = self.check(written, port, suppliers, problems);
                 self.fits.insert(pair, found);
                 found
             }
@@ -331,7 +364,13 @@ impl<'w> Wire<'w> {
         output
     }
 
-    fn check(&self, written: u32, port: &Port, problems: &mut Vec<Problem>) -> Option<usize> {
+    fn check(
+        &self,
+        written: u32,
+        port: &Port,
+        suppliers: &mut Suppliers,
+        problems: &mut Problems,
+    ) -> Option<usize> {
         let source = &self.plans[self.input.stage];
         let outputs = source.layout.bound[written as usize].outputs();
         let stage = &source.spec.key.text;
@@ -348,7 +387,11 @@ impl<'w> Wire<'w> {
             problems.push(
                 Problem::new("unknown_output", span, format!("stage `{stage}` has no output `{name}`"))
                     .label("unknown output")
-                    .maybe_help(hint(name, "its outputs", outputs.iter().map(|output| output.name.as_str()))),
+                    .maybe_help(problems.hint(
+                        name,
+                        "its outputs",
+                        outputs.iter().map(|output| output.name.as_str()),
+                    )),
             );
             return None;
         };
@@ -366,7 +409,7 @@ impl<'w> Wire<'w> {
         let mut problem =
             Problem::new("wrong_kind", self.input.span, message).label(format!("this is {kind}"));
         let fitting = outputs.iter().find(|output| port.accepts.contains(&output.kind));
-        let others = suppliers(self.plans, usize::MAX, port);
+        let others = suppliers.of(self.plans, usize::MAX, port);
         problem = if let Some(output) = fitting {
             let name = if output.name == outputs[0].name {
                 stage.clone()
@@ -374,7 +417,7 @@ impl<'w> Wire<'w> {
                 format!("{stage}.{}", output.name)
             };
             problem.help(format!("did you mean `{name}`?"))
-        } else if let Some(close) = closest(stage, others.iter().map(String::as_str)) {
+        } else if let Some(close) = problems.closest(stage, others.iter().map(String::as_str)) {
             problem.help(format!("did you mean `{close}`?"))
         } else if others.is_empty() {
             problem.help(format!("no stage of this file writes {}", accepted(port)))

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::bind::{self, Place};
-use super::error::Problem;
+use super::bind::{self, Index, Place};
 use super::matrix::Matrix;
 use super::params::Params;
 use super::plan::Plan;
+use super::problems::Problems;
 use crate::graph::{Instance, InstanceId};
 use crate::stage::Upstream;
 
@@ -18,7 +18,7 @@ pub(super) fn check(
     params: &Params<'_>,
     matrix: &Matrix<'_>,
     instances: &[Instance],
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) {
     let Some(kind) = &plan.kind else { return };
     let mut asked: BTreeSet<Vec<(usize, usize)>> = BTreeSet::new();
@@ -49,8 +49,11 @@ pub(super) fn check(
         }
         plan.layout.decode(dense, &mut coords);
         let on_axis = |axis: usize| plan.layout.on_axis(matrix, &coords, axis);
-        let place = Place { stage: plan.spec, kind: &**kind, params, matrix, on_axis: &on_axis };
-        problems.extend(errors.iter().map(|error| bind::problem(&place, error)));
+        let index = Index::default();
+        let place =
+            Place { stage: plan.spec, kind: &**kind, params, matrix, on_axis: &on_axis, index: &index };
+        let found: Vec<_> = errors.iter().map(|error| bind::problem(&place, error, problems)).collect();
+        problems.extend(found);
         // One combination shows what is wrong with its stage.
         return;
     }

@@ -113,6 +113,22 @@ fn typed_help(expected: &str, found: &str) -> Option<String> {
     }
 }
 
+/// The names on a circle and the first one again, those in the middle of a long one left out.
+pub(super) fn round<'n>(members: &[usize], name: impl Fn(usize) -> &'n str, arrow: &str) -> String {
+    /// So many are named at each end.
+    const ENDS: usize = 6;
+    let mut names: Vec<String> = members.iter().take(ENDS).map(|&at| name(at).to_owned()).collect();
+    let rest = &members[names.len()..];
+    if rest.len() > ENDS + 1 {
+        names.push(format!("… {} more …", rest.len() - ENDS));
+        names.extend(rest[rest.len() - ENDS..].iter().map(|&at| name(at).to_owned()));
+    } else {
+        names.extend(rest.iter().map(|&at| name(at).to_owned()));
+    }
+    names.extend(names.first().cloned());
+    names.join(arrow)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

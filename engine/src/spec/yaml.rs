@@ -3,24 +3,25 @@
 //! It uses the event parser that serde-saphyr re-exports rather than its deserializer: `Spanned` gives no place for a duplicate
 //! key's first occurrence and stops at the first mistake, and events are faster than a self-describing visitor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as Place, StructureStyle, options};
 
 use super::error::Problem;
 use super::node::{Entries, Key, Node, Value};
+use super::problems::Problems;
 use super::scalar;
 use super::source::Span;
 
 /// How deep lists and maps may nest.
-const DEPTH: usize = 64;
+pub(super) const DEPTH: usize = 64;
 /// How many nodes aliases may add to a file.
 const EXPANSION: usize = 200_000;
 /// How many nodes a file may have.
 const NODES: usize = 2_000_000;
 
 /// Parses the text of one document; `base` is where it begins in its file. Mistakes go to `problems`; without a tree there is one.
-pub(super) fn parse(text: &str, file: u16, base: usize, problems: &mut Vec<Problem>) -> Option<Node> {
+pub(super) fn parse(text: &str, file: u16, base: usize, problems: &mut Problems) -> Option<Node> {
     if text.starts_with('\u{feff}') {
         problems.push(
             Problem::new("yaml", Span::new(file, base, base + 3), "the file begins with a byte order mark")
@@ -28,6 +29,43 @@ pub(super) fn parse(text: &str, file: u16, base: usize, problems: &mut Vec<Probl
         );
         return None;
     }
+    match read(text, file, base, false, problems) {
+        Ok(root) => root,
+        Err(problem) => {
+            problems.push(*problem);
+            None
+        }
+    }
+}
+
+/// Parses a text that is one quoted string, list or map in brackets as a whole; `Err` where it is no such thing. `None`: it is one with a
+/// mistake, which was reported.
+pub(super) fn parse_flow(
+    text: &str,
+    file: u16,
+    base: usize,
+    problems: &mut Problems,
+) -> Option<Result<Node, ()>> {
+    let before = problems.len();
+    match read(text, file, base, true, problems) {
+        Ok(Some(node)) if problems.len() == before => Some(Ok(node)),
+        Ok(Some(_)) => None,
+        Err(problem) if problem.code != "yaml" => {
+            problems.push(*problem);
+            None
+        }
+        _ => Some(Err(())),
+    }
+}
+
+/// Builds the tree of a text. With `flow`, what is no quoted string, list or map in brackets is an error, and so is a comment.
+fn read(
+    text: &str,
+    file: u16,
+    base: usize,
+    flow: bool,
+    problems: &mut Problems,
+) -> Result<Option<Node>, Box<Problem>> {
     let mut options =
         options! { flow_nesting_limit: DEPTH, block_nesting_limit: DEPTH, disallow_directives: true };
     options.set_emit_comments(false);
@@ -43,30 +81,46 @@ pub(super) fn parse(text: &str, file: u16, base: usize, problems: &mut Vec<Probl
         nodes: 0,
         documents: 0,
     };
+    // Where the last scalar ends: between scalars a `#` can only begin a comment.
+    let mut end = 0;
     for next in Parser::new_from_str_with_options(text, options) {
         match next {
             Ok((event, place)) => {
-                if let Err(problem) = builder.event(event, place) {
-                    builder.problems.push(*problem);
-                    return None;
+                let range = builder.range(&place);
+                let scalar = matches!(event, Event::Scalar(..));
+                let gap = if scalar { end..range.0.max(end) } else { end..end };
+                if flow && (is_block(&event) || text.get(gap).is_none_or(|gap| gap.contains('#'))) {
+                    return Err(Box::new(Problem::new("yaml", builder.span(&place), "not all in brackets")));
                 }
+                end = if scalar { range.1 } else { end };
+                builder.event(event, place)?;
             }
             Err(error) => {
                 let offset = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
-                let problem = builder.syntax(&error.info(), offset);
-                builder.problems.push(problem);
-                return None;
+                return Err(Box::new(builder.syntax(&error.info(), offset)));
             }
         }
     }
-    builder.root
+    if flow && text[end..].contains('#') {
+        let span = Span::new(file, base + end, base + text.len());
+        return Err(Box::new(Problem::new("yaml", span, "not all in brackets")));
+    }
+    Ok(builder.root)
+}
+
+/// Whether an event begins a list or a map in block style.
+fn is_block(event: &Event<'_>) -> bool {
+    match event {
+        Event::SequenceStart(style, ..) | Event::MappingStart(style, ..) => *style == StructureStyle::Block,
+        _ => false,
+    }
 }
 
 struct Builder<'a> {
     text: &'a str,
     file: u16,
     base: usize,
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Problems,
     stack: Vec<Frame>,
     root: Option<Node>,
     /// Each anchored node with its number of nodes and its depth.
@@ -287,6 +341,10 @@ impl Builder<'_> {
 
     /// Adds what merge keys bring: explicit keys win, then earlier maps.
     fn merge(&mut self, mut entries: Entries, merges: Vec<(Span, Node)>) -> Entries {
+        if merges.is_empty() {
+            return entries;
+        }
+        let mut present: BTreeSet<String> = entries.iter().map(|(key, _)| key.text.clone()).collect();
         for (span, node) in merges {
             let maps = match node.value {
                 Value::Seq(items) => items,
@@ -301,7 +359,7 @@ impl Builder<'_> {
                     continue;
                 };
                 for (key, value) in added {
-                    if entries.iter().all(|(present, _)| present.text != key.text) {
+                    if present.insert(key.text.clone()) {
                         entries.push((key, value));
                     }
                 }

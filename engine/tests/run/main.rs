@@ -61,7 +61,7 @@ impl Bench {
         observer: &dyn Observer,
     ) -> (Graph, RunReport) {
         let (graph, store, cancel) = (self.graph(stages), self.store(), AtomicBool::new(false));
-        let sources = Sources::scan(&graph, &store).unwrap();
+        let sources = Sources::scan(&graph, &store, &[]).unwrap();
         let mut options = RunOptions {
             targets: vec![],
             force: vec![],
@@ -84,7 +84,7 @@ impl Bench {
 
     fn plan(&self, stages: &str) -> BTreeMap<String, (PlanStatus, Vec<String>)> {
         let (graph, store) = (self.graph(stages), self.store());
-        let sources = Sources::scan(&graph, &store).unwrap();
+        let sources = Sources::scan(&graph, &store, &[]).unwrap();
         let plan = Plan::new(&graph, &store, &sources, &[], &[]).unwrap();
         plan.items
             .into_iter()
@@ -683,7 +683,7 @@ stages:
         )
     };
     let (graph, store, cancel) = (bench.graph(&stages("wait")), bench.store(), AtomicBool::new(false));
-    let sources = Sources::scan(&graph, &store).unwrap();
+    let sources = Sources::scan(&graph, &store, &[]).unwrap();
     let options = RunOptions {
         targets: vec![],
         force: vec![],
@@ -782,7 +782,7 @@ fn a_missing_folder_is_an_error_of_the_pipeline_file() {
         Path::new("/nonexistent/x").display()
     );
     let graph = bench.graph(&stages);
-    let error = Sources::scan(&graph, &bench.store()).err().unwrap();
+    let error = Sources::scan(&graph, &bench.store(), &[]).err().unwrap();
     let sndpipe_engine::ScanError::Spec(errors) = error else { panic!("{error}") };
     assert!(errors.0[0].to_string().contains("stage `clips`"), "{}", errors.0[0]);
 }

@@ -24,9 +24,9 @@ stages:
     );
     let (graph, store, cancel) = (bench.graph(&stages), bench.store(), AtomicBool::new(false));
     store.put_clock_ahead(Duration::from_secs(1));
-    let mut sources = Sources::scan(&graph, &store).unwrap();
+    let mut sources = Sources::scan(&graph, &store, &[]).unwrap();
     assert_eq!(store.files_hashed(), 2);
-    Sources::scan(&graph, &store).unwrap();
+    Sources::scan(&graph, &store, &[]).unwrap();
     assert_eq!(store.files_hashed(), 2, "they are remembered");
 
     // As if what is remembered of `b` were wrong.
@@ -46,7 +46,7 @@ stages:
     let id = graph.select("lengths").unwrap()[0];
     let Outcome::Failed { message, .. } = &report.outcomes[&id] else { panic!("{:?}", report.outcomes) };
     assert!(message.contains("clip `a`") && message.contains("b` changed while"), "{message}");
-    let sources = Sources::scan(&graph, &store).unwrap();
+    let sources = Sources::scan(&graph, &store, &[]).unwrap();
     assert_eq!(store.files_hashed(), 3, "`b` was hashed again");
     let report = run(&graph, &store, &sources, &options, &Silent).unwrap();
     assert!(report.is_done(), "{:?}", report.outcomes);
@@ -70,7 +70,7 @@ fn a_file_that_changes_between_plan_and_stage_is_an_error_before_it_runs() {
         overrides: vec![],
         cancel: &cancel,
     };
-    let sources = Sources::scan(&graph, &store).unwrap();
+    let sources = Sources::scan(&graph, &store, &[]).unwrap();
     fs_err::write(data.join("a"), "after!").unwrap();
     let report = run(&graph, &store, &sources, &options, &Silent).unwrap();
     let id = graph.select("clips").unwrap()[0];
@@ -78,7 +78,7 @@ fn a_file_that_changes_between_plan_and_stage_is_an_error_before_it_runs() {
     assert!(message.contains("changed after the run was planned"), "{message}");
 
     // Only touched: the same bytes are the same input.
-    let sources = Sources::scan(&graph, &store).unwrap();
+    let sources = Sources::scan(&graph, &store, &[]).unwrap();
     fs_err::write(data.join("a"), "after!").unwrap();
     let report = run(&graph, &store, &sources, &options, &Silent).unwrap();
     assert!(report.is_done(), "{:?}", report.outcomes);

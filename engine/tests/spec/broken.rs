@@ -202,7 +202,7 @@ fn unknown_stage_kind() {
       help: did you mean `decode`?
     x.yaml:5:18 unknown_stage: there is no stage kind `nonsense`
       `nonsense` unknown
-      help: `sndpipe stages` describes them: `data`, `decode`, `evaluate`, `score`, `spectrogram`, `split.folds`, `table`, `train`
+      help: `sndpipe stages` describes them: `any`, `data`, `decode`, `evaluate`, `score`, `spectrogram`, `split.folds`, `table`, `train`
     ");
 }
 
@@ -371,6 +371,7 @@ exclude:
   - { c: z }
   - { g: 1 }
   - 3
+  - {}
 stages:
   clips: { uses: data, with: { root: "${a}${b}${c}${d}${e}${f}" } }
 "#), @r#"
@@ -407,8 +408,12 @@ stages:
     x.yaml:14:7 unknown_axis: there is no axis `g`
       `g` not in `matrix`
       help: the axes are: `a`, `b`, `c`, `p`, `d`, `e`, `f`
-    x.yaml:15:5 wrong_type: `exclude` expects a map of axes and labels, found the number `3`
+    x.yaml:15:5 wrong_type: a rule of `exclude` expects a map of axes and labels, found the number `3`
       `3` expected a map of axes and labels
+      help: write `exclude: [{ fold: 1, loss: lq }]`
+    x.yaml:16:5 bad_exclude: a rule of `exclude` without axes would drop every cell
+      `{}` names no axis
+      help: write `exclude: [{ fold: 1, loss: lq }]`, or remove the rule
     "#);
     insta::assert_snapshot!(said(r#"version: 1
 matrix: { a: [1, 2], b: [1, 2, 3], c: [1] }

@@ -101,3 +101,80 @@ fn a_chain_of_files_has_an_end() {
       help: merge some of them
     ");
 }
+
+/// A key `name` is like any other key where it selects nothing: in maps of the user's own names, in parameters, in inputs.
+#[test]
+fn a_key_called_name_keeps_what_stands_beside_it() {
+    let base = r#"
+version: 1
+params: { label: a, epochs: 3, about: { name: a, text: "${label}", size: 1 } }
+matrix: { name: [1, 2], kind: { one: { name: a, size: 1 } } }
+stages:
+  clips: { uses: data, with: { root: "${epochs} ${kind.size}", notes: { name: a, DEBUG: "1" } } }
+  any: { uses: any, with: { value: "${about}" } }
+  both: { uses: any, in: { from: any }, with: { value: { name: a, n: "${name}" } } }
+"#;
+    let over = r#"
+extends: base.yaml
+name: over
+params: { label: b, about: { name: b } }
+matrix: { kind: { one: { name: b } } }
+stages:
+  clips: { with: { notes: { name: b } } }
+  both: { with: { value: { name: b } } }
+"#;
+    insta::assert_snapshot!(load(&[("x.yaml", over), ("base.yaml", base)]).unwrap().join("\n"), @r#"
+    clips[kind=one] {"notes":{"DEBUG":"1","name":"b"},"root":"3 1","shuffle":false}
+    any {"value":{"name":"b","size":1,"text":"b"}} from<-
+    both[name=1] {"value":{"n":1,"name":"b"}} from<-any.to
+    both[name=2] {"value":{"n":2,"name":"b"}} from<-any.to
+    "#);
+}
+
+/// A map that names a variant is replaced whole wherever its value comes from.
+#[test]
+fn a_variant_is_found_through_references() {
+    let stages = r#"
+stages:
+  clips: { uses: data, with: { root: r } }
+  audio: { uses: decode, in: clips }
+  split: { uses: split.folds, in: clips, with: { test: 1 } }
+  model: { uses: train, in: { features: audio, labels: clips.labels, split: split }, with: { loss: "${LOSS}", epochs: 1 } }
+  any: { uses: any, with: "${whole}" }
+"#;
+    let base = "version: 1\nparams: { whole: { losses: { one: { name: lq, q: 1 } } }, ";
+    let check = |reference: &str, base_params: &str, over_params: &str, matrix: &str| {
+        let stages = stages.replace("LOSS", reference);
+        let base = format!("{base}{base_params} }}\n{matrix}{stages}");
+        let middle = "extends: base.yaml\nparams: { whole: { losses: { one: { name: cce } } } }\n";
+        let over = format!("extends: middle.yaml\nname: over\n{over_params}");
+        let lines = load(&[("x.yaml", &over), ("middle.yaml", middle), ("base.yaml", &base)]).unwrap();
+        assert!(lines.iter().any(|line| line.contains(r#""one":{"name":"cce","q":null}"#)), "{lines:#?}");
+        lines.into_iter().find(|line| line.starts_with("model")).unwrap()
+    };
+    let replaced = r#""loss":{"name":"cce","q":null}"#;
+    let kept = r#""loss":{"name":"lq","q":0.5}"#;
+    for (map, expected) in [("{ name: cce }", replaced), ("{ q: 0.5 }", kept), ("{ name: lq, q: 0.5 }", kept)]
+    {
+        let found = [
+            check("loss", "loss: { name: lq, q: 0.7 }", &format!("params: {{ loss: {map} }}\n"), ""),
+            check("a.b", "a: { b: { name: lq, q: 0.7 } }", &format!("params: {{ a: {{ b: {map} }} }}\n"), ""),
+            check("c", "c: \"${d}\", d: { name: lq, q: 0.7 }", &format!("params: {{ d: {map} }}\n"), ""),
+            check(
+                "e.loss",
+                "",
+                &format!("matrix: {{ e: {{ x: {{ loss: {map} }} }} }}\n"),
+                "matrix: { e: { x: { loss: { name: lq, q: 0.7 } } } }",
+            ),
+            check(
+                "f",
+                "all: { x: { name: lq, q: 0.7 } }",
+                &format!("params: {{ all: {{ x: {map} }} }}\n"),
+                "matrix: { f: \"${all}\" }",
+            ),
+        ];
+        for line in found {
+            assert!(line.contains(expected), "{map}: {line}");
+        }
+    }
+}

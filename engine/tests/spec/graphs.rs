@@ -202,7 +202,7 @@ fn set_replaces_parameters_with_their_types() {
         load(&[("sample_rate", "8000"), ("root", "\"1\"")]).unwrap()[1].contains(r#"{"sample_rate":8000}"#)
     );
     assert!(load(&[("sample_rate", "8000"), ("root", "\"1\"")]).unwrap()[0].contains(r#""root":"1""#));
-    insta::assert_snapshot!(load(&[("sampel_rate", "1"), ("sample_rate", "abc"), ("fold", "[1]"), ("root.x", "[")]).unwrap_err(), @r#"
+    insta::assert_snapshot!(load(&[("sampel_rate", "1"), ("sample_rate", "abc"), ("fold", "[1]"), ("root.x", "{ a: 1, a: 2 }")]).unwrap_err(), @r#"
     x.yaml:13:59 bad_param: `sample_rate` of stage `audio`: expected a whole number, at least 0, found the string `abc`
       `"${sample_rate}"` the value comes from `${sample_rate}`
       help: --set:2:13: `${sample_rate}` is defined here
@@ -212,10 +212,119 @@ fn set_replaces_parameters_with_their_types() {
     --set:3:1 unknown_param: the pipeline has no parameter `fold`
       `fold` set here
       help: `fold` is an axis: write `matrix: { fold: "${values}" }` and `params: { values: […] }` to set it
-    --set:4:8 yaml: the file is no valid YAML: unclosed bracket '['
-      `[`
-      help: a bracket, a brace or a quote is not closed, or a comma is missing
+    --set:4:16 duplicate_key: the key `a` stands twice in one map
+      `a` again here
+      --set:4:10 `a` first here
+      help: keep one of them
     "#);
+}
+
+/// What a shell's user writes behind `=`, and the value that it is.
+#[test]
+fn set_takes_text_as_it_stands() {
+    let text = "version: 1\nparams: { v: x }\nstages:\n  one: { uses: any, with: { value: \"${v}\" } }\n";
+    let value = |set: &str| {
+        let (graph, _folder) = load_files(&[("x.yaml", text.as_bytes())], &[("v", set)]);
+        let graph = graph.unwrap_or_else(|errors| panic!("{set}: {}", render(&errors)));
+        graph.instances[0].bound.params()["value"].clone()
+    };
+    let strings = [
+        "run #2",
+        "#2",
+        "# ",
+        "a: b",
+        "a:",
+        ": ",
+        ":",
+        "- a",
+        "-",
+        "? a",
+        "*",
+        "*a",
+        "&a",
+        "&a 1",
+        "!x",
+        "!!int 3",
+        "%d",
+        "@home",
+        "`id`",
+        "|",
+        ">",
+        "| a",
+        "--- a",
+        "...",
+        "",
+        " ",
+        "a ",
+        " a",
+        "a\nb",
+        "a\n\nb: c\n",
+        "\t",
+        "'",
+        "\"",
+        "it's",
+        "'a' b",
+        "\"a\" # b",
+        "\"a",
+        "a\"b\"",
+        "[",
+        "]",
+        "[1, 2",
+        "[1] 2",
+        "[1, # two\n 2]",
+        "[1] # one",
+        "{",
+        "{}}",
+        "{a: 1} b",
+        "[*a]",
+        "\u{feff}a",
+        "yes",
+        "1 2",
+        "1,2",
+        "a, b",
+        "<<",
+        "$",
+        "${",
+        "$${v}",
+        "\\n",
+        "C:\\x",
+        "1 #2",
+        "null #",
+        "é",
+        "=",
+        "==",
+    ];
+    for text in strings {
+        // `${` is that of a reference, wherever it stands.
+        let expected = if text == "$${v}" { "${v}" } else { text };
+        if text != "${" {
+            assert_eq!(value(text), serde_json::json!(expected), "{text:?}");
+        }
+    }
+    let others = [
+        ("3", "3"),
+        (" 3 ", "3"),
+        ("-1.5", "-1.5"),
+        ("1e3", "1000.0"),
+        ("true", "true"),
+        ("False", "false"),
+        ("null", "null"),
+        ("~", "null"),
+        ("\"3\"", "\"3\""),
+        ("'run #2'", "\"run #2\""),
+        ("\"a\\nb\"", "\"a\\nb\""),
+        (" 'a' ", "\"a\""),
+        ("[1, a, 'b #c']", "[1,\"a\",\"b #c\"]"),
+        ("[]", "[]"),
+        ("{}", "{}"),
+        ("{ a: 1, b: [x y, true] }", "{\"a\":1,\"b\":[\"x y\",true]}"),
+        ("[a#b]", "[\"a#b\"]"),
+        ("[1,\n 2]", "[1,2]"),
+        ("[&a 1, *a]", "[1,1]"),
+    ];
+    for (text, json) in others {
+        assert_eq!(value(text).to_string(), json, "{text:?}");
+    }
 }
 
 #[test]

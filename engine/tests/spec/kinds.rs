@@ -1,5 +1,7 @@
 //! Tiny stage kinds that are planned and never run.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_engine::{Kind, Output, ParamError, Port, Registry, Stage, StageError, StageIo};
@@ -15,6 +17,7 @@ pub fn registry() -> Registry {
         .with::<Score>()
         .with::<Evaluate>()
         .with::<Table>()
+        .with::<Any>()
 }
 
 macro_rules! kind {
@@ -56,6 +59,9 @@ pub struct DataParams {
     /// Whether to shuffle it.
     #[serde(default)]
     shuffle: bool,
+    /// Notes under any names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    notes: BTreeMap<String, String>,
 }
 
 kind!(
@@ -169,13 +175,27 @@ pub struct TrainParams {
 
 /// A loss function.
 #[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Loss {
-    /// Its name.
-    name: String,
-    /// Its exponent.
-    #[serde(default)]
-    q: Option<f64>,
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Loss {
+    /// Cross entropy.
+    Cce {
+        /// Without effect.
+        #[serde(default)]
+        q: Option<f64>,
+    },
+    /// Its generalisation.
+    Lq {
+        /// Its exponent.
+        #[serde(default)]
+        q: Option<f64>,
+    },
+    /// Any other.
+    #[serde(alias = "a", alias = "b")]
+    X {
+        /// Its exponent.
+        #[serde(default)]
+        q: Option<f64>,
+    },
 }
 
 kind!(
@@ -233,4 +253,21 @@ kind!(
     /// A table of metrics.
     Table, "table", TableParams, [Port::new("metrics", Kind::Metrics).collecting()],
     [Output::new("table", Kind::Table)], |_| Vec::new()
+);
+
+/// Takes any value.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnyParams {
+    /// The value.
+    #[serde(default)]
+    value: serde_json::Value,
+    /// Loss functions by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    losses: BTreeMap<String, Loss>,
+}
+
+kind!(
+    /// Reads what it writes.
+    Any, "any", AnyParams, [Port::new("from", Kind::Table).optional()], [Output::new("to", Kind::Table)], |_| Vec::new()
 );

@@ -152,3 +152,108 @@ fn files_are_read_up_to_a_size() {
     let messages: Vec<&str> = refused.iter().map(|error| error.message.as_str()).collect();
     assert_eq!(messages, ["the file has more than 2000000 values"]);
 }
+
+/// Parameters that refer to each other in a very long row, the last one first, and in a circle of that length.
+#[test]
+fn long_rows_of_parameters() {
+    const LENGTH: usize = 200_000;
+    let mut text = "version: 1\nparams:\n".to_owned();
+    for at in 0..LENGTH {
+        writeln!(text, "  p{at}: \"${{p{}}}\"", at + 1).unwrap();
+    }
+    let stages = "stages:\n  clips: { uses: data, with: { root: \"${p0}\" } }\n";
+    let row = graph(&format!("{text}  p{LENGTH}: here\n{stages}"));
+    assert_eq!(row.instances[0].bound.params()["root"], "here");
+    let circle = load_text(&format!("{text}  p{LENGTH}: \"${{p7}}\"\n{stages}")).err().unwrap();
+    insta::assert_snapshot!(circle.0[0].message, @"parameters refer to each other in a circle: p7 -> p8 -> p9 -> p10 -> p11 -> p12 -> … 199982 more … -> p199995 -> p199996 -> p199997 -> p199998 -> p199999 -> p200000 -> p7");
+}
+
+/// A list in a list in a list, each parameter one level deeper than the next.
+#[test]
+fn values_that_nest_deeply_are_refused() {
+    let mut text = "version: 1\nparams:\n".to_owned();
+    for at in 0..1000 {
+        writeln!(text, "  p{at}: [\"${{p{}}}\"]", at + 1).unwrap();
+    }
+    let stages = "stages:\n  one: { uses: any, with: { value: \"${p0}\" } }\n";
+    insta::assert_snapshot!(render(&load_text(&format!("{text}  p1000: here\n{stages}")).err().unwrap()), @r#"
+    x.yaml:938:9 too_deep: with its references replaced, the value nests more than 64 deep
+      `["${p936}"]`
+      help: refer to a part of a value: `${name.field}`
+    "#);
+    let shallow: String = text.lines().take(2 + 60).map(|line| format!("{line}\n")).collect();
+    graph(&format!("{shallow}  p60: here\n{stages}"));
+}
+
+/// Stages that read each other in a very long row, and in a circle of that length.
+#[test]
+fn long_rows_of_stages() {
+    const LENGTH: usize = 100_000;
+    let mut text = "version: 1\nstages:\n".to_owned();
+    for at in 0..LENGTH {
+        writeln!(text, "  s{at}: {{ uses: any, in: s{} }}", at + 1).unwrap();
+    }
+    let row = graph(&format!("{text}  s{LENGTH}: {{ uses: any }}\n"));
+    assert_eq!(row.instances[LENGTH].stage, "s0");
+    let circle = load_text(&format!("{text}  s{LENGTH}: {{ uses: any, in: s7 }}\n")).err().unwrap();
+    insta::assert_snapshot!(circle.0[0].message, @"stages wait for each other: s7 reads s8 reads s9 reads s10 reads s11 reads s12 reads … 99982 more … reads s99995 reads s99996 reads s99997 reads s99998 reads s99999 reads s100000 reads s7");
+    assert_eq!(circle.0.len(), 1);
+}
+
+/// Twenty thousand mistakes of each sort. A search for each of them among all names would take hours.
+#[test]
+fn thousands_of_mistakes() {
+    const MANY: usize = 20_000;
+    let lines = |line: &dyn Fn(usize) -> String| (0..MANY).map(|at| line(at) + "\n").collect::<String>();
+    let good = lines(&|at| format!("  good_{at}: {{ uses: data, with: {{ root: r }} }}"));
+    let many = |name: &str, text: &str| {
+        let start = Instant::now();
+        let errors = load_text(text).err().unwrap();
+        println!("{name}: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
+        assert!(start.elapsed().as_secs() < 120, "{name}");
+        assert_eq!(errors.0.len(), 100, "{name}");
+        assert_eq!(errors.0.len() + errors.more(), MANY, "{name}");
+        let last = errors.0.iter().map(|error| error.span.unwrap()).max().unwrap();
+        assert_eq!(last, errors.0[99].span.unwrap(), "{name}: the first hundred of the file");
+    };
+    let stages = |line: &dyn Fn(usize) -> String| format!("version: 1\nstages:\n{}", lines(line));
+    let one = "stages: { one: { uses: data, with: { root: r } } }\n";
+    many("kinds", &stages(&|at| format!("  s{at}: {{ uses: dtaa }}")));
+    many("references", &(stages(&|at| format!("  s{at}: {{ uses: any, in: god_{at} }}")) + &good));
+    many("inputs", &stages(&|at| format!("  s{at}: {{ uses: decode }}")));
+    let port = |at| format!("  s{at}: {{ uses: any, in: {{ form: one }} }}");
+    many("ports", &(stages(&port) + "  one: { uses: any }\n"));
+    many("keys", &format!("version: 1\n{one}{}", lines(&|at| format!("stage{at}: 1"))));
+    many("duplicates", &format!("version: 1\n{one}{}{}", lines(&|_| "name: x".to_owned()), "name: x\n"));
+    many(
+        "unknown parameters",
+        &format!(
+            "version: 1\nstages:\n  one:\n    uses: data\n    with:\n      root: r\n{}",
+            lines(&|at| format!("      r{at}: 1"))
+        ),
+    );
+    many(
+        "wrong types",
+        &format!(
+            "version: 1\nstages:\n  one:\n    uses: data\n    with:\n      root: r\n      notes:\n{}",
+            lines(&|at| format!("        r{at}: 1"))
+        ),
+    );
+    many("missing parameters", &stages(&|at| format!("  s{at}: {{ uses: data }}")));
+    many("unused", &format!("version: 1\n{one}params:\n{}", lines(&|at| format!("  r{at}: 1"))));
+    let params = lines(&|at| format!("  param_{at}: 1"));
+    many(
+        "names",
+        &(format!("version: 1\nparams:\n{params}")
+            + &stages(&|at| format!("  s{at}: {{ uses: data, with: {{ root: \"${{parm_{at}}}\" }} }}"))
+                [11..]),
+    );
+    many(
+        "labels",
+        &format!(
+            "version: 1\nmatrix: {{ a: [1, 2] }}\nexclude:\n{}stages: {{ one: {{ uses: any, with: {{ value: \"${{a}}\" }} }} }}\n",
+            lines(&|at| format!("  - {{ a: x{at} }}"))
+        ),
+    );
+    many("circles", &stages(&|at| format!("  s{at}: {{ uses: any, in: s{at} }}")));
+}

@@ -267,7 +267,7 @@ fn two_thousand_rows_are_scanned() {
     sandbox.file("data/data.csv", text);
     let (graph, store) = (sandbox.graph(CSV), sandbox.store());
     for _ in 0..2 {
-        let sources = sndpipe_engine::Sources::scan(&graph, &store).unwrap();
+        let sources = sndpipe_engine::Sources::scan(&graph, &store, &[]).unwrap();
         assert_eq!(sources.of(0).unwrap().len(), 2001);
     }
 }

@@ -94,7 +94,7 @@ fn scan(name: &str, sandbox: &Sandbox, overrides: &[(&str, &str)]) -> Result<Gra
     let file = folder().join(format!("{name}.yaml"));
     let graph =
         load(&file, &overrides, &registry()).unwrap_or_else(|errors| panic!("{name}: {}", said(&errors)));
-    match Sources::scan(&graph, &sandbox.store()) {
+    match Sources::scan(&graph, &sandbox.store(), &[]) {
         Ok(_) => Ok(graph),
         Err(ScanError::Spec(errors)) => Err(said(&errors)),
         Err(other) => panic!("{other}"),

@@ -101,7 +101,7 @@ impl Sandbox {
     pub fn refused(&self, stages: &str) -> String {
         match self.load(stages) {
             Err(errors) => said(&errors),
-            Ok(graph) => match Sources::scan(&graph, &self.store()) {
+            Ok(graph) => match Sources::scan(&graph, &self.store(), &[]) {
                 Err(ScanError::Spec(errors)) => said(&errors),
                 Err(other) => panic!("{other}"),
                 Ok(_) => panic!("nothing was refused"),
@@ -115,7 +115,7 @@ impl Sandbox {
 
     pub fn run_until(&self, stages: &str, cancel: &AtomicBool) -> Ran {
         let (graph, store) = (self.graph(stages), self.store());
-        let sources = Sources::scan(&graph, &store).unwrap_or_else(|error| match error {
+        let sources = Sources::scan(&graph, &store, &[]).unwrap_or_else(|error| match error {
             ScanError::Spec(errors) => panic!("{}", said(&errors)),
             other => panic!("{other}"),
         });

@@ -52,7 +52,7 @@ fn a_clip_without_a_fold_is_an_error() {
     );
     let unnamed = FOLDS.replace("fold: fold, ", "");
     let graph = sandbox.graph(&unnamed);
-    let sources = sndpipe_engine::Sources::scan(&graph, &sandbox.store()).unwrap();
+    let sources = sndpipe_engine::Sources::scan(&graph, &sandbox.store(), &[]).unwrap();
     assert!(sources.of(0).is_some());
 }
 
