@@ -76,8 +76,15 @@ impl<'w> Wanted<'w> {
 /// A file that was looked at.
 enum Found {
     Known(FileDigest),
-    /// To hash: its length in bytes.
-    New(u64),
+    /// To hash: the version that it was seen in, and when.
+    New(FileVersion, Instant),
+}
+
+/// A file to hash, by its index, as it was seen.
+struct New {
+    at: usize,
+    version: FileVersion,
+    seen: Instant,
 }
 
 impl FileDigest {
@@ -141,7 +148,7 @@ impl Store {
             if same && file.trust == Trust::Settled {
                 return None;
             }
-            match reader.hash(&Wanted::new(&file.path, None), buffer, &|_| {}) {
+            match reader.hash(&file.path, None, buffer, &|_| {}) {
                 Ok(now) if now.digest == file.digest => (!same).then_some(Change::Version),
                 _ => Some(Change::Content),
             }
@@ -177,18 +184,21 @@ impl<'s> Reader<'s> {
         }
         let looks = wanted.par_iter().with_min_len(16).map(|file| self.recall(file, &memos));
         let mut found: Vec<Result<Found, CacheError>> = looks.collect();
-        let new: Vec<(usize, u64)> = found
+        let new: Vec<New> = found
             .iter()
             .enumerate()
             .filter_map(|(at, found)| match found {
-                Ok(Found::New(size)) => Some((at, *size)),
+                Ok(Found::New(version, seen)) => Some(New { at, version: *version, seen: *seen }),
                 _ => None,
             })
             .collect();
-        let tally = Tally::new(self.store, new.len() as u64, new.iter().map(|(_, size)| size).sum());
+        let bytes = new.iter().map(|new| new.version.stat.size).sum();
+        let tally = Tally::new(self.store, new.len() as u64, bytes);
         for slice in slices(&new) {
-            let hash = |buffer: &mut Vec<u8>, &(at, _): &(usize, u64)| {
-                let hashed = self.hash(&wanted[at], buffer, &|bytes| tally.bytes(bytes));
+            let hash = |buffer: &mut Vec<u8>, &New { at, version, seen }: &New| {
+                let before = wanted[at].earlier.filter(|(before, _)| *before == version);
+                let earlier = before.unwrap_or((version, seen));
+                let hashed = self.hash(wanted[at].path, Some(earlier), buffer, &|bytes| tally.bytes(bytes));
                 tally.file();
                 (at, hashed)
             };
@@ -198,12 +208,11 @@ impl<'s> Reader<'s> {
         }
         tally.end();
         if !new.is_empty() {
-            let bytes: u64 = new.iter().map(|(_, size)| size).sum();
             tracing::info!("source files hashed: {} ({bytes} bytes)", new.len());
         }
         let digest = |(found, file): (Result<Found, CacheError>, &Wanted<'_>)| match found? {
             Found::Known(file) => Ok(file),
-            Found::New(_) => Err(CacheError::Changing { path: file.path.to_owned() }),
+            Found::New(..) => Err(CacheError::Changing { path: file.path.to_owned() }),
         };
         found.into_iter().zip(wanted).map(digest).collect()
     }
@@ -222,7 +231,7 @@ impl<'s> Reader<'s> {
         }
         let version = FileVersion { stat: seen.stat, volume: place.volume };
         let known = file.name().and_then(|(folder, name)| memos.get(folder)?.get(name, &version));
-        Ok(known.map_or(Found::New(seen.stat.size), |digest| {
+        Ok(known.map_or(Found::New(version, Instant::now()), |digest| {
             Found::Known(FileDigest { path: file.path.to_owned(), digest, version, trust: Trust::Settled })
         }))
     }
@@ -249,22 +258,35 @@ impl<'s> Reader<'s> {
             .is_ok_and(|(seen, place)| file.version == FileVersion { stat: seen.stat, volume: place.volume })
     }
 
-    /// Hashes a file that does not change meanwhile; `count` is told of bytes that were read.
+    /// Hashes a file that does not change meanwhile; `earlier` is a version that it was seen in, and when, and `count` is told of bytes
+    /// that were read.
     fn hash(
         &self,
-        wanted: &Wanted<'_>,
+        path: &Path,
+        mut earlier: Option<(FileVersion, Instant)>,
         buffer: &mut Vec<u8>,
         count: &dyn Fn(u64),
     ) -> Result<FileDigest, CacheError> {
-        let path = wanted.path;
         let reading = |source| CacheError::reading(path, source);
         self.store.inner.hashed.fetch_add(1, Ordering::Relaxed);
         buffer.resize(CHUNK, 0);
-        for _ in 0..3 {
+        let (mut tries, mut has_waited) = (0, earlier.is_none());
+        while tries < 3 {
             let mut file = fs_err::File::open(path).map_err(reading)?;
             let (before, place) = self.look(At::Open(&file)).map_err(reading)?;
             let version = FileVersion { stat: before.stat, volume: place.volume };
-            let trust = self.trust(&file, &version, place.times, wanted.earlier);
+            let trust = self.trust(&file, &version, place.times, earlier);
+            if let Trust::Young { seen, grain } = trust
+                && !has_waited
+                && let left = grain.saturating_sub(seen.elapsed())
+                && left < reading_time(before.stat.size)
+            {
+                // Cheaper than to hash it once more when it is old enough.
+                (earlier, has_waited) = (Some((version, seen)), true);
+                std::thread::sleep(left);
+                continue;
+            }
+            tries += 1;
             let mut hasher = blake3::Hasher::new();
             let mut length = 0;
             loop {
@@ -321,10 +343,11 @@ impl<'s> Reader<'s> {
         };
         let ns = stat.grain(times);
         let grain = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
-        let seen = Instant::now();
+        let same = earlier.filter(|(before, _)| before == version);
+        let seen = same.map_or_else(Instant::now, |(_, seen)| seen);
         // A file that kept its version for that long was stamped that long ago, whatever the clocks say.
-        let waited = earlier.is_some_and(|(before, at)| before == *version && seen - at >= grain);
-        if waited || stat.age(now) >= ns + skew { Trust::Settled } else { Trust::Young { seen, grain } }
+        let is_old = seen.elapsed() >= grain || stat.age(now) >= ns + skew;
+        if is_old { Trust::Settled } else { Trust::Young { seen, grain } }
     }
 
     /// Whether the file is so old that the system has written back what was stored to mapped memory before: from then on the next
@@ -356,16 +379,22 @@ fn clean(file: &fs_err::File) -> bool {
     file.sync_data().is_ok()
 }
 
-/// Cuts a list of files, with their lengths, where about [`SLICE`] bytes are together.
-fn slices(files: &[(usize, u64)]) -> impl Iterator<Item = &[(usize, u64)]> {
+/// About how long it takes at least to read and hash so many bytes: at a byte in a nanosecond.
+fn reading_time(bytes: u64) -> Duration {
+    Duration::from_nanos(bytes)
+}
+
+/// Cuts a list of files where about [`SLICE`] bytes are together, and enough files to keep every thread busy.
+fn slices(files: &[New]) -> impl Iterator<Item = &[New]> {
+    const FEWEST: usize = 64;
     let mut rest = files;
     std::iter::from_fn(move || {
         let mut bytes = 0;
-        let ends = |(_, size): &(usize, u64)| {
-            bytes += size;
-            bytes >= SLICE
+        let ends = |(count, new): (usize, &New)| {
+            bytes += new.version.stat.size;
+            bytes >= SLICE && count + 1 >= FEWEST
         };
-        let count = rest.iter().position(ends).map_or(rest.len(), |last| last + 1);
+        let count = rest.iter().enumerate().position(ends).map_or(rest.len(), |last| last + 1);
         let (slice, after) = rest.split_at(count);
         rest = after;
         (!slice.is_empty()).then_some(slice)
