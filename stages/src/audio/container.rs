@@ -1,12 +1,17 @@
-//! Checks of a container's own promises, made on the bytes before anything is decoded.
+//! Containers: where the sound lies in a file, and whether the file keeps its own promises.
 //!
 //! Decoders are forgiving: they skip a damaged page and stop quietly where the bytes stop. A data set must not be:
-//! half a clip under a whole clip's label is a wrong example. So the two containers whose length is written down
-//! outside the codec are walked here: RIFF chunks and Ogg pages (RFC 3533). Ogg and Matroska are decoded here too, for
-//! only their pages and blocks say where the sound starts and ends.
+//! half a clip under a whole clip's label is a wrong example. Containers of plain samples (WAV and its kin, AIFF, AU, CAF) are
+//! read here altogether, and so are Ogg (RFC 3533) and Matroska, for only their pages and blocks say where the sound
+//! starts and ends.
 
 mod aac;
+mod aiff;
+mod au;
+mod caf;
 mod chain;
+mod chunks;
+mod extent;
 mod flac;
 mod foreign;
 mod matroska;
@@ -15,38 +20,42 @@ mod mpeg;
 mod ogg;
 mod tags;
 mod wave;
+mod wave64;
+mod wave_format;
 
 use super::decode::{DecodeError, DecodeLimits, Pcm};
+use super::sound::Order;
 use super::stream::Stream;
 
-/// What the container says about the end of its sound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// The sound ends where the container or its codec says.
-    Declared,
-    /// The sound ends with the bytes: its writer could not go back to fill in a length.
-    WithTheBytes,
+/// Lays out the frames of MPEG audio that a container of samples holds.
+///
+/// # Errors
+/// [`DecodeError::Corrupt`] where there are none.
+pub(super) fn mpeg(data: &[u8]) -> Result<Stream<'_>, DecodeError> {
+    mpeg::open(data, 0, true)?.ok_or_else(|| DecodeError::Corrupt {
+        seconds: 0.0,
+        detail: "no frame of MPEG audio where its container places them".into(),
+    })
 }
 
-/// Refuses a container that is cut off or damaged, or that promises more than `limits` allow; a format other than RIFF/WAVE passes.
-pub(super) fn check(bytes: &[u8], limits: &DecodeLimits) -> Result<End, DecodeError> {
-    if bytes.len() >= 12 && bytes.starts_with(b"RIFF") && bytes[8..12] == *b"WAVE" {
-        wave::check(bytes, limits)
-    } else {
-        Ok(End::Declared)
-    }
-}
-
-/// Decodes Ogg and Matroska, also behind a tag; `None` for other containers.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Option<Result<Pcm, DecodeError>> {
+/// Decodes containers of samples, Ogg and Matroska, also behind a tag; `None` for other containers.
+///
+/// # Errors
+/// [`DecodeError`] if the bytes are one of these and cannot be used.
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Option<Pcm>, DecodeError> {
     let sound = &bytes[tags::skip_front(bytes, 0)..];
     if sound.starts_with(b"OggS") {
-        Some(ogg::decode(sound, limits))
-    } else if sound.starts_with(b"\x1a\x45\xdf\xa3") {
-        Some(matroska::decode(sound, limits))
-    } else {
-        None
+        return ogg::decode(sound, limits).map(Some);
     }
+    if sound.starts_with(b"\x1a\x45\xdf\xa3") {
+        return matroska::decode(sound, limits).map(Some);
+    }
+    for open in [wave::open, wave64::open, aiff::open, au::open, caf::open] {
+        if let Some(samples) = open(sound)? {
+            return samples.decode(limits).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// Lays out the packets of FLAC, MP4, AAC and MPEG audio; `None` for other containers.
@@ -77,10 +86,27 @@ pub(super) fn open<'a>(bytes: &'a [u8], limits: &DecodeLimits) -> Result<Option<
     mpeg::open(bytes, start, true)
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..at + 2).and_then(|b| b.try_into().ok()).map(u16::from_le_bytes)
+/// The `N` bytes at `at`, least significant first.
+fn array_of<const N: usize>(bytes: &[u8], at: usize, order: Order) -> Option<[u8; N]> {
+    let mut array: [u8; N] = bytes.get(at..at.checked_add(N)?)?.try_into().ok()?;
+    if order == Order::Big {
+        array.reverse();
+    }
+    Some(array)
+}
+
+fn u16_of(bytes: &[u8], at: usize, order: Order) -> Option<u16> {
+    array_of(bytes, at, order).map(u16::from_le_bytes)
+}
+
+fn u32_of(bytes: &[u8], at: usize, order: Order) -> Option<u32> {
+    array_of(bytes, at, order).map(u32::from_le_bytes)
+}
+
+fn u64_of(bytes: &[u8], at: usize, order: Order) -> Option<u64> {
+    array_of(bytes, at, order).map(u64::from_le_bytes)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes)
+    u32_of(bytes, at, Order::Little)
 }

@@ -11,7 +11,7 @@ use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 use thiserror::Error as ThisError;
 
-use super::container::{self, End};
+use super::container;
 pub(super) use super::damage::Damage;
 
 /// The highest sample rate that is believed, Hz.
@@ -52,7 +52,9 @@ pub struct Pcm {
 #[non_exhaustive]
 pub enum DecodeError {
     /// No known audio format.
-    #[error("not an audio file of a known format (wav, flac, ogg, opus, webm, mkv, mp3, m4a): {detail}")]
+    #[error(
+        "not an audio file of a known format (wav, aiff, au, caf, flac, ogg, opus, webm, mkv, mp3, m4a): {detail}"
+    )]
     NotAudio {
         /// What was missing.
         detail: String,
@@ -167,14 +169,13 @@ pub(super) fn check_length(
 pub fn decode(bytes: &[u8], extension_hint: Option<&str>, limits: &DecodeLimits) -> Result<Pcm, DecodeError> {
     // The decoders are not ours: should one of them panic on damaged bytes, that is one more way to be corrupt.
     let pcm = catch_unwind(AssertUnwindSafe(|| {
-        if let Some(decoded) = container::decode(bytes, limits) {
-            return decoded;
+        if let Some(decoded) = container::decode(bytes, limits)? {
+            return Ok(decoded);
         }
         if let Some(stream) = container::open(bytes, limits)? {
             return stream.decode(limits);
         }
-        let end = container::check(bytes, limits)?;
-        decode_stream(bytes, extension_hint, limits, end)
+        decode_stream(bytes, extension_hint, limits)
     }))
     .unwrap_or_else(|_| {
         Err(DecodeError::Corrupt { seconds: 0.0, detail: "the decoder gave up on these bytes".into() })
@@ -222,12 +223,7 @@ impl Progress {
     }
 }
 
-fn decode_stream(
-    bytes: &[u8],
-    hint_text: Option<&str>,
-    limits: &DecodeLimits,
-    end: End,
-) -> Result<Pcm, DecodeError> {
+fn decode_stream(bytes: &[u8], hint_text: Option<&str>, limits: &DecodeLimits) -> Result<Pcm, DecodeError> {
     let mut hint = Hint::new();
     if let Some(extension) = hint_text {
         hint.with_extension(extension);
@@ -270,9 +266,6 @@ fn decode_stream(
         let packet = match format.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => break,
-            Err(Error::IoError(e)) if end == End::WithTheBytes && e.kind() == ErrorKind::UnexpectedEof => {
-                break;
-            }
             Err(e) => return Err(done.failed(&e)),
         };
         if packet.track_id != track_id {

@@ -1,5 +1,6 @@
 //! Audio files to samples: decoding, channels, sample rate, level and length.
 
+mod adpcm;
 mod codecs;
 mod container;
 mod damage;
@@ -11,6 +12,7 @@ mod length;
 mod params;
 mod prepare;
 mod resample;
+mod sound;
 mod stage;
 mod stream;
 

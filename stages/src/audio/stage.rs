@@ -94,8 +94,8 @@ pub struct Decode;
 
 impl MapStage for Decode {
     const NAME: &'static str = "decode";
-    // 3: Vorbis of more than two channels, granule positions. 2: edit lists, lengths of MP3, damage inside. Builds with another decoder give other samples, or some for none.
-    const VERSION: u32 = if cfg!(feature = "fdk-aac") { 1003 } else { 3 };
+    // 4: how samples lie in WAV, ADPCM. 3: Vorbis of more than two channels, granule positions. 2: edit lists, lengths of MP3, damage inside. Builds with another decoder give other samples, or some for none.
+    const VERSION: u32 = if cfg!(feature = "fdk-aac") { 1004 } else { 4 };
     const NOT_IN_ROWS: &'static [&'static str] = &["on_error", "damage"];
     const REMARKED: &'static str = "are damaged inside";
     type Params = DecodeParams;

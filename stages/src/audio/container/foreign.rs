@@ -23,8 +23,6 @@ const AUDIO: &[(&[u8], &str)] = &[
     (b"FRM8", "DSD (DSDIFF)"),
     (b".RMF", "RealMedia"),
     (b".ra\xfd", "RealAudio"),
-    (b".snd", "Sun AU"),
-    (b"caff", "Core Audio Format"),
     (b"NIST_1A", "NIST SPHERE"),
     (b"Creative Voice File", "Creative Voice"),
     (b"FLV\x01", "Flash Video"),
