@@ -346,6 +346,9 @@ pub struct Logs {
     pub pipeline: Pipeline,
     /// A stage, or a single cell such as `model[fold=1]`.
     pub stage: String,
+    /// Every byte as it was logged, with the control sequences that colour text and draw progress bars.
+    #[arg(long)]
+    pub raw: bool,
 }
 
 /// Arguments of `runs`.

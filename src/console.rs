@@ -8,6 +8,7 @@ use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
 
 use crate::failure::Failure;
+use crate::plain;
 
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
 
@@ -21,8 +22,9 @@ pub fn bars() -> &'static MultiProgress {
     BARS.get_or_init(MultiProgress::new)
 }
 
-/// Writes whole lines. What cannot be written is lost: there is nowhere to say so.
+/// Writes whole lines, of whose control characters only colours stay. What cannot be written is lost: there is nowhere to say so.
 pub fn line(text: &str) {
+    let text = plain::painted(text);
     let write = || {
         let mut stderr = io::stderr().lock();
         let _ = writeln!(stderr, "{text}");

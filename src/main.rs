@@ -13,6 +13,7 @@ mod interrupt;
 mod machine;
 mod out;
 mod paint;
+mod plain;
 mod progress;
 mod render;
 mod results;

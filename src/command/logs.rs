@@ -10,6 +10,7 @@ use crate::console;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::Out;
+use crate::plain;
 use crate::results::{Results, never_ran};
 use crate::session::{Session, select};
 
@@ -41,7 +42,12 @@ pub fn logs(args: &Logs, cache: &Path) -> Result<Exit, Failure> {
         if ids.len() > 1 {
             out.line(format!("==> {title} <=="))?;
         }
-        out.text(&String::from_utf8_lossy(&fs_err::read(path)?))?;
+        let bytes = fs_err::read(path)?;
+        if args.raw {
+            out.raw(&bytes)?;
+        } else {
+            out.text(&plain::output(&String::from_utf8_lossy(&bytes)))?;
+        }
     }
     out.finish()?;
     match ids.first() {

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::human::{bytes, plural, seconds, short, time};
 use crate::out::Out;
 use crate::paint::Paint;
+use crate::plain;
 use crate::progress::rows_text;
 use crate::render::{Grid, Side};
 use crate::session::open;
@@ -152,7 +153,7 @@ fn one(out: &mut Out, run: &RunRecord) -> Result<(), Failure> {
         ];
         let cost = if ran { cost } else { Default::default() };
         let why = stage.error.as_deref().unwrap_or(&stage.reason);
-        let why = why.lines().next().unwrap_or_default().to_owned();
+        let why = plain::output(why.lines().next().unwrap_or_default()).into_owned();
         let key = stage.key.map(short).unwrap_or_default();
         let first = [name(stage), stage.status.clone()];
         grid.row(first.into_iter().chain(cost).chain([key, why]));
@@ -162,12 +163,9 @@ fn one(out: &mut Out, run: &RunRecord) -> Result<(), Failure> {
     }
     for stage in shown.iter().filter(|stage| stage.error.is_some() && stage.status == "failed") {
         out.line("")?;
-        out.line(format!(
-            "{} failed: {}",
-            paint.bold(name(stage)),
-            stage.error.as_deref().unwrap_or_default()
-        ))?;
-        stage.log.iter().try_for_each(|line| out.line(format!("  | {line}")))?;
+        let error = stage.error.as_deref().unwrap_or_default();
+        out.line(format!("{} failed: {}", paint.bold(name(stage)), plain::output(error)))?;
+        stage.log.iter().try_for_each(|line| out.line(format!("  | {}", plain::output(line))))?;
     }
     Ok(())
 }

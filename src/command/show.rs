@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::human::{bytes, count, plural};
 use crate::out::Out;
 use crate::paint::Paint;
+use crate::plain;
 use crate::render::{self, Cell, Grid, Side};
 use crate::results::{Found, Results, never_ran, warn_if_old};
 use crate::session::{Session, select};
@@ -175,13 +176,16 @@ impl Page<'_> {
             _ => format!("{}, ", plural(manifest.rows, "row")),
         };
         self.field("size", format!("{rows}{} in {}", bytes(manifest.bytes()), plural(files, "file")))?;
-        let columns: Vec<String> =
-            manifest.columns.iter().map(|column| format!("{}: {}", column.name, column.data_type)).collect();
+        let columns: Vec<String> = manifest
+            .columns
+            .iter()
+            .map(|column| format!("{}: {}", plain::name(&column.name), column.data_type))
+            .collect();
         if !matches!(manifest.form, Form::Blob { .. }) {
             self.field("columns", columns.join(", "))?;
         }
         for (name, value) in &manifest.meta {
-            self.field("metadata", format!("{name} = {}", shortened(&value.to_string(), 160)))?;
+            self.field("metadata", plain::name(&format!("{name} = {}", shortened(&value.to_string(), 160))))?;
         }
         self.field("content", manifest.id)?;
         self.field("key", found.key)?;
@@ -214,7 +218,7 @@ impl Page<'_> {
         let rows = self.store.open_rows(manifest)?;
         for (name, texts) in [("skipped", rows.skipped()), ("remark", rows.remarks())] {
             for (clip, text) in texts.iter().take(LISTED) {
-                self.field(name, format!("{clip}: {text}"))?;
+                self.field(name, plain::name(&format!("{clip}: {text}")))?;
             }
             if texts.len() > LISTED {
                 self.field(name, format!("and {} more; `--format json` lists all", texts.len() - LISTED))?;
@@ -230,7 +234,7 @@ impl Page<'_> {
             let more = if values.len() > VALUES { ", …" } else { "" };
             let per_frame = values.len().checked_div(row.frames as usize).unwrap_or(0);
             grid.row([
-                clip.to_owned(),
+                plain::name(clip).into_owned(),
                 count(row.frames.into()),
                 count(per_frame as u64),
                 format!("{}{more}", first.join(", ")),
@@ -245,7 +249,7 @@ impl Page<'_> {
             return self.field("tensors", "the file is not in the safetensors format");
         };
         for (name, value) in header.metadata().iter().flatten() {
-            self.field("header", format!("{name} = {}", shortened(value, 400)))?;
+            self.field("header", plain::name(&format!("{name} = {}", shortened(value, 400))))?;
         }
         let mut grid = Grid::new(&[Side::Left, Side::Left, Side::Right]);
         grid.row(["tensor", "shape", "numbers"].map(|title| self.paint.bold(title)));
@@ -254,7 +258,11 @@ impl Page<'_> {
             let Some(info) = header.info(&name) else { continue };
             let numbers: usize = info.shape.iter().product();
             total += numbers;
-            grid.row([name, format!("{:?} {:?}", info.dtype, info.shape), count(numbers as u64)]);
+            grid.row([
+                plain::name(&name).into_owned(),
+                format!("{:?} {:?}", info.dtype, info.shape),
+                count(numbers as u64),
+            ]);
         }
         grid.row([String::new(), String::new(), count(total as u64)]);
         let lines = grid.lines();

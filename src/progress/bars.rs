@@ -11,6 +11,7 @@ use super::Wording;
 use crate::console;
 use crate::human::{count, duration};
 use crate::paint::Paint;
+use crate::plain;
 
 /// Draws a line for each running stage and one for the whole run.
 pub struct Bars<'a> {
@@ -107,7 +108,7 @@ impl Observer for Bars<'_> {
                 }
                 bar.set_position(progress.done);
                 if bar.message() != progress.note {
-                    bar.set_message(progress.note.clone());
+                    bar.set_message(plain::output(&progress.note).into_owned());
                 }
             }
             Event::Waiting { id, rows } => {
@@ -132,7 +133,7 @@ impl Observer for Bars<'_> {
             }
             Event::Warning { text } => {
                 drop(state);
-                console::line(&format!("{}: {text}", self.paint.yellow("warning")));
+                console::line(&format!("{}: {}", self.paint.yellow("warning"), plain::output(text)));
             }
         }
     }

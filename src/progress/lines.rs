@@ -9,6 +9,7 @@ use sndpipe_engine::{Event, InstanceId, Observer, Progress};
 use super::Wording;
 use crate::console;
 use crate::human::{count, duration};
+use crate::plain;
 
 /// How often a running stage says how far it is.
 const EVERY: Duration = Duration::from_secs(5);
@@ -62,7 +63,7 @@ impl Observer for Lines<'_> {
                     console::line(&line);
                 }
             }
-            Event::Warning { text } => console::line(&format!("warning: {text}")),
+            Event::Warning { text } => console::line(&format!("warning: {}", plain::output(text))),
             _ => {}
         }
     }

@@ -6,6 +6,7 @@ use sndpipe_engine::{Graph, InstanceId, Outcome, RowCounts, RunReport};
 
 use crate::human::{count, duration, plural};
 use crate::paint::Paint;
+use crate::plain;
 
 /// So many skipped stages, and in the end so many failures, are told; a matrix may have a hundred thousand.
 const MOST: usize = 20;
@@ -61,14 +62,15 @@ impl<'a> Wording<'a> {
             Outcome::Ran { wall, rows, reason, remarks, .. } => {
                 let time = format!("{:>8}", duration(*wall));
                 let mut line = format!("{} {name}  {time}", paint.green("✓"));
-                for part in
-                    [rows_text(*rows), (!reason.is_empty()).then(|| paint.dim(reason))].into_iter().flatten()
+                for part in [rows_text(*rows), (!reason.is_empty()).then(|| paint.dim(plain::output(reason)))]
+                    .into_iter()
+                    .flatten()
                 {
                     line.push_str("  ");
                     line.push_str(&part);
                 }
                 for remark in remarks {
-                    line.push_str(&format!("\n  {} {remark}", paint.yellow("!")));
+                    line.push_str(&format!("\n  {} {}", paint.yellow("!"), plain::output(remark)));
                 }
                 Some(line)
             }
@@ -94,15 +96,20 @@ impl<'a> Wording<'a> {
         const LINES: usize = 10;
         let paint = self.paint;
         let instance = self.graph.instances[id].to_string();
-        let message = message.replace('\n', "\n    ");
+        let message = plain::output(message).replace('\n', "\n    ");
         let mut text = format!("{} {}  {message}", paint.red("×"), paint.bold(&instance));
         // What the message says is not said twice.
-        let new: Vec<&String> = log.iter().filter(|line| !message.contains(line.as_str())).collect();
+        let log = log.iter().map(|line| plain::output(line));
+        let new: Vec<_> = log.filter(|line| !message.contains(&**line)).collect();
         for line in &new[new.len().saturating_sub(LINES)..] {
             text.push_str(&format!("\n    {} {line}", paint.dim("|")));
         }
         if let Some(help) = help {
-            text.push_str(&format!("\n    {} {}", paint.cyan("help:"), help.replace('\n', "\n          ")));
+            text.push_str(&format!(
+                "\n    {} {}",
+                paint.cyan("help:"),
+                plain::output(help).replace('\n', "\n          ")
+            ));
         }
         let quoted = if instance.contains('[') { format!("'{instance}'") } else { instance };
         text.push_str(&format!("\n    {}", paint.dim(format!("log: sndpipe logs {} {quoted}", self.file))));

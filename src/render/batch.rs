@@ -10,6 +10,7 @@ use super::cell::{Cell, cell, is_numeric};
 use super::grid::{Grid, Side};
 use crate::failure::Failure;
 use crate::paint::Paint;
+use crate::plain;
 
 /// The values of a column as people read them.
 struct Column {
@@ -134,9 +135,9 @@ pub fn text(table: &RecordBatch, meta: &Meta, rows: usize, paint: Paint) -> Vec<
     let sides: Vec<Side> =
         columns.iter().map(|column| if column.numeric { Side::Right } else { Side::Left }).collect();
     let mut grid = Grid::new(&sides);
-    grid.row(columns.iter().map(|column| paint.bold(&column.title)));
+    grid.row(columns.iter().map(|column| paint.bold(plain::name(&column.title))));
     for row in 0..table.num_rows().min(rows) {
-        grid.row(columns.iter().map(|column| column.cells[row].clone()));
+        grid.row(columns.iter().map(|column| plain::name(&column.cells[row])));
     }
     grid.lines()
 }
