@@ -2,11 +2,15 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Date32Type, Date64Type, Decimal128Type, Decimal256Type, DurationMicrosecondType,
+    DurationMillisecondType, DurationNanosecondType, DurationSecondType, Float16Type, Float32Type,
+    Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Time32MillisecondType, Time32SecondType,
+    Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::DataType;
+use arrow_buffer::ToByteSlice;
+use arrow_schema::{DataType, TimeUnit};
 
 use crate::{CacheError, Column, Digest, Hasher};
 
@@ -55,6 +59,12 @@ pub(crate) fn text_column_id<'a>(texts: impl ExactSizeIterator<Item = &'a str>) 
     sink.hasher.finish()
 }
 
+/// Whether columns of a type can be part of a stored table: booleans, numbers, decimals, dates, times, texts, byte strings and lists of these.
+#[must_use]
+pub fn is_stored(data_type: &DataType) -> bool {
+    type_name(data_type).is_some()
+}
+
 /// Returns the name of a type as it enters content ids, or `None` for one that is not stored.
 pub(crate) fn type_name(data_type: &DataType) -> Option<String> {
     Some(match data_type {
@@ -70,6 +80,14 @@ pub(crate) fn type_name(data_type: &DataType) -> Option<String> {
         DataType::Float16 => "Float16".into(),
         DataType::Float32 => "Float32".into(),
         DataType::Float64 => "Float64".into(),
+        DataType::Decimal128(precision, scale) => format!("Decimal128<{precision}, {scale}>"),
+        DataType::Decimal256(precision, scale) => format!("Decimal256<{precision}, {scale}>"),
+        DataType::Date32 => "Date32".into(),
+        DataType::Date64 => "Date64".into(),
+        DataType::Time32(TimeUnit::Second | TimeUnit::Millisecond)
+        | DataType::Time64(TimeUnit::Microsecond | TimeUnit::Nanosecond)
+        | DataType::Timestamp(..)
+        | DataType::Duration(_) => time_name(data_type)?,
         DataType::Utf8 => "Utf8".into(),
         DataType::LargeUtf8 => "LargeUtf8".into(),
         DataType::Binary => "Binary".into(),
@@ -80,6 +98,23 @@ pub(crate) fn type_name(data_type: &DataType) -> Option<String> {
         DataType::FixedSizeList(field, size) => {
             format!("FixedSizeList<{}, {size}>", type_name(field.data_type())?)
         }
+        _ => return None,
+    })
+}
+
+fn time_name(data_type: &DataType) -> Option<String> {
+    let name = |unit: &TimeUnit| match unit {
+        TimeUnit::Second => "s",
+        TimeUnit::Millisecond => "ms",
+        TimeUnit::Microsecond => "us",
+        TimeUnit::Nanosecond => "ns",
+    };
+    Some(match data_type {
+        DataType::Time32(unit) => format!("Time32<{}>", name(unit)),
+        DataType::Time64(unit) => format!("Time64<{}>", name(unit)),
+        DataType::Timestamp(unit, None) => format!("Timestamp<{}>", name(unit)),
+        DataType::Timestamp(unit, Some(zone)) => format!("Timestamp<{}, {zone}>", name(unit)),
+        DataType::Duration(unit) => format!("Duration<{}>", name(unit)),
         _ => return None,
     })
 }
@@ -111,12 +146,9 @@ impl Sink {
 
 fn encode(array: &dyn Array, sink: &mut Sink) -> Result<(), CacheError> {
     macro_rules! numbers {
-        ($type:ty) => {{
-            let array = array.as_primitive::<$type>();
-            for (i, value) in array.values().iter().enumerate() {
-                sink.value(array.is_valid(i), |out| out.extend(value.to_le_bytes()));
-            }
-        }};
+        ($type:ty) => {
+            numbers::<$type>(array, sink)
+        };
     }
     macro_rules! byte_strings {
         ($array:expr) => {{
@@ -161,6 +193,22 @@ fn encode(array: &dyn Array, sink: &mut Sink) -> Result<(), CacheError> {
         DataType::Float16 => numbers!(Float16Type),
         DataType::Float32 => numbers!(Float32Type),
         DataType::Float64 => numbers!(Float64Type),
+        DataType::Decimal128(..) => numbers!(Decimal128Type),
+        DataType::Decimal256(..) => numbers!(Decimal256Type),
+        DataType::Date32 => numbers!(Date32Type),
+        DataType::Date64 => numbers!(Date64Type),
+        DataType::Time32(TimeUnit::Second) => numbers!(Time32SecondType),
+        DataType::Time32(TimeUnit::Millisecond) => numbers!(Time32MillisecondType),
+        DataType::Time64(TimeUnit::Microsecond) => numbers!(Time64MicrosecondType),
+        DataType::Time64(TimeUnit::Nanosecond) => numbers!(Time64NanosecondType),
+        DataType::Timestamp(TimeUnit::Second, _) => numbers!(TimestampSecondType),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => numbers!(TimestampMillisecondType),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => numbers!(TimestampMicrosecondType),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => numbers!(TimestampNanosecondType),
+        DataType::Duration(TimeUnit::Second) => numbers!(DurationSecondType),
+        DataType::Duration(TimeUnit::Millisecond) => numbers!(DurationMillisecondType),
+        DataType::Duration(TimeUnit::Microsecond) => numbers!(DurationMicrosecondType),
+        DataType::Duration(TimeUnit::Nanosecond) => numbers!(DurationNanosecondType),
         DataType::Utf8 => byte_strings!(array.as_string::<i32>()),
         DataType::LargeUtf8 => byte_strings!(array.as_string::<i64>()),
         DataType::Binary => byte_strings!(array.as_binary::<i32>()),
@@ -172,6 +220,14 @@ fn encode(array: &dyn Array, sink: &mut Sink) -> Result<(), CacheError> {
         other => return Err(CacheError::invalid(format!("values of type {other} are not stored"))),
     }
     Ok(())
+}
+
+/// Hashes numbers by their bytes, which are little-endian wherever Arrow runs.
+fn numbers<T: ArrowPrimitiveType>(array: &dyn Array, sink: &mut Sink) {
+    let array = array.as_primitive::<T>();
+    for (i, value) in array.values().iter().enumerate() {
+        sink.value(array.is_valid(i), |out| out.extend(value.to_byte_slice()));
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +261,21 @@ mod tests {
     }
 
     #[test]
+    fn times_and_decimals_are_hashed_as_the_numbers_behind_them() {
+        use arrow_array::{Date32Array, Decimal128Array, TimestampMicrosecondArray};
+        let day = Date32Array::from(vec![Some(258), None]);
+        assert_eq!(column_id(&day).unwrap(), by_hand(2, &[1, 2, 1, 0, 0, 0]));
+        let time = TimestampMicrosecondArray::from(vec![258]).with_timezone("Europe/Berlin");
+        assert_eq!(column_id(&time).unwrap(), by_hand(1, &[1, 2, 1, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(type_name(time.data_type()).unwrap(), "Timestamp<us, Europe/Berlin>");
+        let decimal = Decimal128Array::from(vec![258]).with_precision_and_scale(5, 2).unwrap();
+        let mut bytes = [0; 17];
+        bytes[..3].copy_from_slice(&[1, 2, 1]);
+        assert_eq!(column_id(&decimal).unwrap(), by_hand(1, &bytes));
+        assert_eq!(type_name(decimal.data_type()).unwrap(), "Decimal128<5, 2>");
+    }
+
+    #[test]
     fn layout_in_memory_does_not_count() {
         let long = StringArray::from(vec!["skip", "a", "b"]);
         let part = column_id(&long.slice(1, 2)).unwrap();
@@ -231,12 +302,9 @@ mod tests {
     fn unknown_types_are_refused() {
         let table = RecordBatch::try_from_iter([(
             "t",
-            std::sync::Arc::new(arrow_array::Date32Array::from(vec![1])) as arrow_array::ArrayRef,
+            std::sync::Arc::new(arrow_array::NullArray::new(1)) as arrow_array::ArrayRef,
         )])
         .unwrap();
-        assert_eq!(
-            columns(&table).unwrap_err().to_string(),
-            "column `t` has type Date32, which is not stored"
-        );
+        assert_eq!(columns(&table).unwrap_err().to_string(), "column `t` has type Null, which is not stored");
     }
 }

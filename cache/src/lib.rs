@@ -40,6 +40,7 @@ mod warning;
 mod write;
 
 pub use claim::{Claim, Claimed, Holder, InputState};
+pub use column::is_stored;
 pub use digest::{Digest, ParseDigestError};
 pub use document::Bucket;
 pub use error::CacheError;

@@ -27,8 +27,7 @@ impl Store {
     /// Metadata and nullability of the Arrow schema are not kept: every column comes back as nullable.
     ///
     /// # Errors
-    /// Full or unusable; [`CacheError::Invalid`] for two columns of one name or a type that is not stored
-    /// (booleans, numbers, texts, byte strings and lists of these are).
+    /// Full or unusable; [`CacheError::Invalid`] for two columns of one name or a type that is not [stored](crate::is_stored).
     pub fn put_table(&self, kind: &str, meta: Meta, table: &RecordBatch) -> Result<Manifest, CacheError> {
         let columns = columns(table)?;
         let id = content_id(kind, &meta, &columns);

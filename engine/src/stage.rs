@@ -159,7 +159,17 @@ pub enum StageError {
     },
     /// The cache could not be read or written.
     #[error(transparent)]
-    Cache(#[from] CacheError),
+    Cache(CacheError),
+}
+
+impl From<CacheError> for StageError {
+    /// What cannot be stored is a fault of who hands it over, not of the cache.
+    fn from(error: CacheError) -> Self {
+        match error {
+            CacheError::Invalid { what } => Self::failed(what),
+            other => Self::Cache(other),
+        }
+    }
 }
 
 impl StageError {

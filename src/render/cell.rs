@@ -2,12 +2,14 @@
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{
-    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    Decimal128Type, Decimal256Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use serde_json::{Value, json};
+
+use super::time;
 
 /// One value of a table.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +20,8 @@ pub enum Cell {
     Text(String),
     /// A whole number.
     Int(i128),
+    /// A decimal, digit by digit.
+    Exact(String),
     /// Any other number.
     Float(f64),
     /// Yes or no.
@@ -28,7 +32,7 @@ pub enum Cell {
 
 /// Whether values of the type are numbers.
 pub fn is_numeric(data_type: &DataType) -> bool {
-    data_type.is_integer() || data_type.is_floating()
+    data_type.is_integer() || data_type.is_floating() || data_type.is_decimal()
 }
 
 /// The value at a row; a type that no table of ours has reads as its name.
@@ -55,9 +59,19 @@ pub fn cell(array: &dyn Array, row: usize) -> Cell {
             Cell::Float(value.to_string().parse().unwrap_or(f64::from(value)))
         }
         DataType::Float64 => Cell::Float(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Decimal128(..) => Cell::Exact(array.as_primitive::<Decimal128Type>().value_as_string(row)),
+        DataType::Decimal256(..) => Cell::Exact(array.as_primitive::<Decimal256Type>().value_as_string(row)),
+        DataType::Date32
+        | DataType::Date64
+        | DataType::Time32(_)
+        | DataType::Time64(_)
+        | DataType::Timestamp(..)
+        | DataType::Duration(_) => Cell::Text(time::text(array, row)),
         DataType::FixedSizeBinary(_) => Cell::Text(hex(array.as_fixed_size_binary().value(row))),
         DataType::Binary => Cell::Text(hex(array.as_binary::<i32>().value(row))),
+        DataType::LargeBinary => Cell::Text(hex(array.as_binary::<i64>().value(row))),
         DataType::List(_) => list(&array.as_list::<i32>().value(row)),
+        DataType::LargeList(_) => list(&array.as_list::<i64>().value(row)),
         DataType::FixedSizeList(_, _) => list(&array.as_fixed_size_list().value(row)),
         other => Cell::Text(format!("<{other}>")),
     }
@@ -76,7 +90,7 @@ impl Cell {
     pub fn exact(&self) -> String {
         match self {
             Self::Null => String::new(),
-            Self::Text(text) => text.clone(),
+            Self::Text(text) | Self::Exact(text) => text.clone(),
             Self::Int(number) => number.to_string(),
             Self::Float(number) => number.to_string(),
             Self::Bool(value) => value.to_string(),
@@ -88,10 +102,13 @@ impl Cell {
     pub fn json(&self) -> Value {
         match self {
             Self::Null => Value::Null,
-            Self::Text(text) => json!(text),
-            Self::Int(number) => {
-                i64::try_from(*number).map_or_else(|_| json!(number.to_string()), |number| json!(number))
-            }
+            // A decimal as text: as a number most readers would round it.
+            Self::Text(text) | Self::Exact(text) => json!(text),
+            Self::Int(number) => match (i64::try_from(*number), u64::try_from(*number)) {
+                (Ok(number), _) => json!(number),
+                (_, Ok(number)) => json!(number),
+                _ => json!(number.to_string()),
+            },
             Self::Float(number) => json!(number),
             Self::Bool(value) => json!(value),
             Self::List(list) => Value::Array(list.iter().map(Self::json).collect()),

@@ -4,6 +4,7 @@ mod batch;
 mod cell;
 mod grid;
 mod schema;
+mod time;
 
 pub use batch::{csv, json_lines, latex, markdown, text};
 pub use cell::{Cell, cell};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use sndpipe_engine::StageError;
@@ -100,6 +100,7 @@ pub fn written(table: &RecordBatch, name: &str) -> Result<Vec<Option<String>>, S
     let found = column.and_then(|column| match column.data_type() {
         DataType::Utf8 => column.as_string_opt::<i32>().map(|values| each(values.iter())),
         DataType::Int64 => column.as_primitive_opt::<Int64Type>().map(|values| each(values.iter())),
+        DataType::UInt64 => column.as_primitive_opt::<UInt64Type>().map(|values| each(values.iter())),
         DataType::Float64 => column.as_primitive_opt::<Float64Type>().map(|values| each(values.iter())),
         DataType::Boolean => column.as_boolean_opt().map(|values| each(values.iter())),
         _ => None,
@@ -110,9 +111,18 @@ pub fn written(table: &RecordBatch, name: &str) -> Result<Vec<Option<String>>, S
 /// A column of whole numbers.
 ///
 /// # Errors
-/// [`StageError::Failed`] if it is missing or of another type.
+/// [`StageError::Failed`] if it is missing, of another type, or has an unsigned value that no `i64` holds.
 pub fn maybe_int(table: &RecordBatch, name: &str) -> Result<Vec<Option<i64>>, StageError> {
-    let column = table.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let column = table.column_by_name(name).ok_or_else(|| missing(table, name, "integer"))?;
+    if let Some(column) = column.as_primitive_opt::<UInt64Type>() {
+        let signed = |value: u64| {
+            i64::try_from(value).map_err(|_| {
+                StageError::failed(format!("{value} in column `{name}` is more than {}", i64::MAX))
+            })
+        };
+        return column.iter().map(|value| value.map(signed).transpose()).collect();
+    }
+    let column = column.as_primitive_opt::<Int64Type>();
     Ok(column.ok_or_else(|| missing(table, name, "integer"))?.iter().collect())
 }
 

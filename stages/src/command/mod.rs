@@ -1,6 +1,7 @@
 //! An external program as a stage.
 
 mod child;
+mod foreign;
 mod hand_over;
 mod params;
 mod program;

@@ -1,23 +1,22 @@
 //! Outputs of a program: read, checked and brought into order.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
     UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, UInt32Array};
-use arrow_ipc::reader::FileReader;
-use arrow_schema::{DataType, Field, Schema};
-use arrow_select::concat::concat_batches;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, UInt32Array};
+use arrow_ipc::reader::{FileReader, StreamReader};
+use arrow_schema::DataType;
 use arrow_select::take::take_record_batch;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use sndpipe_cache::{CacheError, Digest, Meta, Row, Values};
+use sndpipe_cache::{Digest, Meta, Row, Values};
 use sndpipe_engine::{FormKind, Kind, StageError, StageIo};
 
+use super::foreign::{self, Foreign};
 use super::hand_over::{META_KEY, extension, values_column};
 use super::params::CommandParams;
 use crate::columns;
@@ -72,6 +71,17 @@ impl Output<'_> {
         StageError::failed(format!("output `{}` ({}): {what}", self.name, self.kind))
     }
 
+    /// A failure, with the output that it is about.
+    fn about(&self, error: StageError) -> StageError {
+        let told = self.wrong("").to_string();
+        match error {
+            StageError::Failed { message, help } if !message.starts_with(&told) => {
+                StageError::Failed { message: self.wrong(message).to_string(), help }
+            }
+            other => other,
+        }
+    }
+
     /// The metadata that the program wrote, or that of the first input of this kind.
     fn meta(
         &self,
@@ -96,31 +106,9 @@ impl Output<'_> {
     }
 
     fn table(&self, params: &CommandParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
-        let file = fs_err::File::open(self.path)?.into_parts().0;
-        // Types as Parquet has them: every writer's texts are then the same texts.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-            .map_err(|error| self.wrong(format!("no Parquet file: {error}")))?;
-        let written = builder.metadata().file_metadata().key_value_metadata();
-        let written = written
-            .into_iter()
-            .flatten()
-            .find(|pair| pair.key == META_KEY)
-            .and_then(|pair| pair.value.clone());
-        let schema = Arc::clone(builder.schema());
-        let batches: Vec<RecordBatch> = builder
-            .build()
-            .and_then(|reader| Ok(reader.collect::<Result<_, _>>()?))
-            .map_err(|error| self.wrong(error))?;
-        let table = concat_batches(&schema, &batches).map_err(|error| self.wrong(error))?;
-        let table = widen(&table).map_err(|error| self.wrong(error))?;
-        let mut meta = self.meta(written.as_deref(), params, io)?;
-        let table = self.checked(table, &mut meta).map_err(|error| match error {
-            StageError::Failed { message, help } => {
-                StageError::Failed { message: self.wrong(message).to_string(), help }
-            }
-            other => other,
-        })?;
+        let Foreign { table, meta } = foreign::read(self.path).map_err(|error| self.about(error))?;
+        let mut meta = self.meta(meta.as_deref(), params, io)?;
+        let table = self.checked(table, &mut meta).map_err(|error| self.about(error))?;
         io.write_table(self.name, meta, &table)
     }
 
@@ -171,26 +159,37 @@ impl Output<'_> {
     }
 
     fn rows(&self, params: &CommandParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
-        let file = fs_err::File::open(self.path)?.into_parts().0;
-        let reader = FileReader::try_new_buffered(file, None).map_err(|error| {
-            self.wrong(format!("no Arrow IPC file: {error}"))
-                .help("write the file format, not the stream, and uncompressed")
-        })?;
+        let reader = self.open()?;
         let written = reader.schema().metadata().get(META_KEY).cloned();
         let meta = self.meta(written.as_deref(), params, io)?;
         let channels = meta.get("channels").and_then(serde_json::Value::as_u64).unwrap_or(1).max(1);
         let channels = usize::try_from(channels).unwrap_or(usize::MAX);
         let rows = reader.flat_map(|batch| {
-            let batch = batch.map_err(|error| self.wrong(error).help("write the Arrow file uncompressed"));
-            match batch.and_then(|batch| self.batch(&batch, channels)) {
+            match batch.map_err(|error| self.wrong(error)).and_then(|batch| self.batch(&batch, channels)) {
                 Ok(rows) => rows.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error)],
             }
         });
-        io.write_rows(self.name, meta, rows).map_err(|error| match error {
-            StageError::Cache(CacheError::Invalid { what }) => self.wrong(what),
-            other => other,
-        })
+        io.write_rows(self.name, meta, rows).map_err(|error| self.about(error))
+    }
+
+    /// Opens an Arrow IPC file (Feather version 2) or stream.
+    fn open(&self) -> Result<Box<dyn RecordBatchReader>, StageError> {
+        let mut file = BufReader::new(fs_err::File::open(self.path)?);
+        let start = file.fill_buf()?;
+        let is_file = start.starts_with(b"ARROW1");
+        if start.starts_with(b"FEA1") {
+            let old = self.wrong("a Feather file of version 1");
+            return Err(
+                old.help("write version 2, which is Arrow IPC: `write_feather(table, path, version=2)`")
+            );
+        }
+        let failed = |error| self.wrong(format!("not an Arrow IPC file: {error}"));
+        if is_file {
+            Ok(Box::new(FileReader::try_new(file, None).map_err(failed)?))
+        } else {
+            Ok(Box::new(StreamReader::try_new(file, None).map_err(failed)?))
+        }
     }
 
     fn batch(&self, batch: &RecordBatch, channels: usize) -> Result<Vec<(String, Row)>, StageError> {
@@ -202,13 +201,7 @@ impl Output<'_> {
             })
         };
         let texts = column("clip_id")?;
-        let id = |at: usize| match texts.data_type() {
-            _ if texts.is_null(at) => None,
-            DataType::Utf8 => Some(texts.as_string::<i32>().value(at)),
-            DataType::LargeUtf8 => Some(texts.as_string::<i64>().value(at)),
-            DataType::Utf8View => Some(texts.as_string_view().value(at)),
-            _ => None,
-        };
+        let id = |at: usize| text(texts, at);
         let name = values_column(self.kind);
         let values = column(name)?;
         let frames = batch.column_by_name("frames").map(whole);
@@ -246,6 +239,21 @@ impl Output<'_> {
             rows.push((id.to_owned(), Row { frames, values: numbers }));
         }
         Ok(rows)
+    }
+}
+
+/// The text of a row, which may be one of a dictionary (`categorical`).
+fn text(column: &ArrayRef, at: usize) -> Option<&str> {
+    match column.data_type() {
+        _ if column.is_null(at) => None,
+        DataType::Utf8 => Some(column.as_string::<i32>().value(at)),
+        DataType::LargeUtf8 => Some(column.as_string::<i64>().value(at)),
+        DataType::Utf8View => Some(column.as_string_view().value(at)),
+        DataType::Dictionary(..) => {
+            let dictionary = column.as_any_dictionary();
+            text(dictionary.values(), *dictionary.normalized_keys().get(at)?)
+        }
+        _ => None,
     }
 }
 
@@ -298,24 +306,6 @@ fn whole(column: &ArrayRef) -> Option<Vec<Option<i64>>> {
         };
     }
     widened!(Int8: Int8Type, Int16: Int16Type, Int32: Int32Type, Int64: Int64Type, UInt8: UInt8Type, UInt16: UInt16Type, UInt32: UInt32Type, UInt64: UInt64Type)
-}
-
-/// The table with all whole numbers as 64-bit ones and all others as doubles.
-fn widen(table: &RecordBatch) -> Result<RecordBatch, arrow_schema::ArrowError> {
-    let (mut fields, mut arrays): (Vec<Field>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
-    for (field, column) in table.schema_ref().fields().iter().zip(table.columns()) {
-        let array: ArrayRef = match (column.data_type(), whole(column)) {
-            (_, Some(values)) => Arc::new(Int64Array::from(values)),
-            (DataType::Float32, _) => {
-                let values = column.as_primitive::<Float32Type>().iter().map(|value| value.map(f64::from));
-                Arc::new(values.collect::<Float64Array>())
-            }
-            _ => Arc::clone(column),
-        };
-        fields.push(Field::new(field.name(), array.data_type().clone(), true));
-        arrays.push(array);
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
 }
 
 /// The table sorted by `clip_id`, each of which may be there once.

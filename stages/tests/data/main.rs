@@ -3,6 +3,7 @@
 
 mod command;
 mod dataset;
+mod foreign;
 mod import;
 mod incremental;
 mod labels;
