@@ -538,7 +538,7 @@ impl SourcesPart {
     pub fn of(files: &[SourceFile]) -> Self {
         let mut hasher = Hasher::new("sources");
         for source in files {
-            hasher.str(&source.label).digest(&source.file.digest);
+            hasher.str(&source.label).digest(&source.digest());
         }
         Self { files: files.len() as u64, digest: hasher.finish() }
     }

@@ -50,7 +50,7 @@ pub use rerun::{RerunOptions, rerun};
 pub use resolve::{ScanError, Sources};
 pub use retry::Retry;
 pub use run::{RunOptions, RunReport, run};
-pub use scan::{SourceFile, SourceScan};
+pub use scan::{Content, SourceFile, SourceScan};
 pub use spec::{Source, Span, SpecError, SpecErrors, did_you_mean, load, load_remembered, schema};
 pub use stage::{
     MapContent, MapError, MapInput, MapStage, Mapped, Output, ParamError, Port, Selector, Stage, StageError,

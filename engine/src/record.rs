@@ -123,7 +123,7 @@ impl Record {
 /// [`CacheError`] if the cache cannot be written.
 pub fn write_sources(store: &Store, digest: &Digest, files: &[SourceFile]) -> Result<(), CacheError> {
     let list: Vec<(&str, Digest)> =
-        files.iter().map(|source| (source.label.as_str(), source.file.digest)).collect();
+        files.iter().map(|source| (source.label.as_str(), source.digest())).collect();
     let bytes = serde_json::to_vec(&list).map_err(|error| invalid("a list of files", &error))?;
     store.hold(&[*digest])?;
     store.put_document(Bucket::Sources, &digest.to_string(), &bytes)

@@ -11,7 +11,7 @@ use crate::history::History;
 use crate::key::{Face, Faces, InputPart, KeyParts, KeyWriter, PortPart, SourcesPart};
 use crate::record::{Record, read_sources};
 use crate::registry::BoundStage;
-use crate::scan::{SourceFile, SourceScan};
+use crate::scan::{SourceFile, SourceScan, title};
 use crate::spec::{SpecError, SpecErrors};
 use crate::stage::{Port, StageError};
 
@@ -70,8 +70,8 @@ impl Sources {
                         }
                         Err(StageError::Interrupted | StageError::Elsewhere { .. }) => Arc::default(),
                     };
-                    for source in files.iter() {
-                        sources.files.entry(source.file.digest).or_insert_with(|| source.file.path.clone());
+                    for file in files.iter().filter_map(SourceFile::file) {
+                        sources.files.entry(file.digest).or_insert_with(|| file.path.clone());
                     }
                     let declared = Declared { part: SourcesPart::of(&files), files };
                     seen.insert(address, declared.clone());
@@ -198,16 +198,12 @@ fn file_changes(old: &BTreeMap<String, Digest>, new: &[SourceFile]) -> Vec<Strin
     let short = |digest: &Digest| digest.to_string()[..8].to_owned();
     let mut named: BTreeMap<&str, Digest> = BTreeMap::new();
     for source in new {
-        named.insert(&source.label, source.file.digest);
+        named.insert(&source.label, source.digest());
         match old.get(&source.label) {
-            None => lines.push(format!("file {}: added", source.label)),
-            Some(before) if *before != source.file.digest => {
-                lines.push(format!(
-                    "file {}: {} -> {}",
-                    source.label,
-                    short(before),
-                    short(&source.file.digest)
-                ));
+            None => lines.push(format!("{}: added", title(&source.label))),
+            Some(before) if *before != source.digest() => {
+                let (title, now) = (title(&source.label), short(&source.digest()));
+                lines.push(format!("{title}: {} -> {now}", short(before)));
             }
             Some(_) => {}
         }
@@ -215,7 +211,7 @@ fn file_changes(old: &BTreeMap<String, Digest>, new: &[SourceFile]) -> Vec<Strin
     lines.extend(
         old.keys()
             .filter(|label| !named.contains_key(label.as_str()))
-            .map(|label| format!("file {label}: removed")),
+            .map(|label| format!("{}: removed", title(label))),
     );
     let more = lines.len().saturating_sub(SHOWN);
     if more > 0 {

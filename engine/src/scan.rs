@@ -1,32 +1,69 @@
 //! The files outside the cache that a stage declares.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use sndpipe_cache::{CacheError, FileDigest, Store};
+use sndpipe_cache::{CacheError, Digest, FileDigest, Store};
 
 use crate::retry::Retry;
 use crate::stage::StageError;
 
-/// A declared file: the label by which the stage knows it (a clip id, `manifest`), and what it holds.
+/// A declared file, or a value in its place: the label by which the stage knows it (a clip id, `manifest`), and what it holds.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
     /// What the key says: never a path of this machine.
     pub label: String,
-    /// The file and the digest of its content.
-    pub file: FileDigest,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// A label as people read it: files are called so, other things say themselves what they are.
+pub(crate) fn title(label: &str) -> Cow<'_, str> {
+    const OTHERS: [&str; 3] = ["program ", "interpreter ", "variable "];
+    let is_other = OTHERS.iter().any(|other| label.starts_with(other));
+    if is_other { Cow::Borrowed(label) } else { Cow::Owned(format!("file {label}")) }
+}
+
+/// What a [`SourceFile`] holds.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A file and the digest of its bytes.
+    File(FileDigest),
+    /// The digest of a value that lies in no file, such as that of a variable of the environment.
+    Value(Digest),
+}
+
+impl SourceFile {
+    /// The digest of what it holds.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        match &self.content {
+            Content::File(file) => file.digest,
+            Content::Value(digest) => *digest,
+        }
+    }
+
+    /// The file, where it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&FileDigest> {
+        match &self.content {
+            Content::File(file) => Some(file),
+            Content::Value(_) => None,
+        }
+    }
 }
 
 /// Gathers the files that a stage reads; handed to [`crate::Stage::sources`].
 pub struct SourceScan<'a> {
     store: &'a Store,
-    files: Vec<SourceFile>,
+    sources: Vec<SourceFile>,
 }
 
 impl<'a> SourceScan<'a> {
     /// An empty scan.
     #[must_use]
     pub fn new(store: &'a Store) -> Self {
-        Self { store, files: Vec::new() }
+        Self { store, sources: Vec::new() }
     }
 
     /// Declares a file.
@@ -35,6 +72,12 @@ impl<'a> SourceScan<'a> {
     /// [`StageError::Failed`] if it cannot be read.
     pub fn file(&mut self, label: &str, path: &Path) -> Result<(), StageError> {
         self.files(vec![(label.to_owned(), path.to_owned())])
+    }
+
+    /// Declares a value that lies in no file; only its digest is kept.
+    pub fn value(&mut self, label: &str, value: &[u8]) {
+        let content = Content::Value(Digest::of(value));
+        self.sources.push(SourceFile { label: label.to_owned(), content });
     }
 
     /// Declares many files at once; their digests are looked up together.
@@ -49,7 +92,7 @@ impl<'a> SourceScan<'a> {
         let mut unreadable = Vec::new();
         for (label, digest) in labels.into_iter().zip(self.digests(&paths)) {
             match digest {
-                Ok(file) => self.files.push(SourceFile { label, file }),
+                Ok(file) => self.sources.push(SourceFile { label, content: Content::File(file) }),
                 Err(error) => unreadable.push(format!("{label}: {error}")),
             }
         }
@@ -82,10 +125,10 @@ impl<'a> SourceScan<'a> {
         digests
     }
 
-    /// The declared files, sorted by label.
+    /// What was declared, sorted by label.
     #[must_use]
     pub fn finish(mut self) -> Vec<SourceFile> {
-        self.files.sort_by(|a, b| a.label.cmp(&b.label));
-        self.files
+        self.sources.sort_by(|a, b| a.label.cmp(&b.label));
+        self.sources
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn settle(
 ) -> Result<Vec<FileDigest>, StageError> {
     /// How soon a request to stop is heard.
     const STEP: Duration = Duration::from_millis(50);
-    let files: Vec<FileDigest> = sources.iter().map(|source| source.file.clone()).collect();
+    let files: Vec<FileDigest> = sources.iter().filter_map(SourceFile::file).cloned().collect();
     while let Some(left) =
         files.iter().filter_map(FileDigest::settles_in).max().filter(|left| !left.is_zero())
     {

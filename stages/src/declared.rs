@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sndpipe_cache::Digest;
-use sndpipe_engine::{StageError, StageIo};
+use sndpipe_engine::{SourceFile, StageError, StageIo};
 
 /// Reads a declared file and proves that it still is what the plan saw.
 ///
@@ -11,7 +11,7 @@ use sndpipe_engine::{StageError, StageIo};
 /// [`StageError::Failed`] if it cannot be read or has changed.
 pub fn read(label: &str, path: &Path, io: &StageIo<'_>) -> Result<Vec<u8>, StageError> {
     let bytes = fs_err::read(path)?;
-    let declared = io.sources().iter().find(|source| source.label == label).map(|source| source.file.digest);
+    let declared = io.sources().iter().find(|source| source.label == label).map(SourceFile::digest);
     if declared != Some(Digest::of(&bytes)) {
         return Err(io.found_changed(path));
     }

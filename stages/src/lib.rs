@@ -19,6 +19,7 @@ pub mod patch;
 pub mod plot;
 pub mod predict;
 pub mod pretrain;
+mod program;
 mod quantity;
 #[cfg(test)]
 #[path = "../tests/real/mod.rs"]

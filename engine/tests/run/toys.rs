@@ -329,7 +329,7 @@ impl Stage for Files {
     }
     fn run(params: &FilesParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         let ids: Vec<String> = io.sources().iter().map(|source| source.label.clone()).collect();
-        let digests: Vec<String> = io.sources().iter().map(|source| source.file.digest.to_string()).collect();
+        let digests: Vec<String> = io.sources().iter().map(|source| source.digest().to_string()).collect();
         let licenses = vec![params.license.clone(); ids.len()];
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("clip_id", Arc::new(StringArray::from(ids))),
@@ -359,7 +359,8 @@ impl Stage for Touch {
     }
     fn run(params: &FilesParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         Files::run(params, io)?;
-        fs_err::write(&io.sources()[0].file.path, "something else")?;
+        let file = io.sources().iter().find_map(|source| source.file());
+        fs_err::write(&file.expect("a file is declared").path, "something else")?;
         Ok(())
     }
 }

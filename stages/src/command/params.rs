@@ -4,32 +4,44 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sndpipe_engine::{FormKind, Kind, ParamError, Retry, StageError};
 
-use super::program::{Piece, pieces};
+use super::files::{covers, is_pattern};
+use super::placeholder::{Piece, pieces};
 use crate::quantity::{Size, Time};
 
 /// Runs a program, never through a shell: inputs and outputs are files that it is told about.
 ///
 /// In `program`, `{in.NAME}` and `{out.NAME}` are the files of an input and an output, `{file.PATH}` is the absolute path of one of
 /// `files`, `{dir}` is the private directory that the program is started in and that is removed after it; `{{` and `}}` are braces.
-/// An argument that is one of `files` becomes its absolute path, too. The same files are in the environment as
+/// An argument that is one of `files`, or lies in a folder of them, becomes its absolute path, too; `program` itself may be `{file.PATH}`. The same files are in the environment as
 /// `SNDPIPE_IN_NAME` and `SNDPIPE_OUT_NAME`.
 ///
 /// Tables are Parquet. Rows (audio, features, scores, embeddings) are Arrow IPC files with `clip_id`, `frames` and `values` (audio:
 /// `samples`). Models are safetensors. The artefact's metadata (classes, sample rate, …) is JSON under the key `sndpipe` of the
 /// schema; an output without it takes that of the first input of its kind. Outputs are checked and sorted by clip.
 ///
-/// The environment holds `PATH`, `HOME`, `LANG` and what `env` says. The program must give the same outputs for the same inputs. What it
+/// The environment holds what `env` says and, of the environment of the run, what says where things are and which part of the machine may be
+/// used: `PATH`, `HOME`, `USER`, `TMPDIR`, `TZ`, `LANG` and `LC_*`; masks of accelerators (`*_VISIBLE_DEVICES`, `CUDA_*`, `NVIDIA_*`, `HIP_*`,
+/// `ROCR_*`, `ZE_*`, …) and `*_NUM_THREADS`; `LD_LIBRARY_PATH`, `VIRTUAL_ENV` and `CONDA_PREFIX`; proxies and certificates
+/// (`HTTPS_PROXY`, `SSL_CERT_FILE`, …); jobs of clusters (`SLURM_*`, `PBS_*`, …); `XDG_*_HOME`, `HF_HOME` and `TORCH_HOME`. None of them is part
+/// of the key. `pass_env` adds others, `key_env` those whose value counts. Libraries and packages that the program loads are not part of the
+/// key: list their lock file under `files`.
+///
+/// The program must give the same outputs for the same inputs. What it
 /// prints is the stage's log. When the stage is stopped or takes longer than `timeout`, its process group is ended, and whatever else it
 /// started.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandParams {
     /// The program and its arguments. A program without `/` is looked for in `PATH`.
+    ///
+    /// What it holds is part of the key, and what the interpreter of a script holds; the folder that it lies in is not.
+    #[serde(serialize_with = "without_folder")]
     pub program: Vec<String>,
-    /// Files that the program depends on, such as the script: a change in one of them runs the stage again.
+    /// Files that the program depends on, such as the script: a change in one of them runs the stage again. A folder stands for every file
+    /// below it, a pattern such as `src/**/*.py` for every file that it matches. Folders such as `.git` and `__pycache__` are passed over.
     #[serde(default, skip_serializing)]
     pub files: Vec<String>,
     /// Inputs: name and kind.
@@ -40,9 +52,15 @@ pub struct CommandParams {
     pub reads: BTreeMap<String, Vec<String>>,
     /// Outputs: name and kind. The first by name is the default.
     pub outputs: BTreeMap<String, Kind>,
-    /// Further variables of the environment.
+    /// Further variables of the environment, with their values.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Variables of the run's environment that the program sees, too, such as `WANDB_API_KEY`. Another value does not run the stage again.
+    #[serde(default, skip_serializing)]
+    pub pass_env: Vec<String>,
+    /// Variables of the run's environment that the program sees and that are part of the key: another value runs the stage again.
+    #[serde(default, skip_serializing)]
+    pub key_env: Vec<String>,
     /// The program is stopped, and the stage fails, after this time: `90s`, `10min`, `2h`.
     #[serde(default, skip_serializing)]
     pub timeout: Option<Time>,
@@ -55,6 +73,16 @@ pub struct CommandParams {
     /// Whether the program uses the accelerator; `SNDPIPE_DEVICE` names the device of the run.
     #[serde(default, skip_serializing)]
     pub accelerator: bool,
+}
+
+/// What the key says of the command line: where the program lies differs between machines.
+fn without_folder<S: Serializer>(words: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    let base = |word: &str| match word.rsplit_once('/') {
+        Some((_, base)) if !word.contains('{') => base.to_owned(),
+        _ => word.to_owned(),
+    };
+    let (first, rest) = words.split_at(words.len().min(1));
+    serializer.collect_seq(first.iter().map(|word| base(word)).chain(rest.iter().cloned()))
 }
 
 /// Which failures of a program may pass, and when to try again.
@@ -91,8 +119,9 @@ impl CommandParams {
         let mut errors = Vec::new();
         match self.program.first() {
             None => errors.push(ParamError::new("program", "an empty list names no program")),
-            Some(program) if program.is_empty() || program.contains(['{', '}']) => {
-                errors.push(ParamError::new("program[0]", format!("`{program}` is no program")));
+            Some(program) if program.is_empty() || program.contains('\0') => {
+                errors
+                    .push(ParamError::new("program[0]", format!("`{program}` is not the name of a program")));
             }
             Some(program) if self.program.len() == 1 && program.contains(' ') && !program.contains('/') => {
                 let words: Vec<String> =
@@ -105,8 +134,8 @@ impl CommandParams {
             }
             Some(_) => {}
         }
-        for (index, argument) in self.program.iter().enumerate().skip(1) {
-            if argument.contains('\0') {
+        for (index, argument) in self.program.iter().enumerate() {
+            if index > 0 && argument.contains('\0') {
                 errors.push(ParamError::new(
                     format!("program[{index}]"),
                     "an argument cannot hold a zero byte",
@@ -115,7 +144,12 @@ impl CommandParams {
             match pieces(argument) {
                 Ok(pieces) => {
                     for piece in pieces {
-                        if let Some(message) = self.unknown(&piece) {
+                        if index == 0 && !matches!(piece, Piece::Text(_) | Piece::File(_)) {
+                            let error =
+                                ParamError::new("program[0]", format!("`{argument}` is not a program"));
+                            errors
+                                .push(error.help("the program itself may be `{file.PATH}`, one of `files`"));
+                        } else if let Some(message) = self.unknown(&piece) {
                             errors.push(ParamError::new(format!("program[{index}]"), message));
                         }
                     }
@@ -153,14 +187,7 @@ impl CommandParams {
                 Some(_) => {}
             }
         }
-        for name in self.env.keys() {
-            if name.is_empty() || name.contains(['=', '\0']) {
-                errors.push(ParamError::new(
-                    format!("env.{name}"),
-                    format!("`{name}` is no name of a variable"),
-                ));
-            }
-        }
+        self.check_environment(&mut errors);
         if let Some(retry) = &self.retry {
             if !(1..=100).contains(&retry.times) {
                 errors.push(ParamError::new("retry.times", format!("{} is outside 1..=100", retry.times)));
@@ -171,6 +198,51 @@ impl CommandParams {
             }
         }
         errors
+    }
+
+    fn check_environment(&self, errors: &mut Vec<ParamError>) {
+        let is_name = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
+        for (name, value) in &self.env {
+            if !is_name(name) {
+                let message = format!("`{name}` is not the name of a variable");
+                errors.push(ParamError::new(format!("env.{name}"), message));
+            } else if value.contains('\0') {
+                errors.push(ParamError::new(format!("env.{name}"), "a variable cannot hold a zero byte"));
+            }
+        }
+        for (list, names) in [("pass_env", &self.pass_env), ("key_env", &self.key_env)] {
+            for (index, name) in names.iter().enumerate() {
+                let at = format!("{list}[{index}]");
+                if !is_name(name) {
+                    let error = ParamError::new(at, format!("`{name}` is not the name of a variable"));
+                    errors.push(error.help("`env` gives variables a value; this list only names them"));
+                } else if self.env.contains_key(name) {
+                    errors.push(ParamError::new(at, format!("`env` gives `{name}` a value already")));
+                } else if list == "key_env" && self.pass_env.contains(name) {
+                    let error = ParamError::new(at, format!("`{name}` is in `pass_env`, too"));
+                    errors.push(
+                        error.help("name it in one of them: in `key_env` its value is part of the key"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// The program as it is looked for: one of `files` is a path, even without `/`.
+    pub(super) fn first_word(&self) -> String {
+        let word = self.program.first().map_or("", String::as_str);
+        let pieces = pieces(word).unwrap_or_default();
+        let path: String = pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => text.as_str(),
+                Piece::File(path) => path,
+                _ => "",
+            })
+            .collect();
+        let is_file =
+            pieces.iter().any(|piece| matches!(piece, Piece::File(_))) || self.files.contains(&path);
+        if is_file && !path.contains('/') { format!("./{path}") } else { path }
     }
 
     fn unknown(&self, piece: &Piece<'_>) -> Option<String> {
@@ -184,7 +256,10 @@ impl CommandParams {
                 "there is no output `{name}`; the outputs are: {}",
                 list(self.outputs.keys().collect())
             )),
-            Piece::File(path) if !self.files.iter().any(|file| file == path) => {
+            Piece::File(path) if is_pattern(path) => {
+                Some(format!("`{path}` is a pattern: name one of its files, or list their folder"))
+            }
+            Piece::File(path) if !self.files.iter().any(|file| file == path || covers(file, path)) => {
                 Some(format!("`{path}` is none of `files`"))
             }
             _ => None,

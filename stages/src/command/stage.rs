@@ -1,19 +1,17 @@
 //! `command`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sndpipe_engine::{Output, ParamError, Port, SourceScan, Stage, StageError, StageIo};
 
 use super::hand_over::extension;
 use super::params::CommandParams;
-use super::program::{Places, find};
-use super::{child, hand_over, strays, take_back};
+use super::placeholder::Places;
+use super::{child, environment, files, hand_over, strays, take_back, unlisted};
+use crate::program::Program;
 use crate::quantity::Size;
-
-/// Variables of this process's environment that a program sees, too.
-const KEPT: [&str; 3] = ["PATH", "HOME", "LANG"];
 
 /// How the names of the directories begin in which programs run.
 const PRIVATE: &str = "command-";
@@ -23,7 +21,8 @@ pub struct CommandStage;
 
 impl Stage for CommandStage {
     const NAME: &'static str = "command";
-    const VERSION: u32 = 1;
+    // 2: unsigned 64-bit columns of tables stay unsigned.
+    const VERSION: u32 = 2;
     type Params = CommandParams;
 
     fn check(params: &CommandParams) -> Vec<ParamError> {
@@ -49,21 +48,9 @@ impl Stage for CommandStage {
     }
 
     fn sources(params: &CommandParams, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
-        let program = params.program.first().map_or("", String::as_str);
-        let path = find(program)?;
-        let mut files: BTreeMap<String, PathBuf> =
-            params.files.iter().map(|file| (file.clone(), PathBuf::from(file))).collect();
-        if program.contains('/') {
-            files.insert(program.to_owned(), path);
-        }
-        let missing: Vec<&String> =
-            files.iter().filter(|(_, path)| !path.is_file()).map(|(file, _)| file).collect();
-        if let Some(first) = missing.first() {
-            let message = format!("`files`: `{first}` is no file");
-            return Err(
-                StageError::failed(message).help("relative paths are taken from the current directory")
-            );
-        }
+        let files = files::expand(&params.files)?;
+        program(params)?.declare(scan)?;
+        environment::declare(params, scan);
         scan.files(files.into_iter().collect())
     }
 
@@ -84,22 +71,21 @@ impl Stage for CommandStage {
         // Under a name that nothing else ever had: what an orphan of a killed run writes is never taken for a result.
         let private = tempfile::Builder::new().prefix(PRIVATE).tempdir_in(&work)?;
         let dir = private.path().to_owned();
-        let files = params.files.iter().map(|file| Ok((file.clone(), std::path::absolute(file)?)));
         let output =
             |(name, kind): (&String, _)| (name.clone(), dir.join(format!("out.{name}.{}", extension(kind))));
         let places = Places {
             inputs: hand_over::write(&params.inputs, &dir, io).map_err(|error| io.or_full(error))?,
             outputs: params.outputs.iter().map(|(name, kind)| output((name, *kind))).collect(),
-            files: files.collect::<Result<_, StageError>>()?,
+            files: listed(params, io)?,
             dir,
         };
-        let program = params.program.first().map_or("", String::as_str);
-        let mut command = Command::new(find(program)?);
+        let program = program(params)?;
+        let mut command = Command::new(&program.path);
         for argument in params.program.iter().skip(1) {
             command.arg(places.fill(argument)?);
         }
         command.current_dir(&places.dir).env_clear().env("TMPDIR", &places.dir);
-        command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.envs(environment::passed(params));
         command.env("SNDPIPE_DEVICE", io.device().to_string());
         for (direction, paths) in [("IN", &places.inputs), ("OUT", &places.outputs)] {
             command.envs(
@@ -109,9 +95,53 @@ impl Stage for CommandStage {
             );
         }
         command.envs(&params.env);
-        child::run(command, params, &places.dir, io).map_err(|error| io.or_full(error))?;
+        let arguments = unlisted::Arguments::of(params);
+        child::run(command, params, &places.dir, io)
+            .map_err(|error| with_advice(error, &arguments))
+            .map_err(|error| io.or_full(error))?;
         take_back::read(params, &places.outputs, io)?;
         private.close()?;
+        for path in program.unreadable() {
+            let path = path.display();
+            io.remark(format!(
+                "`{path}` may not be read: another version of it does not run this stage again"
+            ));
+        }
+        for path in &arguments.absolute {
+            io.remark(format!("`{path}` is not among `files`: a change in it does not run this stage again"));
+        }
+        let listed = io.sources().iter().filter_map(|source| Some(&*source.file()?.path));
+        if let Some(remark) = unlisted::modules(listed) {
+            io.remark(remark);
+        }
         Ok(())
     }
+}
+
+/// A failure whose cause may be that a file was named by a path that leads nowhere from where the program runs.
+fn with_advice(error: StageError, arguments: &unlisted::Arguments) -> StageError {
+    let [first, ..] = &arguments.relative[..] else { return error };
+    match &error {
+        StageError::Failed { help: None, .. } | StageError::Passing { help: None, .. } => error.help(format!(
+            "`{first}` is a file of the current folder, but the program runs in a folder of its own: list it under `files`"
+        )),
+        _ => error,
+    }
+}
+
+/// The program of the command line.
+fn program(params: &CommandParams) -> Result<Program, StageError> {
+    let first = params.first_word();
+    let rest = params.program.iter().skip(1).map(String::as_str);
+    Program::find(&std::iter::once(first.as_str()).chain(rest).collect::<Vec<_>>())
+}
+
+/// `files` as they are written, and every file below a folder of them, with where they lie.
+fn listed(params: &CommandParams, io: &StageIo<'_>) -> Result<BTreeMap<String, PathBuf>, StageError> {
+    let is_listed =
+        |label: &str| params.files.iter().any(|entry| entry == label || files::covers(entry, label));
+    let declared = io.sources().iter().filter(|source| is_listed(&source.label));
+    let declared = declared.filter_map(|source| Some((&source.label, &*source.file()?.path)));
+    let entries = params.files.iter().map(|entry| (entry, Path::new(entry)));
+    declared.chain(entries).map(|(label, path)| Ok((label.clone(), std::path::absolute(path)?))).collect()
 }

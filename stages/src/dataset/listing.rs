@@ -278,7 +278,7 @@ impl Listing {
         let sources = io.sources();
         let digest = |clip: &Clip| {
             let found = sources.binary_search_by(|source| source.label.cmp(&clip.id));
-            found.map(|at| sources[at].file.digest.to_string()).map_err(|_| {
+            found.map(|at| sources[at].digest().to_string()).map_err(|_| {
                 StageError::failed(format!(
                     "the list of clips changed while the pipeline ran: `{}` is new",
                     clip.id

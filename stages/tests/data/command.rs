@@ -76,7 +76,86 @@ fn a_changed_script_runs_again() {
     assert_eq!(again.status("ours"), "ran");
     assert_eq!(again.store.read_blob(&again.manifest("ours", 0)).unwrap(), b"42");
     fs_err::remove_file(&script).unwrap();
-    assert!(sandbox.refused(&stages("clips", with)).contains("is no file"));
+    assert!(sandbox.refused(&stages("clips", with)).contains("script.sh` does not exist"));
+}
+
+/// A program in a folder of its own, as a line of a shell.
+fn tool(sandbox: &Sandbox, name: &str, text: &str) -> std::path::PathBuf {
+    let path = sandbox.file(name, text);
+    fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn a_changed_program_runs_again_and_is_named() {
+    let sandbox = sandbox();
+    let copy = "cp \"$SNDPIPE_IN_X\" \"$SNDPIPE_OUT_Y\"";
+    tool(&sandbox, "interpreter", &format!("#!/bin/sh\n{copy}\n"));
+    tool(&sandbox, "tool", "#!DIR/interpreter".replace("DIR", sandbox.path("").to_str().unwrap()).as_str());
+    let with = "program: [DIR/tool], inputs: { x: clips }, outputs: { y: file }";
+    assert_eq!(sandbox.run(&stages("clips", with)).status("ours"), "ran");
+    // Where it lies does not count.
+    fs_err::create_dir(sandbox.path("elsewhere")).unwrap();
+    fs_err::copy(sandbox.path("tool"), sandbox.path("elsewhere/tool")).unwrap();
+    assert_eq!(
+        sandbox.run(&stages("clips", &with.replace("tool", "elsewhere/tool"))).status("ours"),
+        "cached"
+    );
+    for changed in ["interpreter", "tool"] {
+        let text = fs_err::read_to_string(sandbox.path(changed)).unwrap();
+        fs_err::write(sandbox.path(changed), format!("{text}\n# another version\n")).unwrap();
+        let again = sandbox.run(&stages("clips", with));
+        let reason = again.reason("ours");
+        let named = reason.starts_with(&format!(
+            "{} tool",
+            if changed == "tool" { "program" } else { "interpreter interpreter of" }
+        ));
+        assert!(named && reason.contains(" -> "), "{reason}");
+    }
+    fs_err::remove_file(sandbox.path("interpreter")).unwrap();
+    let said = sandbox.refused(&stages("clips", with));
+    assert!(said.contains("the first line of `tool` says") && said.contains("does not exist"), "{said}");
+}
+
+#[test]
+fn a_listed_file_is_a_program() {
+    let sandbox = sandbox();
+    tool(&sandbox, "bin/tool", "#!/bin/sh\nprintf 42 > \"$SNDPIPE_OUT_Y\"\n");
+    for program in ["'{file.DIR/bin/tool}'", "DIR/bin/tool", "'{file.DIR/bin}/tool'"] {
+        let files = if program.contains("bin}") { "DIR/bin" } else { "DIR/bin/tool" };
+        let with =
+            format!("program: [{program}], files: [{files}], inputs: {{ x: clips }}, outputs: {{ y: file }}");
+        let ran = sandbox.run(&stages("clips", &with));
+        assert_eq!(ran.store.read_blob(&ran.manifest("ours", 0)).unwrap(), b"42", "{program}");
+    }
+}
+
+#[test]
+fn a_folder_and_a_pattern_are_inputs() {
+    let sandbox = sandbox();
+    sandbox.file("lib/a/one.txt", "1");
+    sandbox.file("lib/two.txt", "2");
+    let with = "program: [sh, -c, 'cat \"$0\"/a/one.txt \"$1\" > \"$SNDPIPE_OUT_Y\"', '{file.DIR/lib}', DIR/lib/two.txt], files: [FILES], inputs: { x: clips }, outputs: { y: file }";
+    for entry in ["DIR/lib", "'DIR/lib/**/*.txt', DIR/lib"] {
+        let with = with.replace("FILES", entry);
+        let ran = sandbox.run(&stages("clips", &with));
+        assert_eq!(ran.store.read_blob(&ran.manifest("ours", 0)).unwrap(), b"12", "{entry}");
+    }
+    let with = with.replace("FILES", "DIR/lib");
+    sandbox.file("lib/a/__pycache__/one.pyc", "no source");
+    assert_eq!(sandbox.run(&stages("clips", &with)).status("ours"), "cached");
+    sandbox.file("lib/a/one.txt", "3");
+    let again = sandbox.run(&stages("clips", &with));
+    let reason = again.reason("ours");
+    assert!(reason.starts_with("file ") && reason.contains("lib/a/one.txt: "), "{reason}");
+    sandbox.file("lib/a/more.txt", "");
+    let reason = sandbox.run(&stages("clips", &with)).reason("ours");
+    assert!(reason.ends_with("lib/a/more.txt: added"), "{reason}");
+    assert!(
+        sandbox
+            .refused(&stages("clips", &with.replace("DIR/lib]", "DIR/lib, 'DIR/*.rs']")))
+            .contains("matches no file")
+    );
 }
 
 #[test]
@@ -94,6 +173,58 @@ fn the_environment_is_what_was_asked_for() {
     assert!(text.trim_end().lines().last().unwrap().contains("cache/work-v1"), "{text}");
 }
 
+/// Variables of this process that tests set differ by name: tests run side by side.
+#[test]
+fn variables_that_are_named_are_handed_on_and_count_as_declared() {
+    let sandbox = sandbox();
+    sandbox.file("env.sh", "printf '%s %s %s' \"$CARGO_PKG_NAME\" \"$CARGO_PKG_VERSION\" \"$CARGO_MANIFEST_DIR\" > \"$SNDPIPE_OUT_Y\"");
+    let with = |lists: &str| {
+        format!(
+            "program: [sh, DIR/env.sh], files: [DIR/env.sh], {lists}, inputs: {{ x: clips }}, outputs: {{ y: file }}"
+        )
+    };
+    let lists = "pass_env: [CARGO_PKG_NAME], key_env: [CARGO_PKG_VERSION]";
+    let ran = sandbox.run(&stages("clips", &with(lists)));
+    let text = String::from_utf8(ran.store.read_blob(&ran.manifest("ours", 0)).unwrap()).unwrap();
+    assert_eq!(text, format!("{} {} ", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")));
+    // Names of what is only handed on are no part of the key.
+    let more = "pass_env: [CARGO_PKG_NAME, CARGO_MANIFEST_DIR], key_env: [CARGO_PKG_VERSION]";
+    assert_eq!(sandbox.run(&stages("clips", &with(more))).status("ours"), "cached");
+    let again = sandbox.run(&stages("clips", &with("key_env: [CARGO_PKG_VERSION, CARGO_PKG_NAME]")));
+    assert_eq!(again.reason("ours"), "variable CARGO_PKG_NAME: added");
+    for (lists, want) in [
+        ("pass_env: ['A=1']", "`A=1` is not the name of a variable"),
+        ("pass_env: [A], key_env: [A]", "`A` is in `pass_env`, too"),
+        ("pass_env: [A], env: { A: x }", "`env` gives `A` a value already"),
+        ("env: { A: \"a\\0b\" }", "a variable cannot hold a zero byte"),
+    ] {
+        let said = sandbox.refused(&stages("clips", &with(lists)));
+        assert!(said.contains(want), "{said}");
+    }
+}
+
+#[test]
+fn what_is_not_listed_is_told() {
+    let sandbox = sandbox();
+    sandbox.file("main.py", "import helper\n");
+    sandbox.file("helper.py", "");
+    let with = "program: [cp, '{in.x}', '{out.y}'], files: [DIR/main.py], inputs: { x: clips }, outputs: { y: file }";
+    let remarks = sandbox.run(&stages("clips", with)).remarks("ours");
+    assert!(
+        remarks.len() == 1 && remarks[0].contains("helper.py` is imported but not among `files`"),
+        "{remarks:?}"
+    );
+    let with = "program: [cp, DIR/helper.py, '{out.y}'], inputs: { x: clips }, outputs: { y: file }";
+    let remarks = sandbox.run(&stages("clips", with)).remarks("ours");
+    assert!(remarks.len() == 1 && remarks[0].contains("helper.py` is not among `files`"), "{remarks:?}");
+    // Tests run in the folder of their crate.
+    fails(
+        "clips",
+        "program: [sh, Cargo.toml], inputs: { x: clips }, outputs: { y: file }",
+        "list it under `files`",
+    );
+}
+
 #[track_caller]
 fn fails(input: &str, with: &str, expected: &str) {
     let ran = sandbox().try_run(&stages(input, with));
@@ -109,9 +240,9 @@ fn what_comes_back_is_checked() {
     fails("clips", &copy("labels"), "output `y` (labels): the table has no");
     fails("clips", &copy("split"), "output `y` (split): the table has no");
     fails("clips", &copy("metrics"), "output `y` (metrics): the table has no");
-    fails("clips", &copy("features"), "output `y` (features): no Arrow IPC file");
+    fails("clips", &copy("features"), "output `y` (features): not an Arrow IPC file");
     fails("clips", &copy("model"), "output `y` (model): no safetensors file");
-    fails("audio", &copy("table").replace("x: clips", "x: audio"), "output `y` (table): no Parquet file");
+    fails("audio", &copy("table").replace("x: clips", "x: audio"), "output `y` (table): not a Parquet file");
     fails(
         "audio",
         &copy("features").replace("x: clips", "x: audio"),
@@ -191,6 +322,13 @@ fn mistakes_are_found_by_the_plan() {
     refused(&format!("program: [no-such-program], {io}"), "the program `no-such-program` is not in PATH");
     refused(&format!("program: [DIR/data/data.csv], {io}"), "is not executable");
     refused(&format!("program: [cp, '{{in.z}}'], {io}"), "there is no input `z`; the inputs are: x");
+    refused(&format!("program: ['{{dir}}/x'], {io}"), "`{dir}/x` is not a program");
+    refused(&format!("program: ['{{file.x}}'], {io}"), "`x` is none of `files`");
+    refused(&format!("program: [cp, '{{file.*.py}}'], files: ['*.py'], {io}"), "`*.py` is a pattern");
+    refused(
+        &format!("program: [cp], files: [no/such.py], {io}"),
+        "relative paths are taken from the current folder, `/",
+    );
     refused(&format!("program: [cp, '{{nonsense}}'], {io}"), "`{nonsense}` is no placeholder");
     refused(&format!("program: [cp, '{{file.a.py}}'], {io}"), "`a.py` is none of `files`");
     refused(&format!("program: ['cp a b'], {io}"), "is not split into words: there is no shell");

@@ -175,6 +175,22 @@ impl Ran {
         }
     }
 
+    /// Why a stage ran.
+    pub fn reason(&self, name: &str) -> String {
+        match self.outcome(name) {
+            Outcome::Ran { reason, .. } => reason.clone(),
+            other => panic!("{name} {}", other.name()),
+        }
+    }
+
+    /// What the summary says of a stage that ran.
+    pub fn remarks(&self, name: &str) -> Vec<String> {
+        match self.outcome(name) {
+            Outcome::Ran { remarks, .. } => remarks.clone(),
+            other => panic!("{name} {}", other.name()),
+        }
+    }
+
     pub fn rows(&self, name: &str) -> RowCounts {
         match self.outcome(name) {
             Outcome::Ran { rows, .. } => *rows,

@@ -1,10 +1,8 @@
-//! The program of a `command`: placeholders and where the program lies.
+//! Placeholders in the arguments of a `command`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
 
 use sndpipe_engine::StageError;
 
@@ -62,7 +60,7 @@ pub(super) fn pieces(argument: &str) -> Result<Vec<Piece<'_>>, String> {
 pub(super) struct Places {
     pub inputs: BTreeMap<String, PathBuf>,
     pub outputs: BTreeMap<String, PathBuf>,
-    /// `files` as written -> absolute.
+    /// `files` as written, and every file below a folder of them -> absolute.
     pub files: BTreeMap<String, PathBuf>,
     pub dir: PathBuf,
 }
@@ -94,48 +92,6 @@ impl Places {
     }
 }
 
-/// Where a program lies: as written if it has a `/`, else in `PATH`.
-///
-/// # Errors
-/// [`StageError::Failed`] if it is not there or cannot be executed.
-pub(super) fn find(program: &str) -> Result<PathBuf, StageError> {
-    let runs = |path: &Path| {
-        fs_err::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
-    if program.contains('/') {
-        let path = std::path::absolute(program)?;
-        if runs(&path) {
-            return Ok(path);
-        }
-        let (message, help) = if path.exists() {
-            (
-                format!("the program `{program}` is not executable"),
-                "make it executable, or name its interpreter first",
-            )
-        } else {
-            (
-                format!("the program `{program}` does not exist"),
-                "relative paths are taken from the current directory",
-            )
-        };
-        return Err(StageError::failed(message).help(help));
-    }
-    // A thousand stages that call `sh` look through PATH once.
-    static FOUND: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
-    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(path) = found.get(program) {
-        return Ok(path.clone());
-    }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| runs(path));
-    let path = path.ok_or_else(|| {
-        StageError::failed(format!("the program `{program}` is not in PATH"))
-            .help("install it, activate its environment, or write its path with a `/`")
-    })?;
-    found.insert(program.to_owned(), path.clone());
-    Ok(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,14 +106,5 @@ mod tests {
         for wrong in ["{", "a}b", "{x}", "{in}", "{dir"] {
             assert!(pieces(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn programs_are_found_or_missed() {
-        assert!(find("cp").unwrap().is_absolute());
-        let missing = find("no-such-program-here").unwrap_err().to_string();
-        assert_eq!(missing, "the program `no-such-program-here` is not in PATH");
-        assert!(find("./no/such").unwrap_err().to_string().contains("does not exist"));
-        assert!(find("./Cargo.toml").unwrap_err().to_string().contains("not executable"));
     }
 }
