@@ -24,7 +24,8 @@ pub struct Counts {
 
 impl Lab {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        let below = std::env::var_os("SNDPIPE_CHAOS_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+        Self { dir: tempfile::tempdir_in(below).unwrap() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -72,6 +73,12 @@ impl Lab {
             String::from_utf8_lossy(&output.stderr)
         );
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Runs a command that must end well.
+    pub fn must(&self, cache: &str, arguments: &[&str]) {
+        let output = self.command(cache, arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Runs to the end.

@@ -2,12 +2,14 @@
 //! what a run in an empty cache leaves.
 //!
 //! `SNDPIPE_CHAOS_ROUNDS` and `SNDPIPE_CHAOS_KILLS` ask for more than the few rounds of an ordinary test run, `SNDPIPE_CHAOS_SEED` for others.
+//! `SNDPIPE_CHAOS_DIR` is the folder below which it happens, such as one on a file system whose times are whole seconds.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 mod damage;
 mod dice;
 mod lab;
 mod pipeline;
+mod yaml;
 
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use pipeline::Experiment;
 
 /// The property that matters most. Every round edits the pipeline or the data and then lets happen what happens: runs are killed,
 /// alone or two at once, files of the cache are damaged, the disk is full. Then a run leaves exactly what one in an empty cache
-/// leaves, and another one finds nothing to do.
+/// leaves, and another one finds nothing to do. What is pinned stays, although results of equal content come and go.
 #[test]
 fn an_incremental_run_leaves_what_a_clean_run_leaves() {
     let rounds = number_from("SNDPIPE_CHAOS_ROUNDS", 6);
@@ -26,7 +28,13 @@ fn an_incremental_run_leaves_what_a_clean_run_leaves() {
     let lab = Lab::new();
     let mut experiment = Experiment::new(&lab, &mut dice);
     let mut sum = Sum::default();
+    lab.write("pinned.yaml", pipeline::PINNED);
+    lab.run("pinned.yaml", "cache", &[]);
+    let pinned = lab.exports("pinned.yaml", "cache");
     for round in 0..rounds {
+        lab.run("pinned.yaml", "cache", &[]);
+        lab.must("cache", &["cache", "pin", "paper", "pinned.yaml"]);
+        let damaged = sum.damages;
         let edit = experiment.edit(&lab, &mut dice);
         experiment.write(&lab);
         let mut story = vec![edit];
@@ -36,17 +44,24 @@ fn an_incremental_run_leaves_what_a_clean_run_leaves() {
         let told = || format!("round {round}: {story:#?}; the pipeline:\n{}", lab.read("chaos.yaml"));
         let incremental = lab.contents("chaos.yaml", "cache");
         lab.remove("clean");
-        let clean = lab.contents("chaos.yaml", "clean");
+        let clean = lab.contents("plain.yaml", "clean");
         assert_eq!(incremental, clean, "{}", told());
         assert_eq!(lab.run("chaos.yaml", "cache", &[]).ran, 0, "{}", told());
+        if sum.damages == damaged {
+            // Nothing else may take away what is pinned, not even for a moment.
+            assert_eq!(lab.run("pinned.yaml", "cache", &[]).ran, 0, "{}", told());
+            for (stage, bytes) in &pinned {
+                assert!(lab.exported("pinned.yaml", "cache", stage) == *bytes, "`{stage}`, {}", told());
+            }
+        }
         // What no stage had to read may still be damaged: it is found, and computed again when it is asked for.
         lab.repair("cache");
-        let (ours, theirs) = (lab.exports("chaos.yaml", "cache"), lab.exports("chaos.yaml", "clean"));
+        let (ours, theirs) = (lab.exports("chaos.yaml", "cache"), lab.exports("plain.yaml", "clean"));
         assert!(ours == theirs, "other bytes, {}", told());
     }
-    let Sum { kills, damages, full } = sum;
+    let Sum { kills, damages, full, collections } = sum;
     eprintln!(
-        "{rounds} rounds, {kills} running programs killed, {damages} files damaged, {full} times a full disk"
+        "{rounds} rounds, {kills} running programs killed, {damages} files damaged, {full} times a full disk, {collections} collections"
     );
 }
 
@@ -56,13 +71,14 @@ struct Sum {
     kills: u64,
     damages: u64,
     full: u64,
+    collections: u64,
 }
 
 /// Lets something happen to the cache and says what. What is killed has something to do most of the time.
 fn happen(lab: &Lab, experiment: &mut Experiment, dice: &mut Dice, sum: &mut Sum) -> Vec<String> {
     let mut soon = || Duration::from_millis(dice.below(300));
     let (first, second) = (soon(), soon());
-    let what = dice.below(6);
+    let what = dice.below(7);
     let mut story = Vec::new();
     if what < 4 {
         story.push(experiment.edit(lab, dice));
@@ -84,6 +100,16 @@ fn happen(lab: &Lab, experiment: &mut Experiment, dice: &mut Dice, sum: &mut Sum
             let full = lab.run_on_full_disk("chaos.yaml", "cache", spare);
             sum.full += u64::from(full == Some(true));
             vec![format!("a run on a disk with {spare} KiB left: full {full:?}")]
+        }
+        4 => {
+            sum.collections += 1;
+            let keep: &[&str] = *dice.pick(&[
+                &["cache", "gc", "--keep-runs", "1"][..],
+                &["cache", "gc", "chaos.yaml"],
+                &["cache", "gc", "--max-size", "1MB"],
+            ]);
+            lab.must("cache", keep);
+            vec![keep.join(" ")]
         }
         _ => {
             let damaged: Vec<_> =

@@ -1,9 +1,8 @@
 //! Random experiments on a random folder of sounds.
 
-use std::fmt::Write as _;
-
 use crate::dice::Dice;
 use crate::lab::Lab;
+use crate::yaml::{Pipeline, StageText};
 
 /// A small training on synthesised sounds.
 pub const TRAINING: &str = r#"
@@ -27,6 +26,17 @@ stages:
       seed: 5
   scores: { uses: score, in: { model: model, features: mel, split: split }, with: { subset: test } }
   eval: { uses: evaluate, in: { scores: scores, labels: clips.labels } }
+"#;
+
+/// Another pipeline, which is never edited and whose results are pinned. Its clips, labels and files have the content that stages of
+/// the edited pipeline have, some of them with `keep: false`.
+pub const PINNED: &str = r#"
+version: 1
+name: pinned
+stages:
+  clips: { uses: dataset.synth, with: { classes: 2, clips_per_class: 4, seconds: 0.5, sample_rate: 8000, folds: 2, seed: 1 } }
+  labels: { uses: command, in: { x: clips.labels }, with: { program: [cp, '{in.x}', '{out.y}'], inputs: { x: labels }, outputs: { y: labels } } }
+  same: { uses: command, with: { program: [sh, -c, 'printf same > $SNDPIPE_OUT_R'], outputs: { r: report } } }
 "#;
 
 /// One sound file.
@@ -53,7 +63,17 @@ struct Settings {
     hidden: u32,
     shuffled: bool,
     comment: u64,
+    /// Stages with `keep: false`.
+    dropped: Vec<&'static str>,
+    /// Stages whose results have equal content, one for each fold among them.
+    equal: bool,
+    /// The file extends another one that says something else.
+    extends: bool,
 }
+
+/// Stages that may have `keep: false`.
+const DROPPABLE: [&str; 9] =
+    ["audio", "mel", "split", "model", "scores", "copy", "same", "again", "same_by_fold"];
 
 /// A pipeline and its data, as they are now.
 pub struct Experiment {
@@ -77,6 +97,9 @@ impl Experiment {
             hidden: 8,
             shuffled: false,
             comment: 0,
+            dropped: Vec::new(),
+            equal: true,
+            extends: false,
         };
         let mut experiment = Self { clips: Vec::new(), settings, next: 0 };
         for _ in 0..8 {
@@ -102,8 +125,9 @@ impl Experiment {
 
     /// Changes something at random and says what.
     pub fn edit(&mut self, lab: &Lab, dice: &mut Dice) -> String {
-        let what = dice.below(16);
+        let what = dice.below(21);
         let last = self.clips.len() - 1;
+        let any = dice.below(self.clips.len() as u64) as usize;
         match what {
             0 => self.settings.bands = *dice.pick(&[12, 16, 24]),
             1 => self.settings.hop = *dice.pick(&[8, 10]),
@@ -119,9 +143,8 @@ impl Experiment {
             11 => self.add(lab, dice),
             12 if last >= 4 => drop(self.clips.remove(last)),
             13 => {
-                let at = dice.below(self.clips.len() as u64) as usize;
-                self.clips[at].seed = dice.next();
-                sound(lab, &self.clips[at]);
+                self.clips[any].seed = dice.next();
+                sound(lab, &self.clips[any]);
             }
             14 => {
                 // Touched and rewritten, the same bytes.
@@ -129,10 +152,26 @@ impl Experiment {
                     sound(lab, clip);
                 }
             }
-            _ => {
-                let at = dice.below(self.clips.len() as u64) as usize;
-                self.clips[at].license = *dice.pick(&["cc0", "by", "by-nc"]);
+            15 => {
+                // As much is written as was there, and the time says that it is old.
+                let path = lab.path("sounds").join(&self.clips[any].name);
+                let before = fs_err::metadata(&path).unwrap().modified().unwrap();
+                self.clips[any].seed = dice.next();
+                sound(lab, &self.clips[any]);
+                let file = fs_err::OpenOptions::new().write(true).open(&path).unwrap();
+                file.file().set_modified(before).unwrap();
             }
+            16 => {
+                let stage = *dice.pick(&DROPPABLE);
+                match self.settings.dropped.iter().position(|dropped| *dropped == stage) {
+                    Some(at) => drop(self.settings.dropped.remove(at)),
+                    None => self.settings.dropped.push(stage),
+                }
+            }
+            17 => self.settings.equal ^= true,
+            18 => self.settings.extends ^= true,
+            19 => self.settings.dropped = DROPPABLE.to_vec(),
+            _ => self.clips[any].license = *dice.pick(&["cc0", "by", "by-nc"]),
         }
         let names = [
             "bands",
@@ -150,12 +189,17 @@ impl Experiment {
             "a clip less",
             "another sound",
             "touched sounds",
+            "another sound with the time of the old one",
+            "keep",
+            "equal contents",
+            "extends",
+            "keep nothing",
             "a licence",
         ];
         names[what as usize].to_owned()
     }
 
-    /// Writes the CSV and the pipeline file.
+    /// Writes the CSV and the pipeline: `chaos.yaml`, which may extend `base.yaml`, and the same in one file, `plain.yaml`.
     pub fn write(&self, lab: &Lab) {
         let mut rows: Vec<String> = self
             .clips
@@ -168,63 +212,97 @@ impl Experiment {
             rows.reverse();
         }
         lab.write("clips.csv", &format!("path,label,fold,license\n{}\n", rows.join("\n")));
-        lab.write("chaos.yaml", &self.settings.text());
+        let pipeline = self.settings.pipeline();
+        let plain = pipeline.text();
+        lab.write("plain.yaml", &plain);
+        if self.settings.extends {
+            lab.write("base.yaml", &pipeline.base());
+            lab.write("chaos.yaml", &pipeline.overlay("base.yaml"));
+        } else {
+            lab.write("chaos.yaml", &plain);
+        }
     }
 }
 
 impl Settings {
-    fn text(&self) -> String {
-        let mut text = format!("version: 1 # {}\nname: chaos\n", self.comment);
-        let folds = if self.folds == 1 { "[1]" } else { "[1, 2]" };
-        let _ = writeln!(text, "matrix: {{ fold: {folds} }}\nstages:");
-        if self.synth {
-            let _ = writeln!(
-                text,
-                "  clips: {{ uses: dataset.synth, with: {{ classes: 2, clips_per_class: 4, seconds: 0.5, sample_rate: 8000, folds: 2, seed: 1 }} }}"
-            );
-            let _ = writeln!(
-                text,
-                "  audio: {{ uses: decode, in: clips.audio, with: {{ sample_rate: {} }} }}",
-                self.rate
-            );
-        } else {
-            let _ = writeln!(
-                text,
-                "  clips: {{ uses: dataset.csv, with: {{ manifest: clips.csv, class: label, fold: fold, license: license }} }}"
-            );
-            let _ = writeln!(
-                text,
-                "  audio: {{ uses: decode, in: clips, with: {{ sample_rate: {} }} }}",
-                self.rate
-            );
-        }
-        let mel = |name: &str, bands: u32| {
-            format!(
-                "  {name}: {{ uses: spectrogram, in: audio, with: {{ kind: log_mel, bands: {bands}, window_ms: 32, hop_ms: {}, n_fft: 256, high_hz: 3000 }} }}\n",
-                self.hop
-            )
+    fn pipeline(&self) -> Pipeline {
+        let mut stages = Vec::new();
+        let mut add = |stage: StageText| {
+            let keep = !self.dropped.contains(&stage.name);
+            stages.push(stage.keep(keep));
         };
-        text += &mel("mel", self.bands);
+        let number = |n: u32| n.to_string();
+        if self.synth {
+            let clips = StageText::new("clips", "dataset.synth", "");
+            let clips = clips.with(&[("classes", "2"), ("clips_per_class", "4"), ("seconds", "0.5")]);
+            add(clips.with(&[("sample_rate", "8000"), ("folds", "2"), ("seed", "1")]));
+        } else {
+            let clips = StageText::new("clips", "dataset.csv", "").with(&[("manifest", "clips.csv")]);
+            add(clips.with(&[("class", "label"), ("fold", "fold"), ("license", "license")]));
+        }
+        let source = if self.synth { "clips.audio" } else { "clips" };
+        add(StageText::new("audio", "decode", source).with(&[("sample_rate", &number(self.rate))]));
+        let mel = |name, bands| {
+            StageText::new(name, "spectrogram", "audio").with(&[
+                ("kind", "log_mel"),
+                ("bands", &number(bands)),
+                ("window_ms", "32"),
+                ("hop_ms", &number(self.hop)),
+                ("n_fft", "256"),
+                ("high_hz", "3000"),
+            ])
+        };
+        add(mel("mel", self.bands));
         if self.second_mel {
-            text += &mel("fine", self.bands + 4);
+            add(mel("fine", self.bands + 4));
         }
-        text += "  split: { uses: split.folds, in: { clips: clips, labels: clips.labels }, with: { test: '${fold}', val: none } }\n";
-        let _ = writeln!(
-            text,
-            "  model: {{ uses: train, in: {{ features: mel, labels: clips.labels, split: split }}, with: {{ network: {{ name: mlp, hidden: [{}] }}, patch: {{ frames: 20 }}, epochs: {}, batch: 4, seed: 1 }} }}",
-            self.hidden, self.epochs
-        );
-        text += "  scores: { uses: score, in: { model: model, features: mel, split: split }, with: { subset: test } }\n";
-        text += "  eval: { uses: evaluate, in: { scores: scores, labels: clips.labels } }\n";
-        text += "  table: { uses: table, in: { metrics: { from: eval, collect: [fold] } }, with: { over: [fold], metric: accuracy } }\n";
+        add(StageText::new("split", "split.folds", "{ clips: clips, labels: clips.labels }")
+            .with(&[("test", "'${fold}'"), ("val", "none")]));
+        add(StageText::new("model", "train", "{ features: mel, labels: clips.labels, split: split }").with(
+            &[
+                ("network", &format!("{{ name: mlp, hidden: [{}] }}", self.hidden)),
+                ("patch", "{ frames: 20 }"),
+                ("epochs", &number(self.epochs)),
+                ("batch", "4"),
+                ("seed", "1"),
+            ],
+        ));
+        add(StageText::new("scores", "score", "{ model: model, features: mel, split: split }")
+            .with(&[("subset", "test")]));
+        add(StageText::new("eval", "evaluate", "{ scores: scores, labels: clips.labels }"));
+        add(StageText::new("table", "table", "{ metrics: { from: eval, collect: [fold] } }")
+            .with(&[("over", "[fold]"), ("metric", "accuracy")]));
         if self.command {
-            text += "  copy: { uses: command, in: { x: clips.labels }, with: { program: [cp, '{in.x}', '{out.y}'], inputs: { x: labels }, outputs: { y: labels } } }\n";
+            add(StageText::new("copy", "command", "{ x: clips.labels }").with(&[
+                ("program", "[cp, '{in.x}', '{out.y}']"),
+                ("inputs", "{ x: labels }"),
+                ("outputs", "{ y: labels }"),
+            ]));
         }
-        text
+        if self.equal {
+            let report = ("outputs", "{ r: report }");
+            // `env` is a map with a key of the user's called `name`: nothing that selects a variant.
+            add(StageText::new("same", "command", "").with(&[
+                ("program", "[sh, -c, 'printf \"$name$MORE\" > $SNDPIPE_OUT_R']"),
+                ("env", "{ name: sa, MORE: me }"),
+                report,
+            ]));
+            let copied = [("inputs", "{ x: report }"), report];
+            add(StageText::new("again", "command", "{ x: same }")
+                .with(&[("program", "[cp, '{in.x}', '{out.r}']")])
+                .with(&copied));
+            add(StageText::new("same_by_fold", "command", "{ x: same }")
+                .with(&[("program", "[sh, -c, 'cp \"$0\" \"$1\"', '{in.x}', '{out.r}', 'fold ${fold}']")])
+                .with(&copied));
+            add(StageText::new("last", "command", "{ x: same_by_fold }")
+                .with(&[("program", "[cp, '{in.x}', '{out.r}']")])
+                .with(&copied));
+        }
+        Pipeline { comment: self.comment, folds: self.folds, stages }
     }
 }
 
-/// Writes a second of a tone in noise that depends on the clip's seed only.
+/// Writes half a second of a tone in noise that depends on the clip's seed only.
 fn sound(lab: &Lab, clip: &Clip) {
     let spec = hound::WavSpec {
         channels: 1,
