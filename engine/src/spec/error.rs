@@ -7,6 +7,7 @@ use miette::{Diagnostic, LabeledSpan, SourceCode};
 
 use super::problems::Problems;
 use super::source::{Source, Span};
+use super::text::Text;
 
 /// A mistake as the compiler finds it; it becomes a [`SpecError`] once all files are known.
 #[derive(Debug, Clone)]
@@ -105,11 +106,13 @@ impl Diagnostic for SpecError {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let span = self.span?;
         let text = |label: &str| (!label.is_empty()).then(|| label.to_owned());
-        let first = LabeledSpan::new_primary_with_span(text(&self.label), (span.start(), span.len()));
-        let others = self
-            .also
-            .iter()
-            .map(move |(span, label)| LabeledSpan::new_with_span(text(label), (span.start(), span.len())));
+        let range = |span: Span| {
+            let marked = |file: &Text| file.marked(span.start(), span.len());
+            (span.start(), self.source.named(span.file()).map_or(span.len(), marked))
+        };
+        let first = LabeledSpan::new_primary_with_span(text(&self.label), range(span));
+        let others =
+            self.also.iter().map(move |(span, label)| LabeledSpan::new_with_span(text(label), range(*span)));
         Some(Box::new(std::iter::once(first).chain(others)))
     }
 }

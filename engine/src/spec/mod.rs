@@ -21,6 +21,7 @@ mod scalar;
 mod schema;
 mod source;
 mod suggest;
+mod text;
 mod wire;
 mod wiring;
 mod wording;

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use miette::NamedSource;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Problem, SpecError};
+use super::text::Text;
 
 /// A place in one of the files of a [`Source`]: byte offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl Span {
 /// a file of its own named `--set`, one line each.
 #[derive(Debug, Default)]
 pub struct Source {
-    files: Vec<NamedSource<String>>,
+    files: Vec<Text>,
     /// Where the first of them lie.
     paths: Vec<PathBuf>,
 }
@@ -71,25 +71,25 @@ impl Source {
 
     /// Adds a text that is no file and gives its position.
     pub(super) fn add(&mut self, name: &str, text: String) -> u16 {
-        self.files.push(NamedSource::new(name, text));
+        self.files.push(Text::new(name, text));
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
     }
 
     /// The name of the pipeline file, as it was given.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.files.first().map_or("", NamedSource::name)
+        self.files.first().map_or("", Text::name)
     }
 
     /// The files: name and text.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files.iter().map(|file| (file.name(), file.inner().as_str()))
+        self.files.iter().map(|file| (file.name(), file.inner()))
     }
 
     /// The text of a place.
     #[must_use]
     pub fn text(&self, span: Span) -> &str {
-        let text = self.files.get(span.file()).map_or("", |file| file.inner().as_str());
+        let text = self.files.get(span.file()).map_or("", Text::inner);
         text.get(span.start()..span.start() + span.len()).unwrap_or("")
     }
 
@@ -119,7 +119,7 @@ impl Source {
         problem.with_source(self)
     }
 
-    pub(super) fn named(&self, file: usize) -> Option<&NamedSource<String>> {
+    pub(super) fn named(&self, file: usize) -> Option<&Text> {
         self.files.get(file)
     }
 }

@@ -167,7 +167,10 @@ fn accepted(port: &Port) -> String {
 
 /// Which outputs fit a port: looked for once for each list of kinds, though thousands of stages may lack an input.
 #[derive(Default)]
-pub(super) struct Suppliers(Vec<(Vec<Kind>, Vec<(usize, String)>)>);
+pub(super) struct Suppliers(Vec<(Vec<Kind>, Vec<Supplier>)>);
+
+/// A stage, and its output as `in:` names it.
+type Supplier = (usize, String);
 
 impl Suppliers {
     /// So many are named.

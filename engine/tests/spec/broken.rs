@@ -588,3 +588,43 @@ fn errors_are_diagnostics() {
         ("sndpipe::spec::late".to_owned(), "it failed".to_owned())
     );
 }
+
+/// What a program wrote may be one line of a megabyte: what stands around the mistake is quoted.
+#[test]
+fn long_lines_are_quoted_in_part() {
+    use miette::NarratableReportHandler;
+    let many: Vec<String> =
+        (0..20_000).map(|at| format!("s{at}: {{ uses: data, with: {{ root: r }} }}")).collect();
+    let text = format!(
+        "version: 1\nstages: {{ {}, é: {{ uses: data }}, last: {{ uses: dta }} }}\n",
+        many.join(", ")
+    );
+    let errors = load_text(&text).err().unwrap();
+    let rendered: Vec<String> = errors
+        .iter()
+        .map(|error| {
+            let mut text = String::new();
+            NarratableReportHandler::new().render_report(&mut text, error).unwrap();
+            text.replace(error.source.name(), "x.yaml")
+        })
+        .collect();
+    insta::assert_snapshot!(rendered.join("\n"), @r"
+    `é` is no name of a stage
+        Diagnostic severity: error
+    Begin snippet for x.yaml starting at line 2, column 848821
+
+    snippet line 2: : { uses: data, with: { root: r } }, s19999: { uses: data, with: { root: r } }, é: { uses: data }, last: { uses: dta } }
+        label at line 2, column 81
+    diagnostic help: names consist of letters, digits and `_`, and do not begin with a digit
+    diagnostic code: sndpipe::spec::bad_name
+
+    there is no stage kind `dta`
+        Diagnostic severity: error
+    Begin snippet for x.yaml starting at line 2, column 848855
+
+    snippet line 2: }, s19999: { uses: data, with: { root: r } }, é: { uses: data }, last: { uses: dta } }
+        label at line 2, columns 80 to 82: unknown
+    diagnostic help: did you mean `data`?
+    diagnostic code: sndpipe::spec::unknown_stage
+    ");
+}
