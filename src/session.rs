@@ -28,11 +28,8 @@ pub fn open(dir: &Path) -> Result<Store, Failure> {
     let yellow = Paint::stderr();
     store.on_warning(Box::new(move |warning| {
         let path = warning.path.display();
-        console::line(&format!(
-            "{}: {path}: {}; it is treated as absent",
-            yellow.yellow("warning"),
-            warning.what
-        ));
+        let absent = if warning.absent { "; it is treated as absent" } else { "" };
+        console::line(&format!("{}: {path}: {}{absent}", yellow.yellow("warning"), warning.what));
     }));
     store.on_hashing(hashing(Paint::stderr()));
     Ok(store)

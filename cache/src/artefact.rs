@@ -36,6 +36,9 @@ impl Store {
     /// Good files stay, so that rows in undamaged shards are reused. Rows in damaged shards are forgotten by every
     /// row map, for their files are gone.
     pub fn drop_artefact(&self, manifest: &Manifest) {
+        if !self.is_writable() {
+            return;
+        }
         let path = self.manifest_path(&manifest.id);
         if let Err(error) = fs_err::remove_file(&path)
             && error.kind() != std::io::ErrorKind::NotFound
@@ -70,7 +73,29 @@ impl Store {
     /// Holds an artefact and returns it if it is known and its files exist: then nothing needs to be written.
     pub(crate) fn present(&self, id: &Digest) -> Result<Option<Manifest>, CacheError> {
         self.hold(&[*id])?;
-        Ok(self.manifest(id).filter(|manifest| self.is_present(manifest)))
+        let Some(known) = self.manifest(id).filter(|manifest| self.is_present(manifest)) else {
+            return Ok(None);
+        };
+        if self.doubts() && !self.is_whole(&known) {
+            self.drop_artefact(&known);
+            return Ok(None);
+        }
+        Ok(Some(known))
+    }
+
+    /// Reads every file of an artefact and says whether all are as they were written; what is wrong is warned about.
+    pub fn is_whole(&self, manifest: &Manifest) -> bool {
+        manifest.files().all(|file| match self.read_file(manifest, file) {
+            Ok(_) => true,
+            Err(CacheError::Damaged { path, what, .. }) => {
+                self.warn(&path, what);
+                false
+            }
+            Err(error) => {
+                self.warn(&self.file_path(file), error.to_string());
+                false
+            }
+        })
     }
 
     /// Writes the manifest, after its files.

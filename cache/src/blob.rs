@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::document::DENIED;
 use crate::manifest::content_id;
 use crate::{CacheError, Column, Digest, FileRef, Form, Manifest, Meta, Store};
 
@@ -64,6 +65,8 @@ impl Store {
         let bytes = match fs_err::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged("it is missing")),
+            // It is made again, as what is missing is.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(damaged(DENIED)),
             Err(source) => return Err(CacheError::reading(&path, source)),
         };
         self.count_read(bytes.len() as u64);

@@ -1,16 +1,16 @@
 //! Claims: which rows of a map are being computed, and by whom.
 //!
-//! A claim is a locked file that lists inputs; it ends with its process. Whoever makes one holds the lock of the map for that moment, reads what
+//! A claim is a locked file that lists inputs and is named after its process, with which it ends. Whoever makes one holds the lock of the map for that moment, reads what
 //! others claim and then what was committed, and takes the rest. A claim is dropped when its rows are committed, or when they will not be.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::lock::{is_same_file, open_to_lock, try_lock_file};
+use crate::lock::{Tried, is_same_file};
 use crate::store::LOCKS;
-use crate::{CacheError, Digest, Hasher, RowMap};
+use crate::{CacheError, Digest, Hasher, RowMap, Store};
 
 /// How long to wait for somebody who is making a claim.
 const MOMENT: Duration = Duration::from_millis(1);
@@ -57,11 +57,28 @@ pub struct Holder {
     path: PathBuf,
 }
 
-impl Holder {
-    /// Says whether the rows are still being computed; not any more once they are committed or their process is gone.
-    pub fn is_busy(&self) -> bool {
-        open_existing(&self.path).is_ok_and(|file| matches!(try_lock_file(&file), Ok(false)))
+impl Store {
+    /// Says whether the rows of a claim are still being computed; not any more once they are committed or their process is gone.
+    pub fn is_busy(&self, holder: &Holder) -> bool {
+        self.is_claimed(&holder.path)
     }
+
+    /// A claim is gone when its lock is free, if its process is known to be gone or to have the lock in sight of this one.
+    fn is_claimed(&self, path: &Path) -> bool {
+        let Ok(file) = fs_err::OpenOptions::new().read(true).write(true).open(path) else { return false };
+        match self.try_lock_file(file.file()) {
+            Ok(Tried::Busy) => true,
+            Ok(Tried::Locked | Tried::Without(_)) => {
+                claimant(path).is_some_and(|token| self.is_at_work(token))
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// The token of the process that made a claim: `key.token.serial`.
+fn claimant(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()?.split('.').nth(1)
 }
 
 impl RowMap {
@@ -112,8 +129,7 @@ impl RowMap {
             if !name.starts_with(&self.claim_prefix()) {
                 continue;
             }
-            let Ok(file) = open_existing(&path) else { continue };
-            if matches!(try_lock_file(&file), Ok(true)) {
+            if !self.store.is_claimed(&path) {
                 let _ = fs_err::remove_file(&path);
                 continue;
             }
@@ -132,14 +148,15 @@ impl RowMap {
     fn write_claim(&self, inputs: &[u8]) -> Result<Claim, CacheError> {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let folder = self.store.inner.dir.join(LOCKS);
+        let token = &self.store.writable()?.token;
         loop {
             let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-            let name = format!("{}{}-{serial}", self.claim_prefix(), std::process::id());
-            let path = folder.join(name);
+            let path = folder.join(format!("{}{token}.{serial}", self.claim_prefix()));
             let writing = |source| CacheError::writing(&path, inputs.len() as u64, source);
-            let mut file = open_to_lock(&path).map_err(writing)?;
+            let mut file = self.store.open_lock(&path).map_err(writing)?;
             // Somebody who tidies up may have come between creating and locking.
-            if !try_lock_file(&file).map_err(writing)? || !is_same_file(&path, &file) {
+            let tried = self.store.try_lock_file(&file).map_err(writing)?;
+            if matches!(tried, Tried::Busy) || !is_same_file(&path, &file) {
                 continue;
             }
             file.set_len(0).map_err(writing)?;
@@ -148,8 +165,4 @@ impl RowMap {
             return written.map(|()| claim).map_err(writing);
         }
     }
-}
-
-fn open_existing(path: &Path) -> io::Result<std::fs::File> {
-    Ok(fs_err::OpenOptions::new().write(true).open(path)?.into_parts().0)
 }

@@ -22,6 +22,9 @@ pub enum Bucket {
     Pins,
 }
 
+/// What is wrong with an entry of another user that this one may not read.
+pub(crate) const DENIED: &str = "it belongs to somebody who keeps it to themselves";
+
 /// Bytes of the checksum behind a document: two line ends and the digits.
 pub(crate) const TRAILER: usize = 66;
 
@@ -57,7 +60,7 @@ impl Store {
         self.write_document(&self.document_path(bucket, name), bucket.folder(), name, bytes, durability)
     }
 
-    /// Reads a document; `None` if there is none or it is damaged, which is warned about.
+    /// Reads a document; `None` if there is none, or it is damaged or somebody keeps it to themselves, which is warned about.
     ///
     /// # Errors
     /// [`CacheError::Io`] if it exists but cannot be read.
@@ -72,11 +75,28 @@ impl Store {
     /// [`CacheError::Io`] if the folder cannot be read.
     pub fn documents(&self, bucket: Bucket) -> Result<Vec<String>, CacheError> {
         let mut names = Vec::new();
-        for path in list_sharded(&self.inner.dir.join(bucket.folder()))? {
+        for path in self.list_readable(bucket.folder())? {
             names.extend(path.file_name().and_then(|name| name.to_str()).map(str::to_owned));
         }
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Lists the files of a bucket that this user may know of; folders of others are warned about.
+    pub(crate) fn list_readable(&self, bucket: &str) -> Result<Vec<PathBuf>, CacheError> {
+        let readable = |folder: &Path| match list(folder) {
+            Err(CacheError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                self.warn(folder, DENIED);
+                Ok(Vec::new())
+            }
+            other => other,
+        };
+        let mut files = Vec::new();
+        for folder in readable(&self.inner.dir.join(bucket))? {
+            files.extend(readable(&folder)?);
+        }
+        files.sort_unstable();
+        Ok(files)
     }
 
     /// Removes a document, if it is there.
@@ -85,6 +105,7 @@ impl Store {
     /// Unusable if the folder is not writable.
     pub fn remove_document(&self, bucket: Bucket, name: &str) -> Result<(), CacheError> {
         check_name(name)?;
+        self.writable()?;
         let path = self.document_path(bucket, name);
         match fs_err::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -119,6 +140,10 @@ impl Store {
         let mut bytes = match read_small(path) {
             Ok(bytes) => bytes,
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+                self.warn(path, DENIED);
+                return Ok(None);
+            }
             Err(source) => return Err(CacheError::reading(path, source)),
         };
         match document_length(domain, name, &bytes) {

@@ -4,7 +4,7 @@
 //! artefacts, files, row maps alike. It does so under the shared *gate*; a collection removes things, a few at a time, only under the
 //! exclusive gate and after reading all marks again. So whatever is held before it is looked for stays if it is found.
 //!
-//! A mark dies with its process, because its lock does. It is not removed while a collection is at work: a process may
+//! A mark dies with its process ([`Store::is_at_work`]). It is not removed while a collection is at work: a process may
 //! find an artefact, record it and end before the collection looks again, and the record is newer than what the collection listed.
 
 use std::collections::BTreeMap;
@@ -13,14 +13,16 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::PoisonError;
 
-use crate::lock::open_named;
+use crate::lock::without_locks;
 use crate::store::WRITERS;
+use crate::write::Ability;
 use crate::{CacheError, Digest, Store};
 
 /// What a process has published.
 #[derive(Default)]
 pub(crate) struct Held {
-    gate: Option<File>,
+    /// Opened when it is first needed; `None` inside if it is somebody else's.
+    gate: Option<Option<File>>,
     /// How much of the mark is whole.
     bytes: u64,
 }
@@ -35,35 +37,49 @@ impl Store {
         if ids.is_empty() {
             return Ok(());
         }
-        let mark = &self.inner.mark;
+        // Who can write nothing keeps nothing: a collection may take away what is only read.
+        let Ok(mark) = &self.inner.mark else { return Ok(()) };
         let bytes: Vec<u8> = ids.iter().flat_map(|id| id.0).collect();
         let mut held = mark.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.publish(&self.inner.dir, &mark.file, &bytes)
+        // A drop in this process looks at it under the same mutex.
+        self.note_held(ids);
+        held.publish(self, &mark.file, &bytes)
             .map_err(|source| CacheError::writing(&self.inner.dir, bytes.len() as u64, source))
     }
 }
 
 impl Held {
-    fn publish(&mut self, dir: &std::path::Path, mut mark: &File, bytes: &[u8]) -> io::Result<()> {
-        let gate = match &mut self.gate {
-            Some(gate) => gate,
-            none => none.insert(open_gate(dir)?),
-        };
-        gate.lock_shared()?;
+    fn publish(&mut self, store: &Store, mut mark: &File, bytes: &[u8]) -> io::Result<()> {
+        if self.gate.is_none() {
+            // Without a gate a result may go before it is read, and is made again.
+            self.gate = Some(match store.open_gate() {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+                other => Some(other?),
+            });
+        }
+        let gate = self.gate.as_ref().and_then(Option::as_ref);
+        let locked =
+            match gate.map(|gate| store.inner.faults.ask(Ability::Lock).and_then(|()| gate.lock_shared())) {
+                Some(Err(error)) if !without_locks(&error) => return Err(error),
+                Some(Ok(())) => gate,
+                _ => None,
+            };
         let mut written = mark.write_all(bytes);
         match written {
             Ok(()) => self.bytes += bytes.len() as u64,
             // Half a digest would hide all that follow.
             Err(_) => written = mark.set_len(self.bytes).and(written),
         }
-        gate.unlock()?;
+        locked.map_or(Ok(()), File::unlock)?;
         written
     }
 }
 
-/// Opens the lock between those who publish holds (shared) and the collection that is about to remove something (exclusive).
-pub(crate) fn open_gate(dir: &std::path::Path) -> io::Result<File> {
-    open_named(dir, "gate")
+impl Store {
+    /// Opens the lock between those who publish holds (shared) and the collection that is about to remove something (exclusive).
+    pub(crate) fn open_gate(&self) -> io::Result<File> {
+        self.open_named("gate")
+    }
 }
 
 /// Reads what other processes hold, each digest once; those that ended since the collection began count.
@@ -80,7 +96,7 @@ impl Marks {
         let mut news = Vec::new();
         for entry in fs_err::read_dir(&folder).map_err(reading)? {
             let entry = entry.map_err(reading)?;
-            if entry.file_name().to_str() == Some(&store.inner.mark.token) {
+            if store.inner.mark.as_ref().is_ok_and(|mark| entry.file_name().to_str() == Some(&mark.token)) {
                 continue;
             }
             let from = self.read.entry(entry.file_name()).or_default();

@@ -3,86 +3,171 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use crate::mode::Mode;
+use crate::owner::{self, Life};
 use crate::store::{LOCKS, WRITERS};
+use crate::write::Ability;
 use crate::{CacheError, Digest, Store};
 
 /// Every temporary file's name starts with this, then the writer's token.
 pub(crate) const TEMP_PREFIX: &str = ".tmp-";
 
 /// Holds the lock of a key until it is dropped or the process ends, however it ends.
+///
+/// Its file stays: who removes a file that others may be about to lock lets two of them have the lock. A garbage collection takes it away.
 #[derive(Debug)]
 pub struct KeyLock {
-    path: PathBuf,
-    // The lock belongs to the open file.
-    _file: std::fs::File,
+    // The lock belongs to the open file. `None` where there are no locks.
+    _file: Option<std::fs::File>,
 }
 
-impl Drop for KeyLock {
-    fn drop(&mut self) {
-        // Still locked here: whoever opened the file before sees after locking that it is gone, and tries again.
-        let _ = fs_err::remove_file(&self.path);
-    }
+/// What came of trying to lock a file.
+#[derive(Debug)]
+pub(crate) enum Tried {
+    /// Nobody else has it, as far as this host can see.
+    Locked,
+    /// Somebody has it.
+    Busy,
+    /// The file system has no locks.
+    Without(io::Error),
 }
 
 impl Store {
     /// Takes the lock of a key if nobody holds it.
     ///
-    /// Locks only save double work; two computations of one key write the same files.
+    /// Locks only save double work; two computations of one key write the same files. Where the file system has none, or the file of the
+    /// lock is somebody else's, every wish for one is granted.
     ///
     /// # Errors
     /// Full or unusable, as for every write.
     pub fn try_lock(&self, key: &Digest) -> Result<Option<KeyLock>, CacheError> {
-        let folder = self.inner.dir.join(LOCKS);
-        let path = folder.join(key.to_hex());
+        self.writable()?;
+        let path = self.inner.dir.join(LOCKS).join(key.to_hex());
         let writing = |source| CacheError::writing(&path, 0, source);
         loop {
-            let file = match open_to_lock(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    fs_err::create_dir_all(&folder).map_err(writing)?;
-                    open_to_lock(&path).map_err(writing)?
+            let file = match self.open_lock(&path) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    self.tell(
+                        &path,
+                        "it cannot be locked by this user; another process may do the same work",
+                        false,
+                    );
+                    return Ok(Some(KeyLock { _file: None }));
                 }
                 other => other.map_err(writing)?,
             };
-            if !try_lock_file(&file).map_err(writing)? {
-                return Ok(None);
+            match self.try_lock_file(&file).map_err(writing)? {
+                Tried::Busy => return Ok(None),
+                Tried::Locked if is_same_file(&path, &file) => {
+                    return Ok(Some(KeyLock { _file: Some(file) }));
+                }
+                Tried::Locked => {}
+                Tried::Without(error) => {
+                    self.tell_without_locks(&error);
+                    return Ok(Some(KeyLock { _file: None }));
+                }
             }
-            if is_same_file(&path, &file) {
-                return Ok(Some(KeyLock { path, _file: file }));
+        }
+    }
+
+    /// Says once that there are no locks.
+    pub(crate) fn tell_without_locks(&self, error: &io::Error) {
+        let what = format!(
+            "its file system has no locks ({error}): processes that share the cache may do the same work twice, and `cache gc` is refused"
+        );
+        self.tell(&self.inner.dir, what, false);
+    }
+
+    /// Opens a file of the folder of locks, creating both if need be.
+    pub(crate) fn open_lock(&self, path: &Path) -> io::Result<std::fs::File> {
+        match open_to_lock(path, self.inner.mode) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.create_folder(path.parent().unwrap_or(&self.inner.dir))?;
+                open_to_lock(path, self.inner.mode)
             }
+            other => other,
+        }
+    }
+
+    /// Opens a lock file of the whole cache, which is never removed.
+    pub(crate) fn open_named(&self, name: &str) -> io::Result<std::fs::File> {
+        self.open_lock(&self.inner.dir.join(LOCKS).join(name))
+    }
+
+    pub(crate) fn try_lock_file(&self, file: &std::fs::File) -> io::Result<Tried> {
+        match self.inner.faults.ask(Ability::Lock) {
+            Ok(()) => try_lock_file(file),
+            Err(error) => Ok(Tried::Without(error)),
+        }
+    }
+
+    /// Says whether the process that made a mark, a claim or a temporary file may still be at work.
+    ///
+    /// Who has its lock is. Who seems not to have it may have it where this host does not see it: then its process counts, if it ran
+    /// here, and else whether its mark was touched of late.
+    pub(crate) fn is_at_work(&self, token: &str) -> bool {
+        let path = self.inner.dir.join(WRITERS).join(token);
+        let file = match fs_err::OpenOptions::new().read(true).append(true).open(&path) {
+            Ok(file) => file.into_parts().0,
+            // A mark of another user that cannot be opened says nothing.
+            Err(error) => return error.kind() != io::ErrorKind::NotFound,
+        };
+        let locks = match self.try_lock_file(&file) {
+            Ok(Tried::Busy) | Err(_) => return true,
+            Ok(Tried::Locked) => true,
+            Ok(Tried::Without(_)) => false,
+        };
+        match owner::life(token) {
+            Life::Alive => true,
+            Life::Gone => false,
+            Life::Unknown if locks => false,
+            Life::Elsewhere | Life::Unknown => self.is_fresh(&file),
+        }
+    }
+
+    /// Says whether a mark was touched of late, by the clock of the file system.
+    fn is_fresh(&self, mark: &std::fs::File) -> bool {
+        let Ok(mine) = &self.inner.mark else { return true };
+        let now = mine.beat().and_then(|()| mine.file.metadata()?.modified());
+        match (now, mark.metadata().and_then(|meta| meta.modified())) {
+            (Ok(now), Ok(then)) => now.duration_since(then).is_ok_and(|age| age < owner::SILENCE),
+            _ => true,
+        }
+    }
+
+    /// Shows others that this process is still at work. Whoever works for long calls it at least twice a minute.
+    pub fn beat(&self) {
+        if let Ok(mark) = &self.inner.mark
+            && let Err(error) = mark.beat_if_due(self.now())
+        {
+            tracing::debug!("{error}");
         }
     }
 
     /// Removes temporary files of processes that no longer live, and their marks.
     pub(crate) fn sweep(&self) {
-        let Ok(marks) = fs_err::read_dir(self.inner.dir.join(WRITERS)) else { return };
-        let mut dead = Vec::new();
-        for mark in marks.flatten() {
-            if mark.file_name().to_str() != Some(&self.inner.mark.token)
-                && let Ok(file) = open_to_lock(&mark.path())
-                && matches!(try_lock_file(&file), Ok(true))
-            {
-                dead.push((file, mark.path()));
-            }
+        if self.inner.mark.is_err() {
+            return;
         }
+        let Ok(marks) = fs_err::read_dir(self.inner.dir.join(WRITERS)) else { return };
+        let names = marks.flatten().filter_map(|mark| mark.file_name().into_string().ok());
+        let dead: BTreeSet<String> = names.filter(|token| !self.is_at_work(token)).collect();
         if dead.is_empty() {
             return;
         }
-        let tokens: BTreeSet<&str> =
-            dead.iter().filter_map(|(_, path)| path.file_name().and_then(|name| name.to_str())).collect();
         for temp in self.temps() {
             let owner = temp_owner(&temp);
-            if owner.is_some_and(|owner| tokens.contains(owner)) || !self.has_owner(&temp) {
-                let _ = fs_err::remove_file(temp);
+            if owner.is_some_and(|owner| dead.contains(owner)) || !self.has_owner(&temp) {
+                remove_temp(&temp);
             }
         }
         // A collection under way still reads them.
-        if let Ok(session) = open_session(&self.inner.dir)
-            && session.try_lock_shared().is_ok()
-        {
-            for (_file, path) in &dead {
-                let _ = fs_err::remove_file(path);
+        if self.inner.mark.as_ref().is_ok_and(WriterMark::may_be_removed) {
+            for token in &dead {
+                let _ = fs_err::remove_file(self.inner.dir.join(WRITERS).join(token));
             }
         }
     }
@@ -107,12 +192,10 @@ fn list_temps(folder: &Path, depth: usize, temps: &mut Vec<PathBuf>) {
         let Ok(kind) = entry.file_type() else { continue };
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if kind.is_dir() && depth < 2 {
-            if depth > 0 || is_bucket(&name) {
-                list_temps(&entry.path(), depth + 1, temps);
-            }
-        } else if kind.is_file() && name.starts_with(TEMP_PREFIX) {
+        if name.starts_with(TEMP_PREFIX) {
             temps.push(entry.path());
+        } else if kind.is_dir() && (depth == 1 || depth == 0 && is_bucket(&name)) {
+            list_temps(&entry.path(), depth + 1, temps);
         }
     }
 }
@@ -120,6 +203,13 @@ fn list_temps(folder: &Path, depth: usize, temps: &mut Vec<PathBuf>) {
 /// Says whether a folder of a cache is a bucket: they carry a version.
 pub(crate) fn is_bucket(name: &str) -> bool {
     name.rsplit_once("-v").is_some_and(|(_, version)| version.parse::<u32>().is_ok())
+}
+
+/// Removes a temporary file, or a folder that was set aside.
+pub(crate) fn remove_temp(temp: &Path) {
+    if fs_err::remove_file(temp).is_err() {
+        let _ = fs_err::remove_dir_all(temp);
+    }
 }
 
 /// Returns the token in the name of a temporary file: what is before the random end.
@@ -134,86 +224,124 @@ pub(crate) struct WriterMark {
     prefix: String,
     path: PathBuf,
     dir: PathBuf,
+    /// When it was last touched, in seconds since 1970.
+    beaten: AtomicU64,
     pub(crate) file: std::fs::File,
     pub(crate) held: std::sync::Mutex<crate::hold::Held>,
 }
 
 impl WriterMark {
-    pub(crate) fn create(dir: &Path) -> io::Result<WriterMark> {
-        static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    pub(crate) fn create(dir: &Path, mode: Mode) -> io::Result<WriterMark> {
         let folder = dir.join(WRITERS);
-        fs_err::create_dir_all(&folder)?;
+        mode.create_folder(&folder)?;
         loop {
-            let serial = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let token = format!("{}-{serial}-{:x}", std::process::id(), now.as_nanos());
+            let token = owner::token(now.as_nanos());
             let path = folder.join(&token);
-            let file = open_to_lock(&path)?;
+            let made = open_to_lock(&path, mode).and_then(|file| Ok((try_lock_file(&file)?, file)));
+            let (tried, file) = made.inspect_err(|_| owner::forget(&token))?;
             // A sweep may have come between creating and locking.
-            if try_lock_file(&file)? && is_same_file(&path, &file) {
+            if !matches!(tried, Tried::Busy) && is_same_file(&path, &file) {
                 return Ok(WriterMark {
                     prefix: format!("{TEMP_PREFIX}{token}-"),
                     token,
                     path,
                     dir: dir.to_owned(),
                     file,
+                    beaten: AtomicU64::new(0),
                     held: std::sync::Mutex::default(),
                 });
             }
+            owner::forget(&token);
         }
     }
 
     pub(crate) fn temp_prefix(&self) -> &str {
         &self.prefix
     }
+
+    fn beat_if_due(&self, now: std::time::Duration) -> io::Result<()> {
+        let (now, before) = (now.as_secs(), self.beaten.load(Ordering::Relaxed));
+        if now.abs_diff(before) < owner::BEAT.as_secs() {
+            return Ok(());
+        }
+        self.beaten.store(now, Ordering::Relaxed);
+        self.beat()
+    }
+
+    /// Gives the mark the present time of the file system.
+    fn beat(&self) -> io::Result<()> {
+        touch(&self.file)
+    }
+
+    /// Says whether no collection is at work that must still read the marks. One on a host with locks of its own touches the file of its
+    /// lock as long as it lasts.
+    fn may_be_removed(&self) -> bool {
+        let path = self.dir.join(LOCKS).join(SESSION);
+        let file = match fs_err::File::open(&path) {
+            Ok(file) => file.into_parts().0,
+            // There never was one.
+            Err(error) => return error.kind() == io::ErrorKind::NotFound,
+        };
+        if matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)) {
+            return false;
+        }
+        let now = self.beat().and_then(|()| self.file.metadata()?.modified());
+        let touched = file.metadata().and_then(|meta| meta.modified());
+        match (now, touched) {
+            (Ok(now), Ok(touched)) => now.duration_since(touched).map_or(true, |age| age >= owner::PAUSE),
+            _ => true,
+        }
+    }
 }
 
 impl Drop for WriterMark {
     fn drop(&mut self) {
+        owner::forget(&self.token);
         // A collection under way must know what this process has just recorded; the mark is removed after it.
-        if let Ok(session) = open_session(&self.dir)
-            && session.try_lock_shared().is_ok()
-        {
+        if self.may_be_removed() {
             let _ = fs_err::remove_file(&self.path);
         }
     }
 }
 
-/// Opens the lock that a garbage collection holds from its beginning to its end. While it does, no mark is removed.
-pub(crate) fn open_session(dir: &Path) -> io::Result<std::fs::File> {
-    open_named(dir, "collection")
-}
+/// The lock that a garbage collection holds from its beginning to its end. While it does, no mark is removed.
+pub(crate) const SESSION: &str = "collection";
 
-/// Opens a lock file that is never removed.
-pub(crate) fn open_named(dir: &Path, name: &str) -> io::Result<std::fs::File> {
-    let folder = dir.join(LOCKS);
-    match open_to_lock(&folder.join(name)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs_err::create_dir_all(&folder)?;
-            open_to_lock(&folder.join(name))
-        }
-        other => other,
-    }
+/// Gives a file the present time of the file system.
+pub(crate) fn touch(file: &std::fs::File) -> io::Result<()> {
+    use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    Ok(rustix::fs::futimens(file, &Timestamps { last_access: now, last_modification: now })?)
 }
 
 /// Locks a file that nobody has locked; `None` if somebody has, or it is gone.
 pub(crate) fn lock_if_free(path: &Path) -> Option<std::fs::File> {
     let file = fs_err::OpenOptions::new().read(true).write(true).open(path).ok()?.into_parts().0;
-    (try_lock_file(&file).ok()? && is_same_file(path, &file)).then_some(file)
+    (matches!(try_lock_file(&file).ok()?, Tried::Locked) && is_same_file(path, &file)).then_some(file)
 }
 
-pub(crate) fn open_to_lock(path: &Path) -> io::Result<std::fs::File> {
+fn open_to_lock(path: &Path, mode: Mode) -> io::Result<std::fs::File> {
     // Some file systems lock shared only what can be read and exclusively only what can be written.
-    let file = fs_err::OpenOptions::new().create(true).read(true).append(true).open(path)?;
-    Ok(file.into_parts().0)
+    let file = fs_err::OpenOptions::new().create(true).read(true).append(true).open(path)?.into_parts().0;
+    mode.give(&file);
+    Ok(file)
 }
 
-pub(crate) fn try_lock_file(file: &std::fs::File) -> io::Result<bool> {
+fn try_lock_file(file: &std::fs::File) -> io::Result<Tried> {
     match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+        Ok(()) => Ok(Tried::Locked),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(Tried::Busy),
+        Err(std::fs::TryLockError::Error(error)) if without_locks(&error) => Ok(Tried::Without(error)),
         Err(std::fs::TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// Says that a file system has no locks: Lustre without `flock`, NFS without its lock daemon, some in user space.
+pub(crate) fn without_locks(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let unable = [Errno::NOSYS, Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::INVAL, Errno::BADF];
+    error.raw_os_error().is_some_and(|number| unable.contains(&Errno::from_raw_os_error(number)))
 }
 
 /// Says whether the path still leads to the open file.

@@ -109,6 +109,10 @@ impl Store {
 
     fn write_memo(&self, folder: &Path, memo: &Memo, failure: &str) {
         let path = self.memo_path(folder);
+        // A cache that can only be read is no reason to warn.
+        if !self.is_writable() {
+            return;
+        }
         if let Err(error) = self.write_file(&path, &[&memo.encode(&memo_name(folder))], Durability::File) {
             self.warn(&path, format!("{failure}: {error}"));
         }

@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use rayon::prelude::*;
 
-use crate::document::list;
+use crate::document::{DENIED, list};
 use crate::row_file::{Entry, Remarks, RowFile, SKIPPED};
 use crate::row_run::Run;
 use crate::store::ROWS;
@@ -126,7 +126,14 @@ impl RowMap {
     /// Reads the files that are not read yet; `false` if one was removed meanwhile.
     fn read_new_files(&self, state: &mut State) -> Result<bool, CacheError> {
         let mut complete = true;
-        for path in list(&self.folder)? {
+        let files = match list(&self.folder) {
+            Err(CacheError::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                self.store.warn(&self.folder, DENIED);
+                return Ok(true);
+            }
+            other => other?,
+        };
+        for path in files {
             if path.extension().is_none_or(|extension| extension != "rows") || state.files.contains(&path) {
                 continue;
             }
@@ -134,6 +141,10 @@ impl RowMap {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     complete = false;
+                    continue;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    self.store.warn(&path, DENIED);
                     continue;
                 }
                 Err(source) => return Err(CacheError::reading(&path, source)),

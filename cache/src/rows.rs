@@ -51,6 +51,12 @@ impl Store {
                     }
                 }
             })?;
+            if self.doubts() && Digest::of(shard.as_bytes()) != *id {
+                let path = self.shard_path(id);
+                self.forget_file(id, &path);
+                let what = "its checksum does not match".to_owned();
+                return Err(CacheError::Damaged { path, artefact: *id, what });
+            }
             if *precision.get_or_insert(shard.precision()) != shard.precision() {
                 return Err(CacheError::invalid(format!(
                     "an artefact of kind `{kind}` mixes rows of single and half precision"

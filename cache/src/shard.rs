@@ -19,6 +19,7 @@ use half::f16;
 use memmap2::Mmap;
 
 use crate::arrow_file;
+use crate::document::DENIED;
 use crate::row::Precision;
 use crate::{Digest, Row, RowRef, Store, Values, ValuesRef};
 
@@ -106,6 +107,9 @@ impl Store {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(ShardError::Damaged("it is missing".to_owned()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(ShardError::Damaged(DENIED.to_owned()));
             }
             Err(error) => return Err(ShardError::Io(error)),
         };

@@ -16,9 +16,9 @@ impl Store {
         stat(&self.manifest_path(id))
     }
 
-    /// Says whether files of artefacts exist with their lengths; their content is checked when it is read.
-    pub fn has_files(&self, files: &[FileRef]) -> bool {
-        files.iter().all(|file| self.has_file(file))
+    /// Returns the versions of files of artefacts, if all exist with their lengths; their content is checked when it is read.
+    pub fn file_stats<'f>(&self, files: impl IntoIterator<Item = &'f FileRef>) -> Option<Vec<FileStat>> {
+        files.into_iter().map(|file| self.file_stat(file)).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::document::{list, list_sharded};
+use crate::document::list;
 use crate::row_file::RowFile;
 use crate::store::{ARTEFACTS, FILES, LOCKS, ROWS, WRITERS};
 use crate::{Bucket, CacheError, Digest, Manifest, Store};
@@ -68,13 +68,13 @@ impl Store {
                 named.insert(path);
             }
         }
-        for path in list_sharded(&self.inner.dir.join(ROWS))? {
+        for path in self.list_readable(ROWS)? {
             stats.row_files += 1;
             if let Some(file) = fs_err::read(&path).ok().and_then(|bytes| RowFile::decode(&path, &bytes)) {
                 named.extend(file.shards.iter().map(|shard| self.file_path(shard)));
             }
         }
-        for path in list_sharded(&self.inner.dir.join(FILES))? {
+        for path in self.list_readable(FILES)? {
             if !named.contains(&path) {
                 stats.orphan_files += 1;
                 stats.orphan_bytes += fs_err::metadata(&path).map_or(0, |meta| meta.len());
@@ -95,7 +95,7 @@ impl Store {
     /// # Errors
     /// [`CacheError::Io`] if a folder cannot be read.
     pub fn manifests(&self) -> Result<Vec<Manifest>, CacheError> {
-        let paths = list_sharded(&self.inner.dir.join(ARTEFACTS))?;
+        let paths = self.list_readable(ARTEFACTS)?;
         Ok(paths.iter().filter_map(|path| self.manifest(&manifest_id(path)?)).collect())
     }
 }
@@ -113,7 +113,15 @@ fn bytes_of(paths: impl Iterator<Item = PathBuf>) -> Result<u64, CacheError> {
     let mut total = 0;
     for path in paths {
         let Ok(meta) = fs_err::symlink_metadata(&path) else { continue };
-        total += if meta.is_dir() { bytes_below(&path)? } else { meta.len() };
+        if !meta.is_dir() {
+            total += meta.len();
+            continue;
+        }
+        total += match bytes_below(&path) {
+            // What this user may not see is not counted.
+            Err(CacheError::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => 0,
+            below => below?,
+        };
     }
     Ok(total)
 }

@@ -1,17 +1,20 @@
 //! The folder that everything lives in, and the names of the files in it.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
+use crate::document::DENIED;
 use crate::hashing::HashingWatch;
 use crate::lock::WriterMark;
+use crate::mode::{Mode, create_root};
 use crate::shard::Touched;
 use crate::volume::Known;
 use crate::warning::Warnings;
 use crate::write::Faults;
-use crate::{CacheError, Digest, FileRef, Traffic};
+use crate::{CacheError, Digest, FileRef, FileStat, Traffic};
 
 /// The version of the folder as a whole; buckets carry their own.
 const VERSION: u32 = 1;
@@ -41,7 +44,12 @@ pub(crate) struct Inner {
     pub(crate) dir: PathBuf,
     pub(crate) warnings: Warnings,
     pub(crate) faults: Faults,
-    pub(crate) mark: WriterMark,
+    /// Group and permissions of everything that is written.
+    pub(crate) mode: Mode,
+    /// The mark of this process, or why there can be none: then nothing can be written.
+    pub(crate) mark: Result<WriterMark, ReadOnly>,
+    /// What is metered now.
+    pub(crate) at_work: Mutex<Vec<std::sync::Weak<Traffic>>>,
     /// Which rows of which shard were compared with their hashes in this process.
     pub(crate) touched: Mutex<BTreeMap<Digest, Arc<Touched>>>,
     /// Raised when files were removed, so that row maps look at theirs again.
@@ -57,22 +65,36 @@ pub(crate) struct Inner {
 impl Store {
     /// Opens a cache folder, creating it if need be, and removes what killed processes left half-written.
     ///
+    /// A folder that this process may not write is opened all the same: what is in it can be read, and whoever writes gets the error.
+    ///
     /// # Errors
-    /// [`CacheError::Unusable`] if the folder cannot be created or written, or was made by a newer version;
+    /// [`CacheError::Unusable`] if the folder can be neither created nor read, or was made by a newer version;
     /// [`CacheError::Full`] if there is no space for even an empty file.
     pub fn open(dir: &Path) -> Result<Store, CacheError> {
         let dir = std::path::absolute(dir).map_err(|source| unusable(dir, source))?;
-        let mark = prepare(&dir).and_then(|()| WriterMark::create(&dir));
-        let mark = mark.map_err(|source| match CacheError::writing(&dir, 0, source) {
+        let failed = |source| match CacheError::writing(&dir, 0, source) {
             CacheError::Io { path, source } => CacheError::Unusable { path, source },
             other => other,
-        })?;
+        };
+        let made = prepare(&dir).and_then(|()| {
+            let mode = Mode::of(&dir)?;
+            Ok((mode, WriterMark::create(&dir, mode)?))
+        });
+        let (mode, mark) = match made {
+            Ok((mode, mark)) => (mode, Ok(mark)),
+            Err(error) => {
+                let reason = ReadOnly::because(&dir, &error).ok_or_else(|| failed(error))?;
+                (Mode::of(&dir).unwrap_or_default(), Err(reason))
+            }
+        };
         let store = Store {
             inner: Arc::new(Inner {
                 dir,
                 warnings: Warnings::default(),
                 faults: Faults::default(),
+                mode,
                 mark,
+                at_work: Mutex::default(),
                 touched: Mutex::default(),
                 generation: AtomicU64::new(0),
                 hashed: AtomicU64::new(0),
@@ -94,12 +116,22 @@ impl Store {
     /// Returns where the log of a key is written; the parent folder exists on return.
     pub fn log_path(&self, key: &Digest) -> PathBuf {
         let path = sharded(&self.inner.dir, LOGS, &format!("{key}.log"));
-        if let Some(parent) = path.parent()
-            && let Err(error) = fs_err::create_dir_all(parent)
+        if let Some(parent) = path.parent().filter(|parent| self.is_writable() && !parent.exists())
+            && let Err(error) = self.create_folder(parent)
         {
             tracing::warn!("{error}");
         }
         path
+    }
+
+    /// Whether anything can be written at all.
+    pub fn is_writable(&self) -> bool {
+        self.inner.mark.is_ok()
+    }
+
+    /// Why nothing can be written, if nothing can.
+    pub(crate) fn writable(&self) -> Result<&WriterMark, CacheError> {
+        self.inner.mark.as_ref().map_err(|reason| unusable(&reason.path, reason.error()))
     }
 
     /// Creates the folder in which a stage keeps what must survive an interruption.
@@ -108,7 +140,12 @@ impl Store {
     /// As for every write: full or unusable.
     pub fn work_dir(&self, key: &Digest) -> Result<PathBuf, CacheError> {
         let path = self.inner.dir.join(WORK).join(key.to_hex());
-        fs_err::create_dir_all(&path).map_err(|source| CacheError::writing(&path, 0, source))?;
+        self.writable()?;
+        // One that somebody else keeps to themselves is of no use.
+        if let Err(error) = fs_err::read_dir(&path) {
+            self.set_aside(&path, &error);
+        }
+        self.create_folder(&path).map_err(|source| CacheError::writing(&path, 0, source))?;
         Ok(path)
     }
 
@@ -122,6 +159,10 @@ impl Store {
     pub fn remove_work_dir(&self, key: &Digest) {
         let path = self.inner.dir.join(WORK).join(key.to_hex());
         match fs_err::remove_dir_all(&path) {
+            // Parts of it may belong to somebody else.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                let _ = self.move_aside(&path);
+            }
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => tracing::warn!("{error}"),
             _ => {}
         }
@@ -132,15 +173,24 @@ impl Store {
         sharded(&self.inner.dir, FILES, &format!("{}.{}", file.id, file.extension))
     }
 
-    /// Says whether a file is there with its length; one with another length is warned about.
+    /// Says whether a file is there with its length, for this user to read; if it is not as it should be, that is warned about.
     pub(crate) fn has_file(&self, file: &FileRef) -> bool {
+        self.file_stat(file).is_some()
+    }
+
+    /// Returns the version of a file that is there with its length, for this user to read.
+    pub(crate) fn file_stat(&self, file: &FileRef) -> Option<FileStat> {
         let path = self.file_path(file);
-        let Ok(meta) = fs_err::metadata(&path) else { return false };
-        let whole = meta.is_file() && meta.len() == file.bytes;
-        if !whole {
+        let meta = fs_err::metadata(&path).ok()?;
+        if !meta.is_file() || meta.len() != file.bytes {
             self.warn(&path, format!("it has {} bytes instead of {}", meta.len(), file.bytes));
+            return None;
         }
-        whole
+        if !is_readable(&path, &meta) {
+            self.warn(&path, DENIED);
+            return None;
+        }
+        Some(FileStat::of(&meta))
     }
 }
 
@@ -171,12 +221,55 @@ fn prepare(dir: &Path) -> std::io::Result<()> {
             }
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        // It is made again, if it can be.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
         Err(error) => return Err(error),
     }
-    fs_err::create_dir_all(dir)?;
-    fs_err::write(dir.join("CACHEDIR.TAG"), CACHEDIR_TAG)?;
-    fs_err::write(dir.join(".gitignore"), "*\n")?;
-    fs_err::write(version, version_text(VERSION))
+    create_root(dir)?;
+    let mode = Mode::of(dir)?;
+    let write = |name: &str, text: &str| {
+        let mut file = fs_err::File::create(dir.join(name))?;
+        mode.give(file.file());
+        file.write_all(text.as_bytes())
+    };
+    write("CACHEDIR.TAG", CACHEDIR_TAG)?;
+    write(".gitignore", "*\n")?;
+    // One that cannot be read cannot be written, either.
+    let _ = fs_err::remove_file(&version);
+    write("version", &version_text(VERSION))
+}
+
+/// Why a cache can only be read.
+pub(crate) struct ReadOnly {
+    path: PathBuf,
+    kind: std::io::ErrorKind,
+    message: String,
+}
+
+impl ReadOnly {
+    /// The reason, if the error is one that only keeps from writing.
+    fn because(dir: &Path, error: &std::io::Error) -> Option<ReadOnly> {
+        use std::io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
+        let kind = error.kind();
+        let readable = match fs_err::read_dir(dir) {
+            Ok(_) => true,
+            // An empty cache that cannot be made; what can be read is nothing.
+            Err(error) => error.kind() == NotFound,
+        };
+        let only = matches!(kind, PermissionDenied | ReadOnlyFilesystem) && readable;
+        only.then(|| ReadOnly { path: dir.to_owned(), kind, message: error.to_string() })
+    }
+
+    pub(crate) fn error(&self) -> std::io::Error {
+        std::io::Error::new(self.kind, self.message.clone())
+    }
+}
+
+/// Says whether this process may read a file. Most files say so themselves.
+fn is_readable(path: &Path, meta: &std::fs::Metadata) -> bool {
+    const ALL: u32 = 0o444;
+    std::os::unix::fs::MetadataExt::mode(meta) & ALL == ALL
+        || rustix::fs::access(path, rustix::fs::Access::READ_OK).is_ok()
 }
 
 /// The number with its checksum, so that a flipped bit is no other version.

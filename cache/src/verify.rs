@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use crate::artefact::parse_manifest;
-use crate::document::{document_length, list_sharded};
+use crate::document::document_length;
+use crate::lock::touch;
 use crate::memo::Memo;
 use crate::row_file::RowFile;
 use crate::stats::manifest_id;
@@ -37,7 +38,7 @@ enum Item {
 impl Store {
     /// Reads every file and document and compares it with its checksum; `progress` gets bytes done and in all.
     ///
-    /// Nothing is changed. The faults are sorted by path.
+    /// Nothing is changed but the times of damaged files, so that no run goes by what it remembers of them. The faults are sorted by path.
     ///
     /// # Errors
     /// [`CacheError::Io`] if a folder cannot be listed; a file that cannot be read is a fault.
@@ -70,6 +71,9 @@ impl Store {
                             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
                             Err(error) => Some(error.to_string()),
                         };
+                        if what.is_some() && matches!(item, Item::File) {
+                            touch_file(path);
+                        }
                         let fault = what.map(|what| Fault { path: path.clone(), what });
                         if send.send((*bytes, fault)).is_err() {
                             return;
@@ -106,7 +110,7 @@ impl Store {
         };
         faults.iter().try_for_each(|fault| remove(&fault.path))?;
         if !faults.is_empty() {
-            for path in list_sharded(&self.inner.dir.join(ARTEFACTS))? {
+            for path in self.list_readable(ARTEFACTS)? {
                 if let Ok(Some(_)) = self.look_at(&Item::Manifest, &path, &mut []) {
                     remove(&path)?;
                 }
@@ -119,13 +123,12 @@ impl Store {
     /// Lists everything that carries a checksum.
     fn items(&self) -> Result<Vec<(Item, PathBuf)>, CacheError> {
         let mut items = Vec::new();
-        let dir = &self.inner.dir;
-        items.extend(list_sharded(&dir.join(FILES))?.into_iter().map(|path| (Item::File, path)));
-        items.extend(list_sharded(&dir.join(ARTEFACTS))?.into_iter().map(|path| (Item::Manifest, path)));
-        items.extend(list_sharded(&dir.join(ROWS))?.into_iter().map(|path| (Item::RowFile, path)));
-        items.extend(list_sharded(&dir.join(DIGESTS))?.into_iter().map(|path| (Item::Memo, path)));
+        items.extend(self.list_readable(FILES)?.into_iter().map(|path| (Item::File, path)));
+        items.extend(self.list_readable(ARTEFACTS)?.into_iter().map(|path| (Item::Manifest, path)));
+        items.extend(self.list_readable(ROWS)?.into_iter().map(|path| (Item::RowFile, path)));
+        items.extend(self.list_readable(DIGESTS)?.into_iter().map(|path| (Item::Memo, path)));
         for bucket in Bucket::ALL {
-            let paths = list_sharded(&dir.join(bucket.folder()))?;
+            let paths = self.list_readable(bucket.folder())?;
             items.extend(paths.into_iter().map(|path| (Item::Document(bucket), path)));
         }
         Ok(items)
@@ -166,6 +169,15 @@ impl Store {
             }
         };
         Ok((!whole).then(|| "its checksum does not match".to_owned()))
+    }
+}
+
+/// Gives a file the present time, where this user may.
+fn touch_file(path: &Path) {
+    if let Ok(file) = fs_err::File::open(path)
+        && let Err(error) = touch(file.file())
+    {
+        tracing::debug!("{}: {error}", path.display());
     }
 }
 

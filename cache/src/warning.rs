@@ -6,13 +6,15 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::Store;
 
-/// An entry of the cache that is damaged and was treated as absent.
+/// Something in the cache that is not as it should be: mostly an entry that is damaged and was treated as absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// The damaged file.
     pub path: PathBuf,
     /// What is wrong with it.
     pub what: String,
+    /// Whether it is an entry that is treated as absent; else everything else about the cache.
+    pub absent: bool,
 }
 
 /// Receives warnings.
@@ -31,12 +33,18 @@ impl Store {
         *self.inner.warnings.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
     }
 
+    /// Says once that an entry is treated as absent.
     pub(crate) fn warn(&self, path: &Path, what: impl Into<String>) {
+        self.tell(path, what, true);
+    }
+
+    /// Says once that something is not as it should be.
+    pub(crate) fn tell(&self, path: &Path, what: impl Into<String>, absent: bool) {
         let warnings = &self.inner.warnings;
         if !warnings.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned()) {
             return;
         }
-        let warning = Warning { path: path.to_owned(), what: what.into() };
+        let warning = Warning { path: path.to_owned(), what: what.into(), absent };
         match &*warnings.hook.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(hook) => hook(warning),
             None => tracing::warn!(path = %warning.path.display(), "{}", warning.what),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::document::DENIED;
 use crate::{CacheError, Digest, FileRef, Store};
 
 /// How long a write must last.
@@ -27,8 +28,20 @@ pub struct IoFault {
     pub kind: io::ErrorKind,
 }
 
+/// What some file systems cannot do.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ability {
+    /// Locks that other processes see.
+    Lock,
+    /// Waiting until the names in a folder are on the disk.
+    SyncFolder,
+}
+
 /// The fault that tests put in, if any.
 pub(crate) struct Faults {
+    /// What the file system cannot do, with the number of the error that it gives.
+    lacking: std::sync::Mutex<std::collections::BTreeMap<Ability, i32>>,
     left: AtomicI64,
     kind: std::sync::Mutex<io::ErrorKind>,
     /// How far the clock is ahead, in ns.
@@ -38,6 +51,7 @@ pub(crate) struct Faults {
 impl Default for Faults {
     fn default() -> Self {
         Faults {
+            lacking: std::sync::Mutex::default(),
             left: AtomicI64::new(i64::MAX),
             kind: std::sync::Mutex::new(io::ErrorKind::StorageFull),
             ahead: AtomicU64::new(0),
@@ -46,6 +60,11 @@ impl Default for Faults {
 }
 
 impl Faults {
+    pub(crate) fn ask(&self, ability: Ability) -> io::Result<()> {
+        let lacking = self.lacking.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        lacking.get(&ability).map_or(Ok(()), |number| Err(io::Error::from_raw_os_error(*number)))
+    }
+
     fn check(&self) -> io::Result<()> {
         if self.left.load(Ordering::Relaxed) == i64::MAX {
             return Ok(());
@@ -69,6 +88,13 @@ impl Store {
         faults.left.store(fault.map_or(i64::MAX, |fault| i64::from(fault.after)), Ordering::Relaxed);
     }
 
+    /// Takes an ability from the file system of this store and its clones: asking for it gives the error of this number.
+    #[doc(hidden)]
+    pub fn take_ability(&self, ability: Ability, error: i32) {
+        let lacking = &self.inner.faults.lacking;
+        lacking.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(ability, error);
+    }
+
     /// Puts the store's clock ahead, so that tests need not wait for files to age.
     #[doc(hidden)]
     pub fn put_clock_ahead(&self, by: Duration) {
@@ -89,6 +115,7 @@ impl Store {
         parts: &[&[u8]],
         durability: Durability,
     ) -> Result<(), CacheError> {
+        self.writable()?;
         // The temporary file is gone by now: what is free is what there was before.
         let bytes = parts.iter().map(|part| part.len() as u64).sum();
         self.try_write(path, parts, durability).map_err(|source| CacheError::writing(path, bytes, source))?;
@@ -102,8 +129,8 @@ impl Store {
         let folder = path.parent().unwrap_or(&self.inner.dir);
         faults.check()?;
         let mut temp = match self.temp_file(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_folder(folder)?;
+            Err(error) if error.kind() == io::ErrorKind::NotFound || self.set_aside(folder, &error) => {
+                self.create_folder(folder)?;
                 self.temp_file(folder)?
             }
             other => other?,
@@ -121,17 +148,62 @@ impl Store {
         faults.check()?;
         temp.persist(path).map_err(|error| error.error)?;
         if durability == Durability::Directory {
-            sync_folder(folder)?;
+            self.sync_folder(folder)?;
         }
         Ok(())
     }
 
     fn temp_file(&self, folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+        let mark = self.inner.mark.as_ref().map_err(|reason| reason.error())?;
         let mut builder = tempfile::Builder::new();
-        builder.prefix(self.inner.mark.temp_prefix());
-        #[cfg(unix)]
+        builder.prefix(mark.temp_prefix());
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
-        builder.tempfile_in(folder)
+        let temp = builder.tempfile_in(folder)?;
+        self.inner.mode.give(temp.as_file());
+        Ok(temp)
+    }
+
+    /// Creates a folder with those above it; their names survive a power failure.
+    pub(crate) fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        let new = self.inner.mode.create_folder(folder)?;
+        new.iter().filter_map(|folder| folder.parent()).try_for_each(|folder| self.sync_folder(folder))
+    }
+
+    /// Gives a folder below a bucket that its owner keeps to themselves another name, so that one can be made in its place; says
+    /// whether that was done. What is in it is absent for everybody else anyway.
+    pub(crate) fn set_aside(&self, folder: &Path, error: &io::Error) -> bool {
+        let below = folder.strip_prefix(&self.inner.dir).map_or(0, |path| path.components().count());
+        let hidden = || matches!(fs_err::read_dir(folder), Err(error) if error.kind() == io::ErrorKind::PermissionDenied);
+        if error.kind() != io::ErrorKind::PermissionDenied || below < 2 || !hidden() {
+            return false;
+        }
+        let moved = self.move_aside(folder).is_ok();
+        if moved {
+            self.warn(folder, DENIED);
+        }
+        moved
+    }
+
+    /// Gives a folder the name of a temporary one.
+    pub(crate) fn move_aside(&self, folder: &Path) -> io::Result<()> {
+        let mark = self.inner.mark.as_ref().map_err(|reason| reason.error())?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        fs_err::rename(folder, folder.with_file_name(format!("{}{name}", mark.temp_prefix())))
+    }
+
+    /// Waits until the names in a folder are on the disk, where the file system can.
+    pub(crate) fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        let sync = || {
+            self.inner.faults.ask(Ability::SyncFolder)?;
+            match fs_err::File::open(folder) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                opened => opened?.file().sync_all(),
+            }
+        };
+        match sync() {
+            Err(error) if cannot_sync(&error) => Ok(()),
+            other => other,
+        }
     }
 
     /// Writes a file into the working folder of a key, whole or not at all; checkpoints are made of such.
@@ -144,26 +216,46 @@ impl Store {
         Ok(path)
     }
 
-    /// Stores bytes under their hash; a file of that name and length is kept. It is held before it is looked for.
+    /// Stores bytes under their hash; a file that has them is kept, one of that name with others is replaced. It is held before it is
+    /// looked for.
     pub(crate) fn put_file(&self, bytes: &[u8], extension: &str) -> Result<FileRef, CacheError> {
         let file =
             FileRef { id: Digest::of(bytes), bytes: bytes.len() as u64, extension: extension.to_owned() };
         self.hold(&[file.id])?;
-        if !self.has_file(&file) {
-            self.write_file(&self.file_path(&file), &[bytes], Durability::Directory)?;
+        let path = self.file_path(&file);
+        if !self.has_file(&file) || !has_bytes(&path, bytes) {
+            self.write_file(&path, &[bytes], Durability::Directory)?;
+            self.inner.touched.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&file.id);
         }
         Ok(file)
     }
 }
 
-/// Creates a folder with those above it; their names survive a power failure.
-fn create_folder(folder: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    fs_err::create_dir_all(folder)?;
-    missing.iter().filter_map(|folder| folder.parent()).try_for_each(sync_folder)
+/// Compares a file with what it should hold.
+fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
+    use std::io::Read;
+    let compare = || -> io::Result<bool> {
+        let mut file = fs_err::File::open(path)?;
+        let mut buffer = vec![0; bytes.len().clamp(1, 1 << 20)];
+        let mut rest = bytes;
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(rest.is_empty()),
+                Ok(count) => match rest.strip_prefix(&buffer[..count]) {
+                    Some(more) => rest = more,
+                    None => return Ok(false),
+                },
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    compare().unwrap_or(false)
 }
 
-/// Waits until the names in a folder are on the disk.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    fs_err::File::open(folder)?.sync_all()
+/// Says that a file system does not know how to sync a folder: CIFS and some in user space do not.
+fn cannot_sync(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let unable = [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::NOSYS, Errno::BADF];
+    error.raw_os_error().is_some_and(|number| unable.contains(&Errno::from_raw_os_error(number)))
 }

@@ -32,13 +32,40 @@ pub(crate) struct Known {
     pub outputs: Faces,
     /// The files of the outputs, where somebody asked for them.
     pub places: Option<Vec<Place>>,
+    /// Whether the record says that the outputs only pass through. Of such a result nothing is remembered.
+    #[serde(skip)]
+    pub passing: bool,
 }
 
-/// Where an artefact lies: the version of its manifest's file, and what that names.
+/// Where an artefact lies: the version of its manifest's file, and what that names, each with its version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     manifest: FileStat,
     files: Vec<FileRef>,
+    versions: Vec<FileStat>,
+}
+
+impl Place {
+    /// Looks for the files of an artefact. They are written before their manifest: one that is newer was touched since, and so was one
+    /// that is another than `before`. With `check` its content is looked at then; an artefact that is damaged is dropped.
+    fn find(store: &Store, id: &Digest, before: Option<&Self>, check: bool) -> Option<Self> {
+        let manifest = store.manifest_stat(id)?;
+        let found = store.manifest(id)?;
+        let versions = store.file_stats(found.files())?;
+        let newer = versions.iter().any(|version| version.mtime > manifest.mtime);
+        let touched = before.map_or(newer, |before| before.versions != versions);
+        if check && touched && !store.is_whole(&found) {
+            store.drop_artefact(&found);
+            return None;
+        }
+        Some(Self { manifest, files: found.files().cloned().collect(), versions })
+    }
+
+    /// Whether the files are there as they were; `None` if one was touched.
+    fn is_same(&self, store: &Store) -> Option<bool> {
+        let Some(versions) = store.file_stats(&self.files) else { return Some(false) };
+        (versions == self.versions).then_some(true)
+    }
 }
 
 impl History {
@@ -51,6 +78,22 @@ impl History {
     pub fn read(store: &Store, graph: &Graph) -> Self {
         let bytes = store.document(Bucket::Pipelines, &Self::name(graph)).ok().flatten();
         bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// The keys that other pipelines last had. Documents that are no history of this program's are passed over.
+    ///
+    /// # Errors
+    /// [`CacheError`] if the cache cannot be listed.
+    pub(crate) fn keys_of_others(store: &Store, graph: &Graph) -> Result<Vec<Digest>, CacheError> {
+        let own = Self::name(graph);
+        let mut keys = Vec::new();
+        for name in store.documents(Bucket::Pipelines)?.into_iter().filter(|name| *name != own) {
+            let bytes = store.document(Bucket::Pipelines, &name)?;
+            if let Some(other) = bytes.and_then(|bytes| postcard::from_bytes::<Self>(&bytes).ok()) {
+                keys.extend(other.instances.into_values().map(|last| last.key));
+            }
+        }
+        Ok(keys)
     }
 
     /// Stores it.
@@ -104,13 +147,13 @@ impl Known {
     /// Reads the outputs of a key's record. The version is looked up first: a record that is replaced meanwhile is read again.
     pub fn read(store: &Store, key: &Digest) -> Option<Self> {
         let record = version(store, key)?;
-        let outputs = Record::read_outputs(store, key)?;
-        Some(Self { record, outputs, places: None })
+        let (outputs, passing) = Record::read_outputs(store, key)?;
+        Some(Self { record, outputs, places: None, passing })
     }
 
     /// The outputs that were just recorded under a key whose lock is held.
     pub fn written(store: &Store, key: &Digest, outputs: Faces) -> Option<Self> {
-        Some(Self { record: version(store, key)?, outputs, places: None })
+        Some(Self { record: version(store, key)?, outputs, places: None, passing: false })
     }
 
     fn is_current(&self, store: &Store, key: &Digest) -> bool {
@@ -123,17 +166,19 @@ impl Known {
         let same =
             |(face, place): (&Face, &Place)| store.manifest_stat(&face.id).as_ref() == Some(&place.manifest);
         let known = places.len() == self.outputs.len() && self.outputs.iter().zip(places).all(same);
-        known.then(|| places.iter().all(|place| store.has_files(&place.files)))
+        if !known {
+            return None;
+        }
+        let there: Option<Vec<bool>> = places.iter().map(|place| place.is_same(store)).collect();
+        there.map(|there| there.iter().all(|there| *there))
     }
 
-    /// Looks up where the outputs lie and says whether they do; nothing is remembered of outputs that are gone.
-    pub fn locate(&mut self, store: &Store) -> bool {
-        let place = |face: &Face| {
-            let version = store.manifest_stat(&face.id)?;
-            let manifest = store.manifest(&face.id).filter(|manifest| store.is_present(manifest))?;
-            Some(Place { manifest: version, files: manifest.files().cloned().collect() })
-        };
-        self.places = self.outputs.iter().map(place).collect();
+    /// Looks up where the outputs lie and says whether they do; nothing is remembered of outputs that are gone. With `check` the content
+    /// of files that were touched is looked at.
+    pub fn locate(&mut self, store: &Store, check: bool) -> bool {
+        let before = self.places.take().unwrap_or_default();
+        let place = |(at, face): (usize, &Face)| Place::find(store, &face.id, before.get(at), check);
+        self.places = self.outputs.iter().enumerate().map(place).collect();
         self.places.is_some()
     }
 }

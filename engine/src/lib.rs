@@ -36,7 +36,7 @@ pub use gate::Gate;
 pub use graph::{Axes, Graph, Input, Instance, InstanceId, Item};
 pub use history::History;
 pub use io::{IoItem, IoPort, StageIo, Surroundings, Written};
-pub use keep::{Keep, Pin, keys_needed};
+pub use keep::{Keep, Needed, Pin, keys_needed};
 pub use key::{
     Change, Face, Faces, InputPart, KeyHead, KeyParts, PortPart, SourcesPart, canonical, meta_digest,
 };

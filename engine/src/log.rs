@@ -31,7 +31,7 @@ impl StageLog {
     pub(crate) fn line(&self, line: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.file.is_none() {
-            state.file = fs_err::File::create(&self.path).ok();
+            state.file = sndpipe_cache::create_shared(&self.path).ok();
         }
         if let Some(file) = &mut state.file {
             let _ = writeln!(file, "{line}");

@@ -74,7 +74,7 @@ impl Plan {
         let (targets, forced) = (sorted(targets), sorted(force));
         let is_forced = |id: InstanceId| forced.binary_search(&id).is_ok();
         let history = History::read(store, graph);
-        let lookout = Lookout { graph, store, sources, history: &history, asked: &asked };
+        let lookout = Lookout { graph, store, sources, history: &history, asked: &asked, check: false };
         let survey = Survey::new(&lookout, &needed, is_forced);
         if let Some(message) = survey.mistakes.into_values().next() {
             return Err(message);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sndpipe_cache::{Bucket, CacheError, Digest, Store};
+use sndpipe_cache::{Bucket, CacheError, Digest, Named, Store};
 
 use crate::event::RowCounts;
 use crate::graph::Axes;
@@ -20,6 +20,9 @@ pub struct Record {
     pub outputs: Faces,
     /// Facts about the run that change no content.
     pub provenance: Provenance,
+    /// Whether the outputs only pass through: no pipeline that had this result keeps it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passing: bool,
 }
 
 /// Holds keys before their records are read. On a disk that is full reading goes on without: what is gone by then is made again.
@@ -63,26 +66,41 @@ impl Record {
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// Reads only the outputs of a key's record: what a plan needs of most of them.
+    /// Reads only the outputs of a key's record, and whether they only pass through: what a plan needs of most of them.
     #[must_use]
-    pub fn read_outputs(store: &Store, key: &Digest) -> Option<Faces> {
+    pub fn read_outputs(store: &Store, key: &Digest) -> Option<(Faces, bool)> {
         hold(store, &[*key]);
         #[derive(Deserialize)]
         struct Outputs {
             outputs: Faces,
+            #[serde(default)]
+            passing: bool,
         }
         let bytes = store.document(Bucket::Records, &key.to_hex()).ok().flatten()?;
-        serde_json::from_slice(&bytes).ok().map(|Outputs { outputs }| outputs)
+        serde_json::from_slice(&bytes).ok().map(|Outputs { outputs, passing }| (outputs, passing))
     }
 
-    /// What garbage collection must know of a record: the artefacts and the list of sources that it names. `None` if it
-    /// cannot be read.
+    /// Notes in the record of a key that its outputs are kept, or that they only pass through.
+    ///
+    /// # Errors
+    /// [`CacheError`] if the cache cannot be written.
+    pub fn set_passing(store: &Store, key: &Digest, passing: bool) -> Result<(), CacheError> {
+        match Self::read(store, key) {
+            Some(record) if record.passing != passing => Self { passing, ..record }.write(store, key),
+            _ => Ok(()),
+        }
+    }
+
+    /// What garbage collection must know of a record: the artefacts and the list of sources that it names, and whether they only pass
+    /// through. `None` if it cannot be read.
     #[must_use]
-    pub fn names(bytes: &[u8]) -> Option<Vec<Digest>> {
+    pub fn names(bytes: &[u8]) -> Option<Named> {
         #[derive(Deserialize)]
         struct Names {
             parts: Parts,
             outputs: Vec<Output>,
+            #[serde(default)]
+            passing: bool,
         }
         #[derive(Deserialize)]
         struct Parts {
@@ -96,14 +114,9 @@ impl Record {
         struct Output {
             id: Digest,
         }
-        let Names { parts, outputs } = serde_json::from_slice(bytes).ok()?;
-        Some(
-            outputs
-                .into_iter()
-                .map(|output| output.id)
-                .chain(parts.sources.map(|list| list.digest))
-                .collect(),
-        )
+        let Names { parts, outputs, passing } = serde_json::from_slice(bytes).ok()?;
+        let outputs = outputs.into_iter().map(|output| output.id);
+        Some(Named { ids: outputs.chain(parts.sources.map(|list| list.digest)).collect(), passing })
     }
 
     /// Stores the record: the last write of a stage.
@@ -140,7 +153,7 @@ pub fn read_sources(store: &Store, digest: &Digest) -> Option<BTreeMap<String, D
 /// One run of a pipeline.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// Sortable by time: `20261121-214703-1a2b`.
+    /// Time, process and number: `20261121-214703-123-4f2a-17`. Later runs have larger numbers, whatever the clock said.
     pub id: String,
     /// `name:` of the pipeline.
     pub pipeline: String,
@@ -205,14 +218,31 @@ impl RunRecord {
         store.put_document(Bucket::Runs, &self.id, &bytes)
     }
 
+    /// The ids of all runs, the latest first.
+    ///
+    /// # Errors
+    /// [`CacheError`] if the cache cannot be listed.
+    pub fn names(store: &Store) -> Result<Vec<String>, CacheError> {
+        let mut names = store.documents(Bucket::Runs)?;
+        names.sort_by(|a, b| (number(b), b).cmp(&(number(a), a)));
+        Ok(names)
+    }
+
+    /// The number of the next run.
+    ///
+    /// # Errors
+    /// [`CacheError`] if the cache cannot be listed.
+    pub(crate) fn next_number(store: &Store) -> Result<u64, CacheError> {
+        let names = store.documents(Bucket::Runs)?;
+        Ok(names.iter().map(|name| number(name)).max().unwrap_or(0) + 1)
+    }
+
     /// All runs, the latest first; damaged ones are left out.
     ///
     /// # Errors
     /// [`CacheError`] if the cache cannot be listed.
     pub fn all(store: &Store) -> Result<Vec<Self>, CacheError> {
-        let mut names = store.documents(Bucket::Runs)?;
-        names.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(names.iter().filter_map(|name| Self::read(store, name)).collect())
+        Ok(Self::names(store)?.iter().filter_map(|name| Self::read(store, name)).collect())
     }
 
     /// One run.
@@ -226,6 +256,11 @@ impl RunRecord {
         run.stages.extend(cached.into_iter().flat_map(CachedCells::stages));
         Some(run)
     }
+}
+
+/// The number at the end of a run's id; runs of earlier versions have none and come first.
+fn number(id: &str) -> u64 {
+    id.split('-').nth(4).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// The status of a stage whose result was there.

@@ -66,6 +66,8 @@ pub fn rerun(
         inputs: Job::inputs(graph, id, faces),
         sources: sources.of(id).map(Arc::clone),
         computed: 0,
+        forced: false,
+        passing: false,
     };
     let log = StageLog::new(options.scratch.log_path(&job.key));
     job.compute(graph, &around, &log, &mut Usage::default(), |written| Ok(written.outputs))

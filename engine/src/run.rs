@@ -1,5 +1,8 @@
 //! The scheduler: runs what is missing, in parallel, each key once.
 
+mod passing;
+mod recording;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,21 +12,22 @@ use std::time::{Duration, Instant};
 
 use sndpipe_cache::{CacheError, Digest, Holder, KeyLock, Store};
 
+use self::passing::{Passing, keep};
+use self::recording::run_id;
 use crate::device::Device;
-use crate::event::{Event, Observer, Outcome, RowCounts};
+use crate::event::{Event, Observer, Outcome};
 use crate::gate::Gate;
 use crate::graph::{Graph, InstanceId};
 use crate::history::{History, Known};
 use crate::io::Surroundings;
-use crate::job::{Done, Finished, Job, host, now_ms};
+use crate::job::{Done, Finished, Job, now_ms};
 use crate::key::{Face, Faces, KeyParts};
 use crate::plan::is_present;
-use crate::record::{Record, RunRecord, RunStage};
+use crate::record::Record;
 use crate::resolve::{Sources, changes, key_parts};
 use crate::stage::StageError;
 use crate::survey::{Finding, Lookout, Survey, asked};
-use crate::usage::{Meter, Usage};
-use crate::utc::Utc;
+use crate::usage::Meter;
 
 /// How often a stage is tried again after an input turned out to be damaged.
 const REPAIRS: u32 = 3;
@@ -98,7 +102,7 @@ pub fn run(
         threads: options.jobs,
         gate: &gate,
     };
-    let started = (Instant::now(), now_ms());
+    let started = (Instant::now(), run_id(store, now_ms())?);
     let mut run = Run::new(graph, store, sources, options, observer);
     observer.event(&Event::Begin { stages: run.needed.iter().filter(|&&needed| needed).count() });
     let result = std::thread::scope(|scope| run.drive(scope, &around));
@@ -146,6 +150,7 @@ struct Run<'a> {
     waiting_for_rebuild: BTreeMap<InstanceId, usize>,
     repairs: BTreeMap<InstanceId, u32>,
     forced: BTreeSet<InstanceId>,
+    passing: Passing,
     running: usize,
     meter: Meter,
     accelerator_busy: bool,
@@ -179,9 +184,12 @@ impl<'a> Run<'a> {
         let asked = asked(&readers, &options.targets, &needed);
         let forced: BTreeSet<InstanceId> = options.force.iter().copied().collect();
         let mut history = History::read(store, graph);
-        let lookout = Lookout { graph, store, sources, history: &history, asked: &asked };
+        let lookout = Lookout { graph, store, sources, history: &history, asked: &asked, check: true };
         let mut survey = Survey::new(&lookout, &needed, |id| forced.contains(&id));
         let learnt = std::mem::take(&mut survey.learnt);
+        for &id in &survey.passing {
+            keep(store, survey.keys[id].as_ref());
+        }
         let history_due = (Instant::now(), !learnt.is_empty());
         for (id, known) in learnt {
             if let Some(key) = survey.keys[id] {
@@ -216,6 +224,7 @@ impl<'a> Run<'a> {
             waiting_for_rebuild: BTreeMap::new(),
             repairs: BTreeMap::new(),
             forced,
+            passing: Passing::new(),
             running: 0,
             meter: Meter::new(),
             accelerator_busy: false,
@@ -270,9 +279,13 @@ impl<'a> Run<'a> {
                         broken.get_or_insert(error);
                     }
                     drop(lock);
+                    if self.passing.is_due() && self.running > 0 {
+                        self.let_go(None);
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.meter.share_out();
+                    self.store.beat();
                     let again = std::mem::take(&mut self.locked);
                     self.ready.extend(again);
                 }
@@ -297,8 +310,11 @@ impl<'a> Run<'a> {
             Ok(None) => return,
             Err(message) => return self.fail(id, Outcome::failed(message, None)),
         };
-        let Finding { key, outputs, gone, learnt } = finding;
+        let Finding { key, outputs, gone, learnt, passing } = finding;
         self.keys[id] = Some(key);
+        if passing {
+            keep(self.store, Some(&key));
+        }
         if let Some(known) = learnt {
             self.learn(id, key, Some(known));
         }
@@ -326,14 +342,14 @@ impl<'a> Run<'a> {
         {
             self.as_surveyed[id] = true;
             let (outputs, gone) = (self.survey.faces[id].take(), self.survey.gone[id]);
-            return Ok(Some(Finding { key, outputs, gone, learnt: None }));
+            return Ok(Some(Finding { key, outputs, gone, learnt: None, passing: false }));
         }
         self.lookout().look(id, &self.faces)
     }
 
     fn lookout(&self) -> Lookout<'_> {
         let Self { graph, store, sources, history, asked, .. } = self;
-        Lookout { graph, store, sources, history, asked }
+        Lookout { graph, store, sources, history, asked, check: true }
     }
 
     /// Queues an instance, after those of its inputs that are recorded but gone.
@@ -390,7 +406,7 @@ impl<'a> Run<'a> {
                 waiters.push(id);
                 continue;
             }
-            if self.elsewhere.get(&id).is_some_and(|(holder, _)| holder.is_busy()) {
+            if self.elsewhere.get(&id).is_some_and(|(holder, _)| self.store.is_busy(holder)) {
                 self.locked.insert(id);
                 continue;
             }
@@ -401,9 +417,12 @@ impl<'a> Run<'a> {
             };
             // Another process may have finished it between our look and our lock.
             if !self.forced.contains(&id)
-                && let Some(outputs) = Record::read_outputs(self.store, &key)
+                && let Some((outputs, passing)) = Record::read_outputs(self.store, &key)
                 && outputs.iter().all(|face| is_present(self.store, face))
             {
+                if passing && self.keeps(id) {
+                    keep(self.store, Some(&key));
+                }
                 drop(lock);
                 self.pending.remove(&id);
                 self.cached(id, outputs);
@@ -413,7 +432,9 @@ impl<'a> Run<'a> {
             let inputs = Job::inputs(self.graph, id, &self.faces);
             let earlier = self.elsewhere.get(&id).map(|(_, computed)| *computed);
             let sources = self.sources.of(id).map(Arc::clone);
-            let job = Job { id, key, parts, inputs, sources, computed: earlier.unwrap_or(0) };
+            let (forced, passing) = (self.forced.contains(&id), !self.keeps(id));
+            let computed = earlier.unwrap_or(0);
+            let job = Job { id, key, parts, inputs, sources, computed, forced, passing };
             self.in_flight.insert(key, Vec::new());
             self.running += 1;
             self.meter.start(id);
@@ -465,6 +486,9 @@ impl<'a> Run<'a> {
                 for waiter in waiters {
                     self.pending.remove(&waiter);
                     self.forced.remove(&waiter);
+                    if self.keeps(waiter) && !self.keeps(id) {
+                        keep(self.store, Some(&key));
+                    }
                     self.cached(waiter, faces.clone());
                 }
                 Ok(())
@@ -518,9 +542,9 @@ impl<'a> Run<'a> {
         /// The share of the time that may go into it: one in so many.
         const SHARE: u32 = 20;
         let Some(key) = self.keys[id] else { return };
-        let mut known = Known::written(self.store, &key, Arc::clone(faces));
+        let mut known = Known::written(self.store, &key, Arc::clone(faces)).filter(|_| self.keeps(id));
         if let Some(known) = known.as_mut().filter(|_| self.asked[id]) {
-            known.locate(self.store);
+            known.locate(self.store, false);
         }
         self.learn(id, key, known);
         let started = Instant::now();
@@ -577,26 +601,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        self.drop_unkept(id);
-    }
-
-    /// `keep: false`: drops outputs of the instance and of its inputs that nothing waits for any more.
-    fn drop_unkept(&self, id: InstanceId) {
-        let inputs =
-            self.graph.instances[id].inputs.iter().flat_map(|input| &input.items).map(|item| item.from);
-        let unkept = |producer: &InstanceId| !self.graph.instances[*producer].keep && !self.asked[*producer];
-        for producer in inputs.filter(unkept).collect::<BTreeSet<_>>() {
-            let waiting = self.readers[producer]
-                .iter()
-                .any(|reader| self.needed[*reader] && !self.outcomes.contains_key(reader));
-            if !waiting {
-                for face in self.faces[producer].as_deref().into_iter().flatten() {
-                    if let Some(manifest) = self.store.manifest(&face.id) {
-                        self.store.drop_artefact(&manifest);
-                    }
-                }
-            }
-        }
+        self.pass(id);
     }
 
     fn fail(&mut self, id: InstanceId, outcome: Outcome) {
@@ -625,7 +630,7 @@ impl<'a> Run<'a> {
 
     fn finish(
         mut self,
-        started: (Instant, u64),
+        started: (Instant, (u64, String)),
         result: Result<(), CacheError>,
     ) -> Result<RunReport, CacheError> {
         let wall = started.0.elapsed();
@@ -636,91 +641,12 @@ impl<'a> Run<'a> {
         }
         let run_id = self.record_run(started.1, wall);
         result?;
+        let ran = self.outcomes.values().any(|outcome| matches!(outcome, Outcome::Ran { .. }));
+        self.let_go(Some(ran));
         let run_id = run_id?;
         let Self { history, survey, outcomes, faces, keys, .. } = self;
         // A million small pieces for a large pipeline: nobody waits for them to be freed.
         std::thread::spawn(move || drop((history, survey)));
         Ok(RunReport { id: run_id, outcomes, faces, keys, wall })
     }
-
-    fn record_run(&mut self, started_ms: u64, wall: Duration) -> Result<String, CacheError> {
-        let mut stages = Vec::with_capacity(self.outcomes.len());
-        for (&id, outcome) in &self.outcomes {
-            let instance = &self.graph.instances[id];
-            let mut stage = RunStage {
-                stage: instance.stage.clone(),
-                axes: instance.axes.clone(),
-                status: outcome.name().to_owned(),
-                key: self.keys[id],
-                seconds: 0.0,
-                usage: Usage::default(),
-                rows: RowCounts::default(),
-                reason: String::new(),
-                error: None,
-                log: Vec::new(),
-            };
-            match outcome {
-                Outcome::Ran { wall, rows, reason, usage, .. } => {
-                    (stage.seconds, stage.usage) = (wall.as_secs_f64(), *usage);
-                    stage.rows = *rows;
-                    stage.reason.clone_from(reason);
-                }
-                Outcome::Failed { message, log, wall, usage, .. } => {
-                    (stage.seconds, stage.usage) = (wall.as_secs_f64(), *usage);
-                    stage.error = Some(message.clone());
-                    stage.log.clone_from(log);
-                }
-                Outcome::Skipped { because } => stage.error = Some(format!("needs `{because}`")),
-                Outcome::Cached { .. } | Outcome::Interrupted => {}
-            }
-            if let (Outcome::Ran { .. } | Outcome::Cached { .. }, Some(key)) = (outcome, self.keys[id])
-                && !self.as_surveyed[id]
-            {
-                let name = instance.to_string();
-                if self.history.key(&name) != Some(&key) {
-                    self.history.learn(name, key, None);
-                    self.history_due.1 = true;
-                }
-            }
-            stages.push(stage);
-        }
-        if self.history.len() > self.graph.instances.len() {
-            let names: BTreeSet<String> = self.graph.instances.iter().map(ToString::to_string).collect();
-            self.history_due.1 |= self.history.keep(|name| names.contains(name));
-        }
-        if self.history_due.1 {
-            self.history.write(self.store, self.graph)?;
-        }
-        let failed = self.outcomes.values().any(|outcome| matches!(outcome, Outcome::Failed { .. }));
-        let interrupted = self.outcomes.values().any(|outcome| matches!(outcome, Outcome::Interrupted));
-        let record = RunRecord {
-            id: run_id(started_ms),
-            pipeline: self.graph.name.clone(),
-            file: self.graph.source.name().to_owned(),
-            overrides: self.options.overrides.clone(),
-            started_ms,
-            seconds: wall.as_secs_f64(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            host: host(),
-            status: if failed {
-                "failed"
-            } else if interrupted {
-                "interrupted"
-            } else {
-                "done"
-            }
-            .to_owned(),
-            stages,
-        };
-        let id = record.id.clone();
-        record.write(self.store)?;
-        Ok(id)
-    }
-}
-
-/// `20261121-214703-123-4f2a`: UTC time to the millisecond and the process, so that ids sort by time.
-fn run_id(started_ms: u64) -> String {
-    let Utc { year, month, day, hour, minute, second, millisecond } = Utc::of_unix_ms(started_ms);
-    let process = std::process::id() & 0xffff;
-    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{millisecond:03}-{process:04x}")
 }

@@ -28,6 +28,15 @@ pub(crate) struct Lookout<'a> {
     pub history: &'a History,
     /// Which instances are asked for: what they wrote must be there, not only recorded.
     pub asked: &'a [bool],
+    /// Whether the content of what is asked for is looked at where its files were touched: a run does, what only tells trusts.
+    pub check: bool,
+}
+
+impl Lookout<'_> {
+    /// Whether the outputs of an instance are kept when nothing waits for them any more.
+    pub fn keeps(&self, id: InstanceId) -> bool {
+        self.graph.instances[id].keep || self.asked[id]
+    }
 }
 
 /// What was found out about an instance whose inputs are known.
@@ -39,6 +48,8 @@ pub(crate) struct Finding {
     pub gone: bool,
     /// What the history does not know yet.
     pub learnt: Option<Known>,
+    /// They are kept here, and the record says that they only pass through.
+    pub passing: bool,
 }
 
 impl Lookout<'_> {
@@ -49,11 +60,22 @@ impl Lookout<'_> {
     pub fn look(&self, id: InstanceId, faces: &[Option<Faces>]) -> Result<Option<Finding>, String> {
         let Some(key) = key(self.graph, id, faces, self.sources)? else { return Ok(None) };
         let name = self.graph.instances[id].to_string();
-        let (mut known, mut is_new) = match self.history.recall(self.store, &name, &key) {
+        let keeps = self.keeps(id);
+        // Whether a result is kept by somebody is only in its record.
+        let recalled = self.history.recall(self.store, &name, &key).filter(|_| keeps);
+        let (mut known, mut is_new) = match recalled {
             Some(known) => (Cow::Borrowed(known), false),
             None => match Known::read(self.store, &key) {
                 Some(known) => (Cow::Owned(known), true),
-                None => return Ok(Some(Finding { key, outputs: None, gone: false, learnt: None })),
+                None => {
+                    return Ok(Some(Finding {
+                        key,
+                        outputs: None,
+                        gone: false,
+                        learnt: None,
+                        passing: false,
+                    }));
+                }
             },
         };
         let mut gone = false;
@@ -62,12 +84,13 @@ impl Lookout<'_> {
                 Some(present) => !present,
                 None => {
                     is_new = true;
-                    !known.to_mut().locate(self.store)
+                    !known.to_mut().locate(self.store, self.check)
                 }
             };
         }
-        let outputs = Some(known.outputs.clone());
-        Ok(Some(Finding { key, outputs, gone, learnt: is_new.then(|| known.into_owned()) }))
+        let (outputs, passing) = (Some(known.outputs.clone()), known.passing && keeps);
+        let learnt = (is_new && keeps && !passing).then(|| known.into_owned());
+        Ok(Some(Finding { key, outputs, gone, learnt, passing }))
     }
 }
 
@@ -79,6 +102,8 @@ pub(crate) struct Survey {
     pub faces: Vec<Option<Faces>>,
     /// Outputs that were asked for and whose files are gone.
     pub gone: Vec<bool>,
+    /// Results that are kept here and recorded as passing.
+    pub passing: Vec<InstanceId>,
     /// Inputs that lack a column.
     pub mistakes: BTreeMap<InstanceId, String>,
     /// What the history does not know yet.
@@ -93,6 +118,7 @@ impl Survey {
             keys: vec![None; count],
             faces: vec![None; count],
             gone: vec![false; count],
+            passing: Vec::new(),
             mistakes: BTreeMap::new(),
             learnt: Vec::new(),
         };
@@ -105,6 +131,7 @@ impl Survey {
                         survey.keys[id] = Some(finding.key);
                         survey.faces[id] = finding.outputs.filter(|_| !forced(id));
                         survey.gone[id] = finding.gone;
+                        survey.passing.extend(finding.passing.then_some(id));
                         survey.learnt.extend(finding.learnt.map(|known| (id, known)));
                     }
                     Ok(None) => {}

@@ -1,12 +1,11 @@
 //! `sndpipe cache gc`.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
 use sndpipe_cache::{Collection, Freed, Store};
-use sndpipe_engine::{Keep, Record, Sources, keys_needed};
+use sndpipe_engine::{Keep, Needed, Record, Sources, keys_needed};
 
 use crate::args::{Format, Gc, Pipeline};
 use crate::console;
@@ -26,7 +25,7 @@ pub fn gc(args: &Gc, dir: &Path) -> Result<Exit, Failure> {
     let graphs = args.files.iter().map(|file| load(&pipeline(file))).collect::<Result<Vec<_>, Failure>>()?;
     let store = open(dir)?;
     let collection = begin(&store)?;
-    let mut named = BTreeSet::new();
+    let mut named = Needed::default();
     for graph in &graphs {
         let sources = Sources::scan(graph, &store, &[])?;
         named.extend(keys_needed(graph, &store, &sources, &[]).map_err(Failure::usage)?);

@@ -58,14 +58,13 @@ pub fn logs(args: &Logs, cache: &Path) -> Result<Exit, Failure> {
 
 /// The newest of the keys that has a log.
 fn log(session: &Session, keys: &[Digest]) -> Option<PathBuf> {
-    keys.iter().map(|key| session.store.log_path(key)).find(|path| path.exists())
+    keys.iter().map(|key| session.store.log_path(key)).find(|path| fs_err::File::open(path).is_ok())
 }
 
 /// The keys of an instance in past runs of this pipeline, the latest first: those of failures are nowhere else.
 fn past_keys(session: &Session, id: InstanceId) -> Result<Vec<Digest>, Failure> {
     let instance = &session.graph.instances[id];
-    let mut names = session.store.documents(sndpipe_cache::Bucket::Runs)?;
-    names.sort_unstable_by(|a, b| b.cmp(a));
+    let names = RunRecord::names(&session.store)?;
     let runs = names.iter().take(RUNS).filter_map(|name| RunRecord::read(&session.store, name));
     let mut keys = Vec::new();
     for run in runs.filter(|run| run.pipeline == session.graph.name) {

@@ -19,12 +19,29 @@ mod show;
 mod stages;
 mod table;
 
+use sndpipe_cache::{CacheError, Store};
+
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::results::warn;
 
-/// Carries out a command.
+/// Carries out a command. A damaged result that it has come upon is dropped, so that the next run computes it anew.
 pub fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let cache = cli.cache.clone();
+    let done = carry_out(cli);
+    if let Err(Failure::Cache(CacheError::Damaged { artefact, .. })) = &done
+        && let Ok(store) = Store::open(&cache)
+        && store.is_writable()
+        && let Some(manifest) = store.manifest(artefact)
+    {
+        store.drop_artefact(&manifest);
+        warn("a damaged result was dropped from the cache; `sndpipe run` computes it anew");
+    }
+    done
+}
+
+fn carry_out(cli: Cli) -> Result<Exit, Failure> {
     let cache = &cli.cache;
     match cli.command {
         Command::Run(args) => run::run(args, cache),

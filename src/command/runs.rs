@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sndpipe_cache::{Bucket, Store};
+use sndpipe_cache::Store;
 use sndpipe_engine::{RunRecord, RunStage};
 
 use crate::args::{Format, Runs, RunsCommand};
@@ -29,7 +29,7 @@ pub fn runs(args: &Runs, cache: &Path) -> Result<Exit, Failure> {
             }
         }
         None => {
-            let names = latest_first(&store)?;
+            let names = RunRecord::names(&store)?;
             let runs: Vec<RunRecord> =
                 names.iter().take(args.limit).filter_map(|name| RunRecord::read(&store, name)).collect();
             match args.format {
@@ -42,15 +42,9 @@ pub fn runs(args: &Runs, cache: &Path) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn latest_first(store: &Store) -> Result<Vec<String>, Failure> {
-    let mut names = store.documents(Bucket::Runs)?;
-    names.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(names)
-}
-
 /// The run that an id, the beginning of one, `last` or `last~N` names.
 pub fn find(store: &Store, id: &str) -> Result<RunRecord, Failure> {
-    let names = latest_first(store)?;
+    let names = RunRecord::names(store)?;
     let back = match id.strip_prefix("last") {
         Some("") => Some(0),
         Some(rest) => rest.strip_prefix('~').and_then(|number| number.parse::<usize>().ok()),

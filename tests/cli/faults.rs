@@ -140,8 +140,9 @@ fn a_corrupted_result_is_computed_again_and_never_handed_on() {
     let shown = sandbox.run("show chain.yaml a --export out".split(' '));
     assert!(shown.code != Some(0) && shown.stderr.contains("checksum"), "{shown}");
     assert!(!sandbox.path("out/a.bin").exists(), "it is not handed on");
+    assert!(shown.stderr.contains("dropped from the cache"), "{shown}");
     let again = sandbox.ok("run chain.yaml --force b");
-    assert!(again.stderr.contains("checksum"), "it is said\n{again}");
+    assert!(again.stderr.contains("its output is gone from the cache"), "it is said\n{again}");
     assert_eq!(output(&sandbox, "chain.yaml", "b"), "good\ngood\n");
     assert_eq!((output(&sandbox, "chain.yaml", "a"), lines(&sandbox, "ran-a")), ("good\n".to_owned(), 2));
     sandbox.ok("cache verify");

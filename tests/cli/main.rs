@@ -1,6 +1,7 @@
 //! The whole program, driven from outside. Run with `INSTA_UPDATE=always` to renew the snapshots.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod again;
 mod artefacts;
 mod broken;
 mod damage;
@@ -15,6 +16,7 @@ mod listing;
 mod mistakes;
 mod observe;
 mod part;
+mod places;
 mod pretrain;
 mod runs;
 mod sandbox;

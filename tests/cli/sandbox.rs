@@ -144,7 +144,7 @@ pub fn check(name: &str, text: impl fmt::Display) {
     settings.set_omit_expression(true);
     settings.add_filter(r"\b[0-9a-f]{64}\b", "[ID]");
     settings.add_filter(r"\b[0-9a-f]{12}\b", "[KEY]");
-    settings.add_filter(r"\d{8}-\d{6}-\d{3}-[0-9a-f]{4}", "[RUN]");
+    settings.add_filter(r"\d{8}-\d{6}-\d{3}-[0-9a-f]{4}-\d+", "[RUN]");
     settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[TIME]");
     settings.add_filter(r"(took|in|s\)|\() *\d+(\.\d+)? m?s\b", "$1 [TOOK]");
     settings.add_filter(r" +\d+(\.\d+)? m?s\b", " [TOOK]");

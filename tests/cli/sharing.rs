@@ -121,14 +121,18 @@ fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// The locks of stages and the claims of rows that are held or left.
+/// How many locks of stages are held, and how many claims of rows are held or left.
 fn locks(sandbox: &Sandbox) -> (usize, usize) {
     let Ok(entries) = fs_err::read_dir(sandbox.path(".sndpipe/locks-v1")) else { return (0, 0) };
-    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    // These two are of the whole cache and always there.
-    let names: Vec<String> = names.filter(|name| name != "gate" && name != "collection").collect();
-    let claims = names.iter().filter(|name| name.contains('.')).count();
-    (names.len() - claims, claims)
+    let paths = entries.flatten().map(|entry| entry.path());
+    // These two are of the whole cache.
+    let paths = paths.filter(|path| !path.ends_with("gate") && !path.ends_with("collection"));
+    let (claims, locks): (Vec<PathBuf>, Vec<PathBuf>) = paths.partition(|path| path.extension().is_some());
+    let is_held = |path: &&PathBuf| {
+        let file = fs_err::OpenOptions::new().append(true).open(path);
+        file.is_ok_and(|file| file.file().try_lock().is_err())
+    };
+    (locks.iter().filter(is_held).count(), claims.len())
 }
 
 #[track_caller]

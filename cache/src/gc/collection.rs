@@ -7,16 +7,30 @@ use super::compact::{Group, sparse};
 use super::evict::choose;
 use super::inventory::Inventory;
 use super::live::Live;
-use super::policy::{Freed, Policy};
+use super::policy::{Freed, Named, Policy};
 use super::sweep::{Gate, Item, items};
-use crate::lock::{open_session, try_lock_file};
-use crate::{CacheError, Digest, Store};
+use crate::lock::{SESSION, Tried, touch};
+use crate::{CacheError, Store};
 
 /// A garbage collection that has begun: while it lives no other one begins, and what running processes use stays known
 /// when they end.
 pub struct Collection<'a> {
-    store: &'a Store,
-    session: File,
+    pub(super) store: &'a Store,
+    pub(super) session: Session,
+}
+
+/// The lock of a collection.
+pub(super) struct Session(pub(super) File);
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        use rustix::fs::{Timespec, Timestamps};
+        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let times = Timestamps { last_access: never, last_modification: never };
+        if let Err(error) = rustix::fs::futimens(&self.0, &times) {
+            tracing::debug!("{error}");
+        }
+    }
 }
 
 impl Store {
@@ -26,9 +40,21 @@ impl Store {
     /// Unusable.
     pub fn collection(&self) -> Result<Option<Collection<'_>>, CacheError> {
         let locking = |source| CacheError::writing(&self.inner.dir, 0, source);
-        let session = open_session(&self.inner.dir).map_err(locking)?;
-        let free = try_lock_file(&session).map_err(locking)?;
-        Ok(free.then_some(Collection { store: self, session }))
+        self.writable()?;
+        let session = self.open_named(SESSION).map_err(locking)?;
+        match self.try_lock_file(&session).map_err(locking)? {
+            Tried::Busy => Ok(None),
+            Tried::Locked => {
+                // Seen where the lock is not.
+                touch(&session).map_err(locking)?;
+                Ok(Some(Collection { store: self, session: Session(session) }))
+            }
+            Tried::Without(error) => Err(CacheError::invalid(format!(
+                "garbage cannot be collected in `{}`: its file system has no locks ({error}), so nobody can tell what running processes use; \
+                 mount it with locks (Lustre: `-o flock`), or delete the folder when nothing runs",
+                self.inner.dir.display()
+            ))),
+        }
     }
 }
 
@@ -42,17 +68,17 @@ struct Plan {
 impl Collection<'_> {
     /// Frees what the policy does not keep and what nobody uses, or says what that would be.
     ///
-    /// `names` returns the artefacts and lists that a record names, given its bytes, or `None` if it cannot be read.
+    /// `names` returns what a record names, given its bytes, or `None` if it cannot be read.
     ///
     /// # Errors
     /// Unusable; [`CacheError::Io`] if a folder cannot be read. What was removed until then is not needed.
     pub fn run(
         self,
         policy: &Policy,
-        names: &(dyn Fn(&[u8]) -> Option<Vec<Digest>> + Sync),
+        names: &(dyn Fn(&[u8]) -> Option<Named> + Sync),
         dry_run: bool,
     ) -> Result<Freed, CacheError> {
-        let mut gate = Gate::open(self.store)?;
+        let mut gate = Gate::open(self.store, &self.session.0)?;
         // What is published later is looked at before each removal, so the listing may be older.
         let held = gate.look()?;
         let mut live = Live::new(Inventory::new(self.store, names)?, policy, &held);
@@ -115,7 +141,7 @@ fn plan(store: &Store, live: &Live<'_>, policy: &Policy) -> Result<Plan, CacheEr
     let mut items = items(live, &policy.runs, &switched);
     // What a collection that was killed has made already.
     items[2].retain(|item| item.file().is_none_or(|id| !new.contains(id)));
-    for (part, bytes) in items.iter().flatten().map(Item::tally) {
+    for (part, bytes) in items.iter().flatten().filter_map(Item::tally) {
         freed.add(part, 1, bytes);
     }
     Ok(Plan { groups, items, freed })

@@ -1,11 +1,12 @@
 //! Everything that lies in the cache, listed once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use rayon::prelude::*;
 
+use super::policy::{Named, Names};
 use crate::artefact::parse_manifest;
 use crate::document::{document_length, list, list_sharded};
 use crate::lock::lock_if_free;
@@ -49,6 +50,8 @@ impl Commit {
 pub(super) struct Inventory {
     /// Key -> its record and what the record names.
     pub records: BTreeMap<Digest, (Entry, Vec<Digest>)>,
+    /// Keys whose results only pass through.
+    pub passing: BTreeSet<Digest>,
     pub artefacts: BTreeMap<Digest, (Entry, Manifest)>,
     /// Content of a file -> the files, which differ in their extensions.
     pub files: BTreeMap<Digest, Vec<Entry>>,
@@ -60,7 +63,8 @@ pub(super) struct Inventory {
     pub runs: BTreeMap<String, Entry>,
     /// Documents and commits that cannot be read.
     pub damaged: Vec<Entry>,
-    pub locks: Vec<Entry>,
+    /// Keys with their locks and the claims of rows that nobody has.
+    pub locks: Vec<(Digest, Entry)>,
     /// Temporary files of processes that are gone, and what nobody can read any more.
     pub strays: Vec<Entry>,
     /// Bytes of everything in the folder.
@@ -68,21 +72,20 @@ pub(super) struct Inventory {
 }
 
 impl Inventory {
-    /// Lists the cache; `names` gives what a record names, or `None` if it cannot be read.
-    pub fn new(
-        store: &Store,
-        names: &(dyn Fn(&[u8]) -> Option<Vec<Digest>> + Sync),
-    ) -> Result<Inventory, CacheError> {
+    /// Lists records, artefacts, row maps and files: what names what.
+    pub fn of_results(store: &Store, names: Names<'_>) -> Result<Inventory, CacheError> {
         let dir = &store.inner.dir;
-        let mut all = Inventory { total: store.total_bytes()?, ..Inventory::default() };
-
+        let mut all = Inventory::default();
         for (entry, found) in read(list_sharded(&dir.join(Bucket::Records.folder()))?, |path, bytes| {
             let name = file_name(path);
             let length = document_length(Bucket::Records.folder(), name, bytes)?;
             Some((name.parse().ok()?, names(&bytes[..length])?))
         })? {
             match found {
-                Some((key, names)) => drop(all.records.insert(key, (entry, names))),
+                Some((key, Named { ids, passing })) => {
+                    all.records.insert(key, (entry, ids));
+                    all.passing.extend(passing.then_some(key));
+                }
                 None => all.damaged.push(entry),
             }
         }
@@ -109,6 +112,14 @@ impl Inventory {
                 all.files.entry(id).or_default().push(entry);
             }
         }
+        Ok(all)
+    }
+
+    /// Lists the cache; `names` gives what a record names.
+    pub fn new(store: &Store, names: Names<'_>) -> Result<Inventory, CacheError> {
+        let dir = &store.inner.dir;
+        let mut all = Inventory::of_results(store, names)?;
+        all.total = store.total_bytes()?;
         for path in list_sharded(&dir.join(Bucket::Sources.folder()))? {
             if let (Some(id), Some(entry)) = (digest_before(&path, '.'), stat(&path)) {
                 all.sources.insert(id, entry);
@@ -134,8 +145,11 @@ impl Inventory {
             }
         }
         // Locks whose names begin with no key are never removed.
-        let keys = list(&dir.join(LOCKS))?.into_iter().filter(|path| digest_before(path, '.').is_some());
-        all.locks = keys.filter(|path| lock_if_free(path).is_some()).filter_map(|path| stat(&path)).collect();
+        for path in list(&dir.join(LOCKS))? {
+            if let (Some(key), Some(_free)) = (digest_before(&path, '.'), lock_if_free(&path)) {
+                all.locks.extend(stat(&path).map(|entry| (key, entry)));
+            }
+        }
         let temps = store.temps().into_iter().filter(|path| !store.has_owner(path));
         all.strays = temps.filter_map(|path| stat(&path)).collect();
         // The count above is one of finished files.

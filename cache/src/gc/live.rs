@@ -13,6 +13,8 @@ pub(super) struct Evicted {
     /// Keys whose artefacts go; the records stay.
     pub keys: BTreeSet<Digest>,
     pub commits: BTreeSet<PathBuf>,
+    /// Shards that no commit keeps, however young it is.
+    pub files: BTreeSet<Digest>,
     pub work: BTreeSet<Digest>,
 }
 
@@ -75,14 +77,21 @@ impl<'a> Live<'a> {
     /// Follows what the policy keeps.
     fn follow(&mut self) {
         let recent = self.policy.used.iter().filter(|(_, used)| **used >= self.policy.since);
-        self.keys.extend(self.policy.keys.iter().chain(recent.map(|(key, _)| key)));
+        self.keys.extend(
+            self.policy
+                .keys
+                .iter()
+                .chain(recent.map(|(key, _)| key))
+                .chain(&self.policy.records)
+                .chain(&self.policy.recent),
+        );
         let fresh = self.all.records.iter().filter(|(_, (entry, _))| entry.written >= self.policy.since);
         self.keys.extend(fresh.map(|(key, _)| *key));
 
         let (mut named, mut whole) = (Vec::new(), Vec::new());
         for key in &self.keys {
             let Some((_, names)) = self.all.records.get(key) else { continue };
-            let target = if self.evicted.keys.contains(key) { &mut named } else { &mut whole };
+            let target = if self.goes(key) { &mut named } else { &mut whole };
             target.extend(names.iter().copied());
         }
         whole.into_iter().for_each(|id| self.keep(id));
@@ -95,8 +104,21 @@ impl<'a> Live<'a> {
             .flatten()
             .filter(|commit| self.is_young(commit))
             .flat_map(|commit| commit.shards.keys().copied())
+            .filter(|shard| !self.evicted.files.contains(shard))
             .collect();
         self.files.extend(commits);
+    }
+
+    /// Whether of a key only the record stays: it had to go, or its result passes through and nothing keeps it. What a run that was killed
+    /// has passed on is younger than the last that is known.
+    fn goes(&self, key: &Digest) -> bool {
+        let young = || {
+            let written = self.all.records.get(key).map_or(0, |(entry, _)| entry.written);
+            written >= self.policy.unrecorded_since
+        };
+        self.evicted.keys.contains(key)
+            || !self.policy.keys.contains(key)
+                && (self.policy.records.contains(key) || self.all.passing.contains(key) && !young())
     }
 
     /// Keeps an artefact with its files, or a list of sources.

@@ -6,8 +6,10 @@ mod evict;
 mod inventory;
 mod live;
 mod policy;
+mod release;
 mod sweep;
 mod switch;
 
 pub use collection::Collection;
-pub use policy::{Freed, Part, Policy, Tally};
+pub use policy::{Freed, Named, Part, Policy, Tally};
+pub use release::Release;

@@ -10,6 +10,10 @@ use crate::Digest;
 pub struct Policy {
     /// Keys whose results stay.
     pub keys: BTreeSet<Digest>,
+    /// Keys whose records stay without what they name: results that only pass through.
+    pub records: BTreeSet<Digest>,
+    /// Keys that the latest runs used: their results stay, unless there is no room.
+    pub recent: BTreeSet<Digest>,
     /// When each key was last used by a run that is known, in ms since 1970.
     pub used: BTreeMap<Digest, u64>,
     /// Results that were used or written since then stay; ms since 1970.
@@ -21,6 +25,18 @@ pub struct Policy {
     /// Run records that go.
     pub runs: BTreeSet<String>,
 }
+
+/// What a record says to a collection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The artefacts and lists that it names.
+    pub ids: Vec<Digest>,
+    /// Whether it only passes through: its record stays while the artefacts go once nobody waits for them, unless another record keeps them.
+    pub passing: bool,
+}
+
+/// Reads a record; `None` if it cannot be read.
+pub(crate) type Names<'a> = &'a (dyn Fn(&[u8]) -> Option<Named> + Sync);
 
 /// A part of the cache, as people see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

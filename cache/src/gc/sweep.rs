@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::inventory::Entry;
 use super::live::Live;
 use super::policy::{Freed, Part};
-use crate::hold::{Marks, open_gate};
-use crate::lock::lock_if_free;
-use crate::write::sync_folder;
-use crate::{CacheError, Digest, Store};
+use crate::hold::Marks;
+use crate::lock::{lock_if_free, remove_temp, touch};
+use crate::{CacheError, Digest, Store, Traffic};
 
 /// Nobody waits for a collection longer than about this.
 const STEP: Duration = Duration::from_millis(20);
@@ -33,7 +33,8 @@ enum What {
     File(Digest),
     /// A commit to a row map, by its number.
     Commit(Digest, usize),
-    Lock,
+    /// The lock of a key.
+    Lock(Digest),
     /// What nobody can hold.
     Free,
 }
@@ -52,7 +53,7 @@ pub(super) fn items(live: &Live<'_>, runs: &BTreeSet<String>, switched: &BTreeSe
     );
     first.extend(all.damaged.iter().map(|e| item(Part::Damaged, e, What::Free)));
     first.extend(all.strays.iter().map(|e| item(Part::Strays, e, What::Free)));
-    first.extend(all.locks.iter().map(|e| item(Part::Strays, e, What::Lock)));
+    first.extend(all.locks.iter().map(|(key, e)| item(Part::Strays, e, What::Lock(*key))));
     for (key, (entry, _)) in all.records.iter().filter(|(key, _)| !live.has_key(key)) {
         first.push(item(Part::Results, entry, What::Record(*key)));
     }
@@ -83,9 +84,36 @@ pub(super) fn items(live: &Live<'_>, runs: &BTreeSet<String>, switched: &BTreeSe
     [first, second, third]
 }
 
+/// Lists what goes of some artefacts and of the row maps that have rows in their shards: what names something before what is named.
+pub(super) fn items_of(
+    live: &Live<'_>,
+    artefacts: &BTreeSet<Digest>,
+    files: &BTreeSet<Digest>,
+) -> [Vec<Item>; 2] {
+    let all = &live.all;
+    let item = |part, entry: &Entry, what| Item { part, entry: entry.clone(), what };
+    let mut first = Vec::new();
+    for id in artefacts.iter().filter(|id| !live.has_named(id)) {
+        first.extend(all.artefacts.get(id).map(|(entry, _)| item(Part::Artefacts, entry, What::Named(*id))));
+    }
+    for (map, commits) in &all.maps {
+        for (number, commit) in commits.iter().enumerate() {
+            if commit.shards.keys().any(|shard| files.contains(shard)) && !live.has_commit(map, commit) {
+                first.push(item(Part::Rows, &commit.entry, What::Commit(*map, number)));
+            }
+        }
+    }
+    let named = files.iter().filter(|id| !live.has_file(id)).filter_map(|id| Some((id, all.files.get(id)?)));
+    let second =
+        named.flat_map(|(id, files)| files.iter().map(|file| item(Part::Artefacts, file, What::File(*id))));
+    let second = second.collect();
+    [first, second]
+}
+
 impl Item {
-    pub fn tally(&self) -> (Part, u64) {
-        (self.part, self.entry.bytes)
+    /// What it counts as; nobody misses a lock.
+    pub fn tally(&self) -> Option<(Part, u64)> {
+        (!matches!(self.what, What::Lock(_)) || self.entry.bytes > 0).then_some((self.part, self.entry.bytes))
     }
 
     pub fn file(&self) -> Option<&Digest> {
@@ -106,7 +134,8 @@ impl Item {
                 let commit = live.all.maps.get(map).and_then(|commits| commits.get(*number));
                 commit.is_none_or(|commit| live.has_commit(map, commit))
             }
-            What::Lock | What::Free => false,
+            What::Lock(key) => live.held.contains(key),
+            What::Free => false,
         }
     }
 
@@ -115,11 +144,16 @@ impl Item {
         let path = &self.entry.path;
         let removed = match self.what {
             What::Work(_) => fs_err::remove_dir_all(path),
-            What::Lock => match lock_if_free(path) {
+            What::Lock(_) => match lock_if_free(path) {
                 // Still locked when it goes.
                 Some(_lock) => fs_err::remove_file(path),
                 None => return Ok(false),
             },
+            // A folder of somebody else that was set aside.
+            What::Free if path.is_dir() => {
+                remove_temp(path);
+                return Ok(!path.exists());
+            }
             _ => fs_err::remove_file(path),
         };
         match removed {
@@ -133,20 +167,24 @@ impl Item {
 /// The way to what may be removed: the gate, and what processes publish.
 pub(super) struct Gate<'a> {
     store: &'a Store,
+    session: &'a File,
     file: File,
     marks: Marks,
+    /// What other threads of this process use.
+    at_work: Vec<Arc<Traffic>>,
 }
 
 impl<'a> Gate<'a> {
-    pub fn open(store: &'a Store) -> Result<Gate<'a>, CacheError> {
-        let file =
-            open_gate(&store.inner.dir).map_err(|source| CacheError::writing(&store.inner.dir, 0, source))?;
-        Ok(Gate { store, file, marks: Marks::default() })
+    pub fn open(store: &'a Store, session: &'a File) -> Result<Gate<'a>, CacheError> {
+        let file = store.open_gate().map_err(|source| CacheError::writing(&store.inner.dir, 0, source))?;
+        Ok(Gate { store, session, file, marks: Marks::default(), at_work: store.at_work() })
     }
 
     /// What was published since the last look. What is published later is seen by [`Gate::closed`].
     pub fn look(&mut self) -> Result<Vec<Digest>, CacheError> {
-        self.marks.news(self.store)
+        let mut news = self.marks.news(self.store)?;
+        news.extend(self.at_work.iter().flat_map(|traffic| traffic.held()));
+        Ok(news)
     }
 
     /// Does something while nobody can begin to use anything, with `live` as it is then.
@@ -159,8 +197,9 @@ impl<'a> Gate<'a> {
         let news = self.look()?;
         live.hold(&news);
         let locking = |source| CacheError::writing(&self.store.inner.dir, 0, source);
+        touch(self.session).map_err(locking)?;
         self.file.lock().map_err(locking)?;
-        let result = self.marks.news(self.store).and_then(|news| {
+        let result = self.look().and_then(|news| {
             live.hold(&news);
             what(live)
         });
@@ -184,13 +223,13 @@ impl<'a> Gate<'a> {
                     && let Some(item) = rest.next()
                 {
                     if item.is_needed(live) {
-                        freed.in_use += 1;
+                        freed.in_use += u64::from(item.tally().is_some());
                         continue;
                     }
                     let removed =
                         item.remove().map_err(|source| CacheError::writing(&item.entry.path, 0, source))?;
                     if removed {
-                        freed.add(item.part, 1, item.entry.bytes);
+                        item.tally().iter().for_each(|(part, bytes)| freed.add(*part, 1, *bytes));
                         folders.extend(item.entry.path.parent());
                     }
                 }
@@ -198,7 +237,7 @@ impl<'a> Gate<'a> {
             })?;
         }
         for folder in folders {
-            sync_folder(folder).map_err(|source| CacheError::writing(folder, 0, source))?;
+            self.store.sync_folder(folder).map_err(|source| CacheError::writing(folder, 0, source))?;
             if items.iter().any(|item| matches!(item.what, What::Commit(..))) {
                 // The folder of a row map of which nothing is left.
                 let _ = fs_err::remove_dir(folder);

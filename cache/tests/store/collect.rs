@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sndpipe_cache::{
-    Bucket, Digest, Form, Freed, IndexBuilder, Manifest, Part, Policy, RowAt, RowOutcome, Store,
+    Bucket, Digest, Form, Freed, IndexBuilder, Manifest, Named, Part, Policy, RowAt, RowOutcome, Store,
 };
 
 use crate::kit::{Kit, commit, key, meta, put, row, table};
@@ -15,8 +15,8 @@ fn record(store: &Store, number: u64, outputs: &[&Manifest]) {
     store.put_document(Bucket::Records, &key(number).to_hex(), &serde_json::to_vec(&ids).unwrap()).unwrap();
 }
 
-fn names(record: &[u8]) -> Option<Vec<Digest>> {
-    serde_json::from_slice(record).ok()
+fn names(record: &[u8]) -> Option<Named> {
+    Some(Named { ids: serde_json::from_slice(record).ok()?, passing: false })
 }
 
 /// Keeps some keys and nothing else, however young.
@@ -45,7 +45,7 @@ fn collect(kit: &Kit, policy: &Policy) -> Freed {
 }
 
 /// A kit whose own process has ended: it holds nothing.
-fn ended(kit: Kit) -> Kit {
+pub fn ended(kit: Kit) -> Kit {
     let Kit { dir, store, warnings } = kit;
     let folder = store.dir().to_owned();
     drop(store);
@@ -87,12 +87,14 @@ fn without_a_policy_only_what_nothing_refers_to_goes() {
     fs_err::write(bad.join("abcd"), "no record").unwrap();
     fs_err::write(bad.join(".tmp-1-0-abc-XyZ"), "of a process that is gone").unwrap();
     fs_err::create_dir_all(kit.store.dir().join("locks-v1")).unwrap();
-    fs_err::write(kit.store.dir().join("locks-v1").join(key(1).to_hex()), "").unwrap();
+    let free = kit.store.dir().join("locks-v1").join(key(1).to_hex());
+    fs_err::write(&free, "").unwrap();
     let kit = ended(kit);
     let lock = kit.store.try_lock(&key(2)).unwrap().unwrap();
     let freed = collect(&kit, &Policy::default());
     let counts: Vec<_> = freed.parts.iter().map(|(part, tally)| (*part, tally.count)).collect();
-    assert_eq!(counts, [(Part::Artefacts, 2), (Part::Damaged, 1), (Part::Strays, 2)]);
+    assert_eq!(counts, [(Part::Artefacts, 2), (Part::Damaged, 1), (Part::Strays, 1)]);
+    assert!(!free.exists(), "the file of a lock goes, too, which nobody misses");
     assert!(kit.store.is_present(&one));
     assert!(kit.store.row_map(&key(7)).unwrap().get(&key(2)).is_some());
     drop(lock);

@@ -10,5 +10,6 @@ mod kit;
 mod locks;
 mod maps;
 mod sources;
+mod systems;
 mod tables;
 mod upkeep;

@@ -38,7 +38,8 @@ pub fn load_remembered(
         return Ok(graph);
     }
     let graph = load(path, overrides, registry)?;
-    if let Some(bytes) = remember(&graph, program, overrides)
+    if store.is_writable()
+        && let Some(bytes) = remember(&graph, program, overrides)
         && let Err(error) = store.put_document(Bucket::Pipelines, &name, &bytes)
     {
         // It costs time, never correctness.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 mod known;
+mod passing;
 mod sources;
 mod toys;
 
@@ -15,7 +16,7 @@ use arrow_array::types::Int64Type;
 use sndpipe_cache::{Digest, Form, Store};
 use sndpipe_engine::{
     Device, Event, Graph, Observer, Outcome, Plan, PlanStatus, Record, RunOptions, RunRecord, RunReport,
-    Sources, load, run,
+    Silent, Sources, load, run,
 };
 use toys::{count, registry};
 
@@ -60,7 +61,16 @@ impl Bench {
         change: impl FnOnce(&Graph, &mut RunOptions<'_>),
         observer: &dyn Observer,
     ) -> (Graph, RunReport) {
-        let (graph, store, cancel) = (self.graph(stages), self.store(), AtomicBool::new(false));
+        self.run_graph(self.graph(stages), change, observer)
+    }
+
+    fn run_graph(
+        &self,
+        graph: Graph,
+        change: impl FnOnce(&Graph, &mut RunOptions<'_>),
+        observer: &dyn Observer,
+    ) -> (Graph, RunReport) {
+        let (store, cancel) = (self.store(), AtomicBool::new(false));
         let sources = Sources::scan(&graph, &store, &[]).unwrap();
         let mut options = RunOptions {
             targets: vec![],
@@ -78,7 +88,16 @@ impl Bench {
     }
 
     fn run(&self, stages: &str) -> Ran {
-        let (graph, report) = self.run_with(stages, |_, _| {}, &sndpipe_engine::Silent);
+        let (graph, report) = self.run_with(stages, |_, _| {}, &Silent);
+        Ran { graph, report, store: self.store() }
+    }
+
+    /// Runs a pipeline of another name and file on the same cache.
+    fn run_named(&self, name: &str, stages: &str) -> Ran {
+        let file = self.path(&format!("{name}.yaml"));
+        fs_err::write(&file, format!("version: 1\nname: {name}\n{stages}")).unwrap();
+        let graph = load(&file, &[], &registry()).unwrap_or_else(|errors| panic!("{:?}", errors.0));
+        let (graph, report) = self.run_graph(graph, |_, _| {}, &Silent);
         Ran { graph, report, store: self.store() }
     }
 
@@ -621,7 +640,7 @@ fn memory_bounds_what_runs_side_by_side_and_refuses_what_never_fits() {
     }
     stages.push_str("  huge: { uses: hungry, with: { bytes: 5000000000 } }\n");
     let limits = |_: &Graph, options: &mut RunOptions<'_>| (options.jobs, options.memory) = (6, 100);
-    let (graph, report) = bench.run_with(&stages, limits, &sndpipe_engine::Silent);
+    let (graph, report) = bench.run_with(&stages, limits, &Silent);
     let held = *toys::HELD.lock().unwrap();
     assert!(held.0 == 0 && (40..=100).contains(&held.1), "{held:?}");
     for n in 0..6 {
@@ -701,7 +720,7 @@ stages:
             }
             cancel.store(true, Ordering::SeqCst);
         });
-        run(&graph, &store, &sources, &options, &sndpipe_engine::Silent).unwrap()
+        run(&graph, &store, &sources, &options, &Silent).unwrap()
     });
     let slow = graph.select("slow").unwrap()[0];
     assert_eq!(report.outcomes[&slow], Outcome::Interrupted);
@@ -720,7 +739,7 @@ stages:
 ";
     bench.run(stages);
     let force = |graph: &Graph, options: &mut RunOptions<'_>| options.force = graph.select("one").unwrap();
-    let (graph, report) = bench.run_with(stages, force, &sndpipe_engine::Silent);
+    let (graph, report) = bench.run_with(stages, force, &Silent);
     let ran = Ran { graph, report, store: bench.store() };
     assert_eq!(ran.statuses(), "one ran, sum cached");
     assert_eq!((count("forced"), count("forced-after")), (2, 1));
@@ -736,7 +755,7 @@ stages:
   other: { uses: sum, in: one, with: { plus: 1 } }
 ";
     let target = |graph: &Graph, options: &mut RunOptions<'_>| options.targets = graph.select("sum").unwrap();
-    let (graph, report) = bench.run_with(stages, target, &sndpipe_engine::Silent);
+    let (graph, report) = bench.run_with(stages, target, &Silent);
     let other = graph.select("other").unwrap()[0];
     assert!(!report.outcomes.contains_key(&other));
     assert_eq!(report.outcomes.len(), 2);

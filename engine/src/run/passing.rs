@@ -1,0 +1,211 @@
+//! `keep: false`: results that only pass through, and when their artefacts go.
+//!
+//! A record says whether its outputs are kept (`passing`): it passes as long as every pipeline that had it says `keep: false`. To let go of artefacts
+//! everything that may name them is read, so results that are done with are gathered: while stages run a small share of the time goes into it,
+//! and at the end the rest goes at once.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use sndpipe_cache::{Bucket, CacheError, Digest, Hasher, Release, Store};
+
+use super::Run;
+use crate::event::Outcome;
+use crate::graph::{Graph, InstanceId};
+use crate::history::History;
+use crate::keep::Pin;
+use crate::key::Faces;
+use crate::record::{Record, RunRecord};
+
+/// The share of the time that letting go may take while stages run: one in so many.
+const SHARE: u32 = 20;
+
+/// Results that only pass through and that a run is done with.
+pub(super) struct Passing {
+    /// Instances whose readers are done.
+    done: BTreeSet<InstanceId>,
+    /// When to look next, and whether there is anything new.
+    due: (Instant, bool),
+}
+
+/// What a run knows when it lets go.
+struct Around<'a> {
+    graph: &'a Graph,
+    store: &'a Store,
+    faces: &'a [Option<Faces>],
+    keys: &'a [Option<Digest>],
+    /// Whether outputs of an instance are still needed: asked for, or an instance waits for them.
+    needed: &'a dyn Fn(InstanceId) -> bool,
+    /// Whether the outputs of an instance are kept.
+    keeps: &'a dyn Fn(InstanceId) -> bool,
+}
+
+impl Passing {
+    pub fn new() -> Self {
+        Self { done: BTreeSet::new(), due: (Instant::now(), false) }
+    }
+
+    /// Nothing that is known now waits for the outputs of an instance.
+    fn add(&mut self, id: InstanceId) {
+        self.due.1 |= self.done.insert(id);
+    }
+
+    /// Whether it is time to let go, with stages running.
+    pub fn is_due(&self) -> bool {
+        self.due.1 && Instant::now() >= self.due.0
+    }
+
+    /// Lets go of what is done with.
+    fn let_go(&mut self, around: &Around<'_>) {
+        let started = Instant::now();
+        if let Err(error) = self.release(around) {
+            // It takes room, and the next run tries again.
+            tracing::info!("results that only pass through stay: {error}");
+        }
+        self.due = (Instant::now() + Duration::from_secs(1).max(started.elapsed() * SHARE), false);
+    }
+
+    /// Lets go of everything that is left. A run in which nothing ran looks only at what the last one has not seen.
+    fn finish(&mut self, around: &Around<'_>, ran: bool) {
+        let left = self.there(around);
+        if left.is_empty() || !ran && seen(around) == Some(fingerprint(&left)) {
+            return;
+        }
+        if let Err(error) = self.pass_on(around, &left) {
+            tracing::info!("{error}");
+        }
+        self.let_go(around);
+        let left = self.there(around);
+        if !left.is_empty()
+            && let Err(error) =
+                around.store.put_document(Bucket::Pipelines, &name(around.graph), &fingerprint(&left).0)
+        {
+            tracing::debug!("{error}");
+        }
+    }
+
+    /// What is done with and still lies in the cache: each key with the first output that does.
+    fn there(&self, around: &Around<'_>) -> BTreeSet<(Digest, Digest)> {
+        let keys = around.keys;
+        let kept = (0..keys.len()).filter(|&id| !self.done.is_empty() && (around.keeps)(id));
+        let kept: BTreeSet<Digest> = kept.filter_map(|id| keys[id]).collect();
+        let done = self.done.iter().filter(|id| !(around.needed)(**id));
+        let done = done.filter(|&&id| keys[id].is_some_and(|key| !kept.contains(&key)));
+        done.filter_map(|&id| {
+            let outputs = around.faces[id].as_deref()?;
+            let there = outputs.iter().find(|face| around.store.manifest_stat(&face.id).is_some())?;
+            Some((keys[id]?, there.id))
+        })
+        .collect()
+    }
+
+    fn release(&self, around: &Around<'_>) -> Result<(), CacheError> {
+        let Around { store, faces, .. } = around;
+        let keys: BTreeSet<Digest> = self.there(around).into_iter().map(|(key, _)| key).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let Some(collection) = store.collection()? else { return Ok(()) };
+        let needed = (0..faces.len()).filter(|&id| (around.needed)(id));
+        let needed = needed.filter_map(|id| faces[id].as_deref()).flatten().map(|face| face.id).collect();
+        let pinned = Pin::all(store)?.into_values().flat_map(|pin| pin.keys).collect();
+        let freed = collection.release(&Release { keys, pinned, needed }, &Record::names)?;
+        tracing::info!("{} bytes of results that only pass through went", freed.bytes());
+        Ok(())
+    }
+
+    /// Notes that results pass through which this pipeline alone has kept until now.
+    fn pass_on(&self, around: &Around<'_>, left: &BTreeSet<(Digest, Digest)>) -> Result<(), CacheError> {
+        let Around { graph, store, .. } = around;
+        let kept = |key: &Digest| matches!(Record::read_outputs(store, key), Some((_, false)));
+        let mut keys: BTreeSet<Digest> = left.iter().map(|(key, _)| *key).filter(kept).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        for key in History::keys_of_others(store, graph)? {
+            keys.remove(&key);
+        }
+        for run in RunRecord::all(store)? {
+            if (&*run.pipeline, &*run.file) != (&*graph.name, graph.source.name()) {
+                run.stages.iter().filter_map(|stage| stage.key).for_each(|key| {
+                    keys.remove(&key);
+                });
+            }
+        }
+        keys.iter().try_for_each(|key| Record::set_passing(store, key, true))
+    }
+}
+
+/// What the last run of the pipeline could not let go of.
+fn seen(around: &Around<'_>) -> Option<Digest> {
+    let bytes = around.store.document(Bucket::Pipelines, &name(around.graph)).ok()??;
+    bytes.try_into().ok().map(Digest)
+}
+
+fn fingerprint(left: &BTreeSet<(Digest, Digest)>) -> Digest {
+    let mut hasher = Hasher::new("passing");
+    for (key, artefact) in left {
+        hasher.digest(key).digest(artefact);
+    }
+    hasher.finish()
+}
+
+fn name(graph: &Graph) -> String {
+    Digest::of(format!("passing\n{}\n{}", graph.name, graph.source.name()).as_bytes()).to_string()
+}
+
+impl Run<'_> {
+    /// Whether the outputs of an instance are kept when nothing waits for them any more.
+    pub(super) fn keeps(&self, id: InstanceId) -> bool {
+        self.lookout().keeps(id)
+    }
+
+    /// `keep: false`: notes which inputs of the instance, or whether the instance itself, nothing waits for any more.
+    pub(super) fn pass(&mut self, id: InstanceId) {
+        let inputs =
+            self.graph.instances[id].inputs.iter().flat_map(|input| &input.items).map(|item| item.from);
+        let passing: BTreeSet<InstanceId> = inputs.chain([id]).filter(|&id| !self.keeps(id)).collect();
+        for id in passing {
+            if !self.is_waited_for(id) {
+                self.passing.add(id);
+            }
+        }
+    }
+
+    /// Whether an instance that reads the outputs of this one is still to come, or has failed and may be tried again.
+    fn is_waited_for(&self, id: InstanceId) -> bool {
+        let ended = |reader: &InstanceId| {
+            matches!(self.outcomes.get(reader), Some(Outcome::Ran { .. } | Outcome::Cached { .. }))
+                && !self.due.contains(reader)
+                && !self.pending.contains_key(reader)
+                && !self.waiting_for_rebuild.contains_key(reader)
+                && !self.rebuilding.contains_key(reader)
+        };
+        self.readers[id].iter().any(|reader| self.needed[*reader] && !ended(reader))
+    }
+
+    /// Lets go of results that only pass through; `ran` says at the end of the run whether anything did.
+    pub(super) fn let_go(&mut self, ran: Option<bool>) {
+        if !self.store.is_writable() {
+            return;
+        }
+        let mut passing = std::mem::replace(&mut self.passing, Passing::new());
+        let needed = |id: InstanceId| self.faces[id].is_some() && (self.asked[id] || self.is_waited_for(id));
+        let Self { graph, store, faces, keys, .. } = &*self;
+        let around = Around { graph, store, faces, keys, needed: &needed, keeps: &|id| self.keeps(id) };
+        match ran {
+            None => passing.let_go(&around),
+            Some(ran) => passing.finish(&around, ran),
+        }
+        self.passing = passing;
+    }
+}
+
+/// Notes that a result which only passed through until now is kept.
+pub(super) fn keep(store: &Store, key: Option<&Digest>) {
+    if let Some(key) = key.filter(|_| store.is_writable())
+        && let Err(error) = Record::set_passing(store, key, false)
+    {
+        tracing::warn!("{error}");
+    }
+}
