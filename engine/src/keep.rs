@@ -9,7 +9,7 @@ use sndpipe_cache::{Bucket, CacheError, Digest, Policy, Store};
 use crate::graph::{Graph, InstanceId};
 use crate::history::History;
 use crate::job::now_ms;
-use crate::plan::{Plan, PlanStatus, needed};
+use crate::plan::{Plan, PlanStatus};
 use crate::record::RunRecord;
 use crate::resolve::Sources;
 use crate::survey::asked;
@@ -55,7 +55,7 @@ pub fn keys_needed(
 ) -> Result<Needed, String> {
     let plan = Plan::new(graph, store, sources, targets, &[])?;
     let history = History::read(store, graph);
-    let asked = asked(&graph.readers(), targets, &needed(graph, targets));
+    let asked = asked(&graph.readers(), targets, &graph.needed(targets));
     let mut needed = Needed::default();
     let current = plan.is_current();
     for item in &plan.items {

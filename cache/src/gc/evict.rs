@@ -23,7 +23,7 @@ pub(super) fn choose(live: &Live<'_>, mut too_many: u64) -> Evicted {
     let all = &live.all;
     let mut units: Vec<(u64, Reverse<u64>, Unit)> = Vec::new();
     let mut readers: BTreeMap<Digest, u64> = BTreeMap::new();
-    for (key, (_, names)) in all.records.iter().filter(|(key, _)| live.has_key(key)) {
+    for (key, (_, names)) in all.records.iter().filter(|(key, _)| live.has_key(key) && !live.goes(key)) {
         let mut bytes = 0;
         for (_, manifest) in names.iter().filter_map(|id| all.artefacts.get(id)) {
             *readers.entry(manifest.id).or_default() += 1;

@@ -26,6 +26,8 @@ pub(super) struct Live<'a> {
     /// What other processes hold.
     pub held: BTreeSet<Digest>,
     keys: BTreeSet<Digest>,
+    /// Keys that were used or written of late.
+    timely: BTreeSet<Digest>,
     /// Artefacts and lists of sources.
     named: BTreeSet<Digest>,
     files: BTreeSet<Digest>,
@@ -39,6 +41,7 @@ impl<'a> Live<'a> {
             evicted: Evicted::default(),
             held: BTreeSet::new(),
             keys: BTreeSet::new(),
+            timely: BTreeSet::new(),
             named: BTreeSet::new(),
             files: BTreeSet::new(),
         };
@@ -76,17 +79,11 @@ impl<'a> Live<'a> {
 
     /// Follows what the policy keeps.
     fn follow(&mut self) {
-        let recent = self.policy.used.iter().filter(|(_, used)| **used >= self.policy.since);
-        self.keys.extend(
-            self.policy
-                .keys
-                .iter()
-                .chain(recent.map(|(key, _)| key))
-                .chain(&self.policy.records)
-                .chain(&self.policy.recent),
-        );
-        let fresh = self.all.records.iter().filter(|(_, (entry, _))| entry.written >= self.policy.since);
-        self.keys.extend(fresh.map(|(key, _)| *key));
+        let policy = self.policy;
+        let recent = policy.used.iter().filter(|(_, used)| **used >= policy.since).map(|(key, _)| key);
+        let fresh = self.all.records.iter().filter(|(_, (entry, _))| entry.written >= policy.since);
+        self.timely = recent.chain(&policy.recent).chain(fresh.map(|(key, _)| key)).copied().collect();
+        self.keys.extend(self.timely.iter().chain(&policy.keys).chain(&policy.records));
 
         let (mut named, mut whole) = (Vec::new(), Vec::new());
         for key in &self.keys {
@@ -111,14 +108,15 @@ impl<'a> Live<'a> {
 
     /// Whether of a key only the record stays: it had to go, or its result passes through and nothing keeps it. What a run that was killed
     /// has passed on is younger than the last that is known.
-    fn goes(&self, key: &Digest) -> bool {
+    pub fn goes(&self, key: &Digest) -> bool {
         let young = || {
             let written = self.all.records.get(key).map_or(0, |(entry, _)| entry.written);
             written >= self.policy.unrecorded_since
         };
-        self.evicted.keys.contains(key)
-            || !self.policy.keys.contains(key)
-                && (self.policy.records.contains(key) || self.all.passing.contains(key) && !young())
+        if self.evicted.keys.contains(key) || self.policy.keys.contains(key) {
+            return self.evicted.keys.contains(key);
+        }
+        if self.all.passing.contains(key) { !young() } else { !self.timely.contains(key) }
     }
 
     /// Keeps an artefact with its files, or a list of sources.

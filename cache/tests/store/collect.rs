@@ -283,3 +283,27 @@ fn the_least_recently_used_goes_first_until_it_fits() {
     );
     assert!(kit.store.is_present(&all[2]));
 }
+
+/// A result whose record says that it only passes through: it goes, and the record stays.
+#[test]
+fn what_only_passes_through_stays_where_something_keeps_it() {
+    let passing = |bytes: &[u8]| names(bytes).map(|named| Named { passing: named.ids.len() == 2, ..named });
+    let collect = |policy: &Policy| {
+        let kit = Kit::new();
+        let clips = kit.store.put_table("clips", meta(1), &table()).unwrap();
+        // Two names make a record passing here.
+        record(&kit.store, 1, &[&clips, &clips]);
+        let kit = ended(kit);
+        let other = Store::open(kit.store.dir()).unwrap();
+        other.collection().unwrap().unwrap().run(policy, &passing, false).unwrap();
+        let recorded = kit.store.document(Bucket::Records, &key(1).to_hex()).unwrap().is_some();
+        (recorded, kit.store.manifest(&clips.id).is_some())
+    };
+    let records = BTreeSet::from([key(1)]);
+    // Young enough to be of a run that was killed; old; pinned; needed for its record only.
+    assert_eq!(collect(&Policy::default()), (true, true));
+    assert_eq!(collect(&Policy { unrecorded_since: u64::MAX, ..Policy::default() }), (true, false));
+    assert_eq!(collect(&only(&[1])), (true, true));
+    assert_eq!(collect(&Policy { records, ..only(&[]) }), (true, false));
+    assert_eq!(collect(&only(&[])), (false, false));
+}
