@@ -13,7 +13,7 @@ use sndpipe_cache::{
 
 use crate::event::RowCounts;
 use crate::io::{StageIo, held_bytes, row_bytes};
-use crate::key::{InputPart, canonical};
+use crate::key::{InputPart, SourcesPart, canonical};
 use crate::kind::FormKind;
 use crate::panic::catch;
 use crate::stage::{MapContent, MapError, MapInput, MapStage, Mapped, Selector, StageError};
@@ -188,7 +188,7 @@ fn text_column<'a>(table: &'a RecordBatch, name: &str) -> Result<&'a StringArray
     column.ok_or_else(|| StageError::failed(format!("the table has no text column `{name}`")))
 }
 
-/// What rows are remembered under: the stage, its parameters, the metadata of the mapped artefact and all other inputs.
+/// What rows are remembered under: the stage, its parameters, the metadata of the mapped artefact, all other inputs and declared files.
 fn map_key<M: MapStage>(
     typed: &M::Params,
     params: &serde_json::Value,
@@ -210,6 +210,9 @@ fn map_key<M: MapStage>(
                 })?;
             part.hash(&mut hasher);
         }
+    }
+    if !io.sources().is_empty() {
+        hasher.digest(&SourcesPart::of(io.sources()).digest);
     }
     Ok(hasher.finish())
 }

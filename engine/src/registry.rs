@@ -258,8 +258,8 @@ impl<M: MapStage> BoundStage for MappedStage<M> {
     fn wants_accelerator(&self) -> bool {
         M::wants_accelerator(&self.0.typed)
     }
-    fn sources(&self, _: &mut SourceScan<'_>) -> Result<(), StageError> {
-        Ok(())
+    fn sources(&self, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
+        M::sources(&self.0.typed, scan)
     }
     fn run(&self, io: &mut StageIo<'_>) -> Result<(), StageError> {
         map::run::<M>(&self.0.typed, self.0.params(), io)

@@ -379,6 +379,15 @@ pub trait MapStage: Send + Sync + 'static {
         false
     }
 
+    /// See [`Stage::sources`]; what is declared is also part of what a row is remembered under.
+    ///
+    /// # Errors
+    /// As those of [`Stage::sources`].
+    fn sources(params: &Self::Params, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
+        let _ = (params, scan);
+        Ok(())
+    }
+
     /// Whether a run of it wants the accelerator when one was asked for.
     fn wants_accelerator(params: &Self::Params) -> bool {
         let _ = params;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde_json::Value;
 use sndpipe_cache::{Meta, Row};
-use sndpipe_engine::StageError;
+use sndpipe_engine::{MapError, StageError};
 
-use crate::audio::{Damage, DecodeParams, Normalise, decode, prepare};
+use crate::audio::{Damage, DecodeParams, Decoder, Ffmpeg, Normalise, decode, prepare};
 use crate::model::{ModelCard, PatchMean, TrainedModel};
 use crate::spectrogram::{self, Frontend};
 
@@ -32,6 +32,8 @@ pub struct Scores {
 /// What happens to a file before the network sees it: the recipe of the features that a model was trained on.
 struct Recipe {
     decode: DecodeParams,
+    /// The program that decodes, if the recipe names it.
+    ffmpeg: Option<Ffmpeg>,
     frontend: Frontend,
 }
 
@@ -42,7 +44,7 @@ impl Recipe {
                 .help("train on the features of the stages `decode` and `spectrogram`, or score features with the stage `score`")
         };
         let spectrogram = spectrogram::params_of(&card.features).map_err(|what| unknown(&what))?;
-        let decode = match card.features.get("recipe").and_then(|recipe| recipe.get("decode")) {
+        let decode: DecodeParams = match card.features.get("recipe").and_then(|recipe| recipe.get("decode")) {
             Some(decode) => {
                 serde_json::from_value(decode.clone()).map_err(|error| unknown(&error.to_string()))?
             }
@@ -51,14 +53,23 @@ impl Recipe {
         };
         let frontend =
             Frontend::new(&spectrogram, decode.sample_rate).map_err(|error| unknown(&error.to_string()))?;
-        Ok(Self { decode, frontend })
+        let ffmpeg = (decode.decoder == Decoder::Ffmpeg).then(Ffmpeg::find).transpose()?;
+        Ok(Self { decode, ffmpeg, frontend })
     }
 
     /// The features of a file, as the stages `decode` and `spectrogram` give them, and what is damaged inside it.
     fn features(&self, path: &Path) -> Result<(Row, Option<String>), String> {
         let bytes = fs_err::read(path).map_err(|error| error.to_string())?;
         let extension = path.extension().and_then(|extension| extension.to_str());
-        let pcm = decode(&bytes, extension, &self.decode.limits()).map_err(|error| error.to_string())?;
+        let limits = self.decode.limits();
+        let pcm = match &self.ffmpeg {
+            Some(ffmpeg) => ffmpeg.decode(&bytes, &limits).map_err(|error| match error {
+                MapError::Unusable(message) => message,
+                MapError::Failed(error) => error.to_string(),
+            }),
+            None => decode(&bytes, extension, &limits).map_err(|error| error.to_string()),
+        };
+        let pcm = pcm?;
         let damage = Damage::told(&pcm.damage);
         let samples = prepare(pcm, &self.decode).into_planar();
         let all = 0..self.frontend.frames(samples.len());

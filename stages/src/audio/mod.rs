@@ -7,6 +7,7 @@ mod damage;
 mod decode;
 #[cfg(feature = "fdk-aac")]
 mod fdk;
+mod ffmpeg;
 mod files;
 mod length;
 mod params;
@@ -18,9 +19,10 @@ mod stream;
 
 pub use damage::Damage;
 pub use decode::{DecodeError, DecodeLimits, MAX_CHANNELS, MAX_SAMPLE_RATE, Pcm, decode};
+pub use ffmpeg::Ffmpeg;
 pub use files::{AudioFiles, EXTENSIONS, Unused, has_extension, is_companion};
 pub use length::{Length, LengthMode, fit};
-pub use params::{Channels, DecodeParams, Normalise, OnDamage, OnError};
+pub use params::{Channels, DecodeParams, Decoder, Normalise, OnDamage, OnError};
 pub use prepare::{Prepared, normalise, prepare};
 pub use resample::{resample, resampled_len};
 pub use stage::{AudioMeta, Decode};

@@ -72,6 +72,23 @@ impl OnDamage {
     }
 }
 
+/// What turns the bytes of a file into samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Decoder {
+    /// The decoders of this program.
+    #[default]
+    Builtin,
+    /// The program `ffmpeg` in `PATH`, for formats that are not built in; its digest is part of the key.
+    Ffmpeg,
+}
+
+impl Decoder {
+    fn is_builtin(&self) -> bool {
+        *self == Self::Builtin
+    }
+}
+
 /// Decodes audio files (wav, flac, ogg, opus, webm, mkv, mp3, m4a) to samples at one rate, or prepares samples that are already there.
 ///
 /// In order: decode, mix or pick channels, resample, remove the mean, normalise, fit the length.
@@ -98,6 +115,9 @@ pub struct DecodeParams {
     /// The longest file that is accepted, in seconds, above 0.
     #[serde(default = "an_hour")]
     pub max_seconds: f64,
+    /// What decodes the files.
+    #[serde(default, skip_serializing_if = "Decoder::is_builtin")]
+    pub decoder: Decoder,
     /// What happens to a clip that does not decode.
     #[serde(default)]
     pub on_error: OnError,
@@ -128,6 +148,7 @@ impl Default for DecodeParams {
             scale: 1.0,
             length: None,
             max_seconds: an_hour(),
+            decoder: Decoder::default(),
             on_error: OnError::default(),
             damage: OnDamage::default(),
         }

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 use sndpipe_cache::{Meta, Row, Values};
 use sndpipe_engine::{
-    Kind, MapContent, MapError, MapInput, MapStage, Mapped, Output, ParamError, Port, StageError, StageIo,
-    Upstream,
+    Kind, MapContent, MapError, MapInput, MapStage, Mapped, Output, ParamError, Port, SourceScan, StageError,
+    StageIo, Upstream,
 };
 
 use super::decode::{Damage, Pcm, decode};
-use super::params::{DecodeParams, OnDamage, OnError};
+use super::ffmpeg::Ffmpeg;
+use super::params::{DecodeParams, Decoder, OnDamage, OnError};
 use super::prepare::prepare;
 
 /// What the metadata of an artefact of kind `audio` says.
@@ -99,7 +100,7 @@ impl MapStage for Decode {
     const NOT_IN_ROWS: &'static [&'static str] = &["on_error", "damage"];
     const REMARKED: &'static str = "are damaged inside";
     type Params = DecodeParams;
-    type Worker = DecodeParams;
+    type Worker = (DecodeParams, Option<Ffmpeg>);
 
     fn check(params: &DecodeParams) -> Vec<ParamError> {
         params.check().into_iter().map(|(path, message)| ParamError::new(path, message)).collect()
@@ -136,17 +137,29 @@ impl MapStage for Decode {
         params.damage == OnDamage::Refuse
     }
 
-    fn prepare(params: &DecodeParams, io: &StageIo<'_>) -> Result<(DecodeParams, Meta), StageError> {
+    fn sources(params: &DecodeParams, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
+        match params.decoder {
+            Decoder::Builtin => Ok(()),
+            Decoder::Ffmpeg => scan.file(Ffmpeg::LABEL, Ffmpeg::find()?.program()),
+        }
+    }
+
+    fn prepare(params: &DecodeParams, io: &StageIo<'_>) -> Result<(Self::Worker, Meta), StageError> {
         if io.manifest("clips")?.kind == Kind::Audio.name() {
             AudioMeta::read(io.meta("clips")?)?;
         }
-        Ok((params.clone(), AudioMeta::of(params)?))
+        let declared = io.sources().iter().find(|source| source.label == Ffmpeg::LABEL);
+        let ffmpeg = declared.map(|source| Ffmpeg::at(source.file.path.clone()));
+        Ok(((params.clone(), ffmpeg), AudioMeta::of(params)?))
     }
 
-    fn map(params: &DecodeParams, input: &MapInput<'_>) -> Result<Mapped, MapError> {
+    fn map((params, ffmpeg): &Self::Worker, input: &MapInput<'_>) -> Result<Mapped, MapError> {
         let pcm = match &input.content {
-            MapContent::File(bytes) => decode(bytes, None, &params.limits())
-                .map_err(|error| MapError::Unusable(error.to_string()))?,
+            MapContent::File(bytes) => match ffmpeg {
+                Some(ffmpeg) => ffmpeg.decode(bytes, &params.limits())?,
+                None => decode(bytes, None, &params.limits())
+                    .map_err(|error| MapError::Unusable(error.to_string()))?,
+            },
             MapContent::Row(row) => AudioMeta::read(input.meta)?.pcm(row)?,
         };
         let remark = Damage::told(&pcm.damage);

@@ -71,7 +71,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), DecodeError> {
         Err(DecodeError::Foreign { what: what.to_owned(), way_out: way_out.to_owned() })
     };
     if bytes.is_empty() {
-        return Err(DecodeError::NotAudio { detail: "the file is empty (0 bytes)".into() });
+        return foreign("an empty file (0 bytes)", "download or copy the file again");
     }
     let listed = AUDIO.iter().find(|(start, _)| bytes.starts_with(start)).map(|&(_, name)| name);
     if let Some(name) = listed.or_else(|| by_structure(bytes)) {
