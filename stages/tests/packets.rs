@@ -1,5 +1,7 @@
 //! MP3, AAC, MP4 and FLAC: how long the sound is, what trims it, what damage is told.
 
+#[path = "packets/ffmpeg.rs"]
+mod ffmpeg;
 #[path = "packets/flac.rs"]
 mod flac;
 #[path = "packets/mp4.rs"]

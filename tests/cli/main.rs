@@ -7,6 +7,7 @@ mod broken;
 mod damage;
 mod disk;
 mod faults;
+mod ffmpeg;
 mod gc;
 mod help;
 mod interrupt;

@@ -177,10 +177,17 @@ fn samples(wav: &[u8], limits: &DecodeLimits) -> Result<Pcm, DecodeError> {
 /// Messages without what differs from run to run: addresses in memory and the name of the temporary file.
 fn lines(messages: &str) -> impl Iterator<Item = String> + '_ {
     messages.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| {
-        let words = line.split(' ').filter(|word| !word.starts_with("0x") && *word != "@");
-        let tidy: Vec<&str> =
-            words.map(|word| if word.starts_with("file:") { "the file:" } else { word }).collect();
-        tidy.join(" ")
+        let mut tidy = String::new();
+        for word in line.split(' ').filter(|word| *word != "@") {
+            let address =
+                word.strip_prefix("0x").map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+            let word = if word.starts_with("file:") { "the file:" } else { address.unwrap_or(word) };
+            if !tidy.is_empty() && address.is_none() {
+                tidy.push(' ');
+            }
+            tidy.push_str(word);
+        }
+        tidy
     })
 }
 
