@@ -42,6 +42,7 @@ pub(crate) fn run<M: MapStage>(
     let missing = wanted.missing(&map);
     io.memory(M::memory(typed, io)? + rows_memory(missing.len()))?;
     let (worker, meta) = M::prepare(typed, io)?;
+    M::remarks(&worker).into_iter().for_each(|remark| io.remark(remark));
     let computed = compute::<M>(&worker, &wanted, missing, &map, io)?;
 
     let mut index = IndexBuilder::default();

@@ -409,6 +409,12 @@ pub trait MapStage: Send + Sync + 'static {
     /// [`StageError::Failed`] where an input does not fit.
     fn prepare(params: &Self::Params, io: &StageIo<'_>) -> Result<(Self::Worker, Meta), StageError>;
 
+    /// What the summary should say about the run, whatever its clips are.
+    fn remarks(worker: &Self::Worker) -> Vec<String> {
+        let _ = worker;
+        Vec::new()
+    }
+
     /// Maps one clip. Called from several threads.
     ///
     /// # Errors

@@ -4,6 +4,9 @@ use dfdx::{shapes::HasShape, tensor::Storage};
 
 use crate::{Device, NnError, cpu, memory, rng::Rng, tensor::Tensor1};
 
+/// What the running variance of a batch norm is called, at the end of its name.
+pub(crate) const RUNNING_VAR: &str = "running_var";
+
 /// A parameter's place in its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParameterId(usize);

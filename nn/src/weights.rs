@@ -13,7 +13,7 @@ use crate::{
     checkpoint::{Archive, is_counter, open},
     model::network_json,
     net::{InputShape, Network, NetworkSpec},
-    parameter::Parameters,
+    parameter::{Parameters, RUNNING_VAR},
 };
 
 /// How the tensors of a file find the parameters of a network.
@@ -87,8 +87,8 @@ impl<'a> WeightFile<'a> {
     ///
     /// # Errors
     /// [`NnError::Mismatch`] where file and network differ by more than `loading` allows, or have nothing in common;
-    /// [`NnError::Weights`] where a tensor is not of floats, holds values that are not finite, or two get one name; those of
-    /// [`Network::new`].
+    /// [`NnError::Weights`] where a tensor is not of floats, holds values that are not finite or negative variances, or two get one name;
+    /// those of [`Network::new`].
     pub fn to_model(
         &self,
         network: &NetworkSpec,
@@ -177,12 +177,10 @@ impl<'a> WeightFile<'a> {
             .into_iter()
             .map(|(p, (name, view))| {
                 let values = floats(&name, &view).map_err(|reason| NnError::Weights { reason })?;
-                if values.iter().all(|value| value.is_finite()) {
-                    return Ok((p, values));
+                match fault(&p.name, &values) {
+                    None => Ok((p, values)),
+                    Some(fault) => Err(NnError::Weights { reason: format!("tensor `{name}` holds {fault}") }),
                 }
-                let reason =
-                    format!("tensor `{name}` holds values that are NaN, infinite or too large for f32");
-                Err(NnError::Weights { reason })
             })
             .collect::<Result<Vec<_>, _>>()?;
         let mut loaded = Vec::with_capacity(ready.len());
@@ -195,6 +193,19 @@ impl<'a> WeightFile<'a> {
         loaded.sort();
         Ok(LoadReport { loaded, kept: kept.into_iter().collect(), ignored })
     }
+}
+
+/// What no network can compute with, in the values of a parameter or a buffer.
+fn fault(parameter: &str, values: &[f32]) -> Option<String> {
+    if !values.iter().all(|value| value.is_finite()) {
+        return Some("values that are NaN, infinite or too large for f32".to_owned());
+    }
+    let least = values.iter().copied().fold(0.0, f32::min);
+    let variance = parameter == RUNNING_VAR || parameter.ends_with(&format!(".{RUNNING_VAR}"));
+    (variance && least < 0.0).then(|| {
+        let count = values.iter().filter(|value| **value < 0.0).count();
+        format!("negative variances ({count} of {}, the least is {least})", values.len())
+    })
 }
 
 /// The numbers of a tensor as f32.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sndpipe_cache::{Meta, RowRef};
-use sndpipe_engine::StageError;
+use sndpipe_engine::{MapError, StageError};
 use sndpipe_nn::{DeviceKind, InputShape, Model, NnError};
 
 use crate::patch::{self, FrameShape};
@@ -144,16 +144,16 @@ impl TrainedModel {
     /// The scores of a clip, one a class: the mean over its patches.
     ///
     /// # Errors
-    /// What is wrong with the features of the clip.
-    pub fn scores(&self, row: RowRef<'_>, hop: usize, mean: PatchMean) -> Result<Vec<f32>, String> {
+    /// What is wrong with the features of the clip or with the network.
+    pub fn scores(&self, row: RowRef<'_>, hop: usize, mean: PatchMean) -> Result<Vec<f32>, ClipError> {
         Ok(pool(&self.clip_logits(row, hop)?, self.card.classes.len(), self.card.output, mean))
     }
 
     /// The logits of a clip's patches, one behind the other.
     ///
     /// # Errors
-    /// What is wrong with the features of the clip.
-    pub fn clip_logits(&self, row: RowRef<'_>, hop: usize) -> Result<Vec<f32>, String> {
+    /// What is wrong with the features of the clip or with the network.
+    pub fn clip_logits(&self, row: RowRef<'_>, hop: usize) -> Result<Vec<f32>, ClipError> {
         let network = |inputs: &[f32]| self.network.logits(inputs);
         clip_logits(row, self.network.input(), hop, &self.card.standardisation, &network)
     }
@@ -168,8 +168,9 @@ impl TrainedModel {
     ///
     /// # Errors
     /// That they are not finite, or the network's error.
-    pub fn logits(&self, patches: &[f32]) -> Result<Vec<f32>, String> {
-        finite("scores", self.network.logits(patches).map_err(|error| error.to_string())?)
+    pub fn logits(&self, patches: &[f32]) -> Result<Vec<f32>, ClipError> {
+        let logits = self.network.logits(patches).map_err(|error| ClipError::Network(error.to_string()))?;
+        finite("scores", Patches { values: logits, largest: largest(patches) })
     }
 
     /// Whether it has a head that makes embeddings.
@@ -187,8 +188,8 @@ impl TrainedModel {
     /// The embeddings of a clip's patches, one behind the other: what the encoder gives, or with `head` what the head makes of it.
     ///
     /// # Errors
-    /// What is wrong with the features of the clip.
-    pub fn embeddings(&self, row: RowRef<'_>, hop: usize, head: bool) -> Result<Vec<f32>, String> {
+    /// What is wrong with the features of the clip or with the network.
+    pub fn embeddings(&self, row: RowRef<'_>, hop: usize, head: bool) -> Result<Vec<f32>, ClipError> {
         let network =
             |inputs: &[f32]| if head { self.network.logits(inputs) } else { self.network.embed(inputs) };
         let input = self.network.input();
@@ -231,6 +232,28 @@ impl TrainedModel {
     }
 }
 
+/// Why a network gives nothing for a clip.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClipError {
+    /// The features of the clip are at fault.
+    #[error("{0}")]
+    Features(String),
+    /// The network is: it would be for any clip.
+    #[error("{0}")]
+    Network(String),
+}
+
+impl From<ClipError> for MapError {
+    fn from(error: ClipError) -> Self {
+        match error {
+            ClipError::Features(reason) => Self::Unusable(reason),
+            ClipError::Network(reason) => Self::Failed(StageError::failed(reason).help(
+                "train the model again or import other weights; `sndpipe show` prints where a model comes from",
+            )),
+        }
+    }
+}
+
 /// A network: logits or embeddings of patches.
 pub(crate) type OfPatches<'a> = dyn Fn(&[f32]) -> Result<Vec<f32>, NnError> + 'a;
 
@@ -244,7 +267,7 @@ pub(crate) fn clip_logits(
     hop: usize,
     standardisation: &Standardisation,
     network: &OfPatches<'_>,
-) -> Result<Vec<f32>, String> {
+) -> Result<Vec<f32>, ClipError> {
     finite("scores", clip_patches(row, input, hop, standardisation, network)?)
 }
 
@@ -258,7 +281,7 @@ pub(crate) fn clip_embeddings(
     hop: usize,
     standardisation: &Standardisation,
     network: &OfPatches<'_>,
-) -> Result<Vec<f32>, String> {
+) -> Result<Vec<f32>, ClipError> {
     finite("embeddings", clip_patches(row, input, hop, standardisation, network)?)
 }
 
@@ -269,27 +292,51 @@ fn clip_patches(
     hop: usize,
     standardisation: &Standardisation,
     network: &OfPatches<'_>,
-) -> Result<Vec<f32>, String> {
+) -> Result<Patches, ClipError> {
     let shape = FrameShape { channels: input.channels, bands: input.bands };
-    let frames = shape.frames(row)?;
+    let frames = shape.frames(row).map_err(ClipError::Features)?;
     let starts: Vec<usize> = patch::starts(frames, input.frames, hop).collect();
     let mut inputs = vec![0.0; starts.len().min(PATCHES) * input.len()];
-    let mut all = Vec::new();
+    let mut all = Patches { values: Vec::new(), largest: 0.0 };
     for starts in starts.chunks(PATCHES) {
         let inputs = &mut inputs[..starts.len() * input.len()];
         for (&start, out) in starts.iter().zip(inputs.chunks_exact_mut(input.len())) {
             patch::cut(row, shape, start, standardisation, out);
         }
-        all.extend(network(inputs).map_err(|error| error.to_string())?);
+        all.largest = all.largest.max(largest(inputs));
+        all.values.extend(network(inputs).map_err(|error| ClipError::Network(error.to_string()))?);
     }
     Ok(all)
 }
 
-fn finite(what: &str, values: Vec<f32>) -> Result<Vec<f32>, String> {
-    if values.iter().all(|value| value.is_finite()) {
-        return Ok(values);
+/// What a network makes of patches.
+struct Patches {
+    values: Vec<f32>,
+    /// The largest magnitude in the standardised patches; infinite where a value is NaN.
+    largest: f32,
+}
+
+fn largest(inputs: &[f32]) -> f32 {
+    inputs
+        .iter()
+        .fold(0.0, |largest, value| if value.is_nan() { f32::INFINITY } else { largest.max(value.abs()) })
+}
+
+fn finite(what: &str, patches: Patches) -> Result<Vec<f32>, ClipError> {
+    /// Beyond this many standard deviations features are at fault, not the network.
+    const HUGE: f32 = 1e6;
+    if patches.values.iter().all(|value| value.is_finite()) {
+        return Ok(patches.values);
     }
-    Err(format!("the {what} are not finite: the features hold values that are NaN, infinite or huge"))
+    if patches.largest < HUGE {
+        let reason = format!(
+            "the {what} are not finite, although the features are: the weights of the network are at fault"
+        );
+        return Err(ClipError::Network(reason));
+    }
+    let reason =
+        format!("the {what} are not finite: the features hold values that are NaN, infinite or huge");
+    Err(ClipError::Features(reason))
 }
 
 /// The scores of a clip from the logits of its patches, in f64 and in the order of the patches.

@@ -119,6 +119,7 @@ pub fn predict(
 
 fn scores(model: &TrainedModel, recipe: &Recipe, path: &Path) -> Result<Scores, String> {
     let (features, damage) = recipe.features(path)?;
-    let scores = model.scores(features.as_ref(), model.card.hop, PatchMean::Arithmetic)?;
+    let scores = model.scores(features.as_ref(), model.card.hop, PatchMean::Arithmetic);
+    let scores = scores.map_err(|error| error.to_string())?;
     Ok(Scores { classes: model.card.classes.iter().cloned().zip(scores).collect(), damage })
 }

@@ -144,8 +144,8 @@ fn predictions(sandbox: &Sandbox) {
             assert!(ran.stdout.contains(good) && !ran.stderr.contains(good), "{ran}");
         }
         for told in [
-            "error: recorder/b.wav: not an audio file",
-            "error: recorder/night/e.flac: not an audio file",
+            "error: recorder/b.wav: a text file, not audio",
+            "error: recorder/night/e.flac: a text file, not audio",
             "2 of 4 files cannot be used",
             "recorder: 2 files with other extensions are not used: 1 .log, 1 .txt",
         ] {

@@ -9,7 +9,7 @@ use crate::{
         BatchNormParameters, BatchNormSpec, Conv2dSpec, Normalisation, try_batch_norm, try_bias, try_conv2d,
         try_linear,
     },
-    parameter::{Init, ParameterId, Parameters},
+    parameter::{Init, ParameterId, Parameters, RUNNING_VAR},
     tensor::{InputGrad, Tensor2, Tensor4},
 };
 
@@ -108,7 +108,7 @@ impl BatchNorm {
             weight: add("weight", 1.0, true)?,
             bias: add("bias", 0.0, true)?,
             running_mean: add("running_mean", 0.0, false)?,
-            running_var: add("running_var", 1.0, false)?,
+            running_var: add(RUNNING_VAR, 1.0, false)?,
             input_grad,
         })
     }

@@ -78,7 +78,7 @@ impl MapStage for Embed {
             return Err(StageError::failed("features were expected, not files").into());
         };
         let size = worker.model.embedding_size(worker.head);
-        let patches = worker.model.embeddings(row, worker.hop, worker.head).map_err(MapError::Unusable)?;
+        let patches = worker.model.embeddings(row, worker.hop, worker.head)?;
         let (values, frames) = match worker.per {
             Per::Clip => (mean(&patches, size), 1),
             Per::Patch => {

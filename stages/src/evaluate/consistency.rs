@@ -234,7 +234,7 @@ impl<'a> Judge<'a> {
 
     /// The best class of each patch.
     fn best(&self, inputs: &[f32]) -> Result<Vec<usize>, String> {
-        let logits = self.model.logits(inputs)?;
+        let logits = self.model.logits(inputs).map_err(|error| error.to_string())?;
         let best = |logits: &[f32]| {
             let mut best = 0;
             for (class, logit) in logits.iter().enumerate() {

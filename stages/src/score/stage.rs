@@ -68,7 +68,7 @@ impl MapStage for Score {
         let MapContent::Row(row) = input.content else {
             return Err(StageError::failed("features were expected, not files").into());
         };
-        let scores = worker.model.scores(row, worker.hop, worker.mean).map_err(MapError::Unusable)?;
+        let scores = worker.model.scores(row, worker.hop, worker.mean)?;
         Ok(Row { frames: 1, values: Values::F32(scores) }.into())
     }
 }

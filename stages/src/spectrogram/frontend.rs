@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::image::resize_time;
 use super::mel::FilterBank;
 use super::params::{FrequencyScale, Kind, LogForm, OffsetPlacement, SpectrogramParams, Storage};
-use super::settings::Settings;
+use super::settings::{Settings, Transform};
 use super::stft::Stft;
 
 /// Frames per second that three resolutions are resized to where nothing is said.
@@ -91,6 +91,57 @@ impl Frontend {
             )
         });
         Ok(Self { settings, stfts, bank, rate: sample_rate, storage: params.storage })
+    }
+
+    /// Returns what of the front-end is not as it may seem: bands without a bin, and a recipe's frequencies that the audio does not have.
+    pub fn remarks(&self) -> Vec<String> {
+        let empty = self.bank.as_ref().map(FilterBank::empty).unwrap_or_default();
+        let empty = (!empty.is_empty()).then(|| {
+            let first: Vec<String> = empty.iter().take(5).map(usize::to_string).collect();
+            let (more, bands) = (if empty.len() > 5 { ", …" } else { "" }, self.settings.bands);
+            let verb = if empty.len() == 1 { "lies" } else { "lie" };
+            format!(
+                "{} of {bands} mel bands {verb} between two FFT bins and never change ({}{more}, from 0): \
+                 take fewer `bands`, a larger `n_fft` or a higher `low_hz`",
+                empty.len(),
+                first.join(", ")
+            )
+        });
+        self.settings.cut.clone().into_iter().chain(empty).collect()
+    }
+
+    /// Returns the values that the front-end works with, whether given, of a recipe, or what the sample rate leaves of them: lengths in
+    /// samples, frequencies in Hz.
+    pub fn used(&self) -> serde_json::Value {
+        let settings = &self.settings;
+        let of_each = |value: fn(&Transform) -> usize| -> serde_json::Value {
+            match &settings.transforms[..] {
+                [one] => value(one).into(),
+                several => several.iter().map(value).collect::<Vec<usize>>().into(),
+            }
+        };
+        let first = settings.transforms.first();
+        let mut used = serde_json::json!({
+            "kind": settings.kind,
+            "window": first.map(|transform| transform.window),
+            "window_samples": of_each(|transform| transform.window_samples),
+            "hop_samples": of_each(|transform| transform.hop),
+            "n_fft": first.map(|transform| transform.n_fft),
+            "padding": first.map(|transform| transform.padding),
+            "spectrum": first.map(|transform| transform.spectrum),
+            "normalised": first.map(|transform| transform.normalised),
+            "waveform_offset": first.map(|transform| transform.waveform_offset),
+            "scale": settings.scale,
+            "log": settings.log,
+            "offset": settings.offset,
+            "offset_placement": settings.placement,
+        });
+        if settings.scale != FrequencyScale::Linear {
+            used["low_hz"] = settings.range.0.into();
+            used["high_hz"] = settings.range.1.into();
+            used["area_norm"] = settings.area_norm.into();
+        }
+        used
     }
 
     /// Returns (channels, bands) of every clip's features.

@@ -92,6 +92,11 @@ impl FilterBank {
         }
     }
 
+    /// Lists the bands between two FFT bins: they have no weight at all, so that their values never change.
+    pub fn empty(&self) -> Vec<usize> {
+        (0..self.len()).filter(|&band| self.bands[band].1 == self.bands[band].2).collect()
+    }
+
     /// Returns the sum of the weights of every band.
     pub fn row_sums(&self) -> Vec<f64> {
         self.bands.iter().map(|&(_, from, to)| self.weights[from..to].iter().sum()).collect()
@@ -132,6 +137,17 @@ mod tests {
         for (band, want) in expected {
             assert!((sums[band] - want).abs() < 2e-6 * want, "band {band}: {} is not {want}", sums[band]);
         }
+    }
+
+    #[test]
+    fn empty_bands_are_those_of_an_independent_filter_bank() {
+        // The bands without a weight in librosa's `filters.mel(sr=16000, n_mels=128)` for three lengths and both scales.
+        let empty = |n_fft: usize, scale| {
+            FilterBank::mel(n_fft / 2 + 1, 16_000.0 / n_fft as f64, 128, (0.0, 8000.0), scale, true).empty()
+        };
+        assert_eq!(empty(256, FrequencyScale::Slaney), [0, 3, 6, 11, 14, 19, 22, 27, 30, 35, 38, 43, 50]);
+        assert_eq!(empty(400, FrequencyScale::Htk), [0, 3, 6, 13]);
+        assert!(empty(512, FrequencyScale::Slaney).is_empty());
     }
 
     #[test]

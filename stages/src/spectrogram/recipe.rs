@@ -55,6 +55,18 @@ pub(super) const F5_WINDOWS_MS: [f64; 3] = [25.0, 50.0, 100.0];
 pub(super) const F5_HOPS_MS: [f64; 3] = [10.0, 25.0, 50.0];
 
 impl Recipe {
+    /// Returns what `recipe:` says.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::F1 => "f1",
+            Self::F2 => "f2",
+            Self::F3 => "f3",
+            Self::F4 => "f4",
+            Self::F5 => "f5",
+            Self::F6 => "f6",
+        }
+    }
+
     /// Returns the sample rate the recipe was published with, Hz.
     pub fn sample_rate(self) -> u32 {
         self.preset().rate

@@ -34,6 +34,8 @@ pub(super) struct Settings {
     pub offset: f64,
     pub placement: OffsetPlacement,
     pub frames: Option<usize>,
+    /// What the sample rate cuts off a recipe's range.
+    pub cut: Option<String>,
 }
 
 type Wrong = Vec<(String, String)>;
@@ -85,6 +87,14 @@ impl Settings {
             return Err(one("low_hz", format!("{low} is not below the highest frequency, {high}")));
         }
         let scale = params.scale.unwrap_or(preset.scale);
+        let published = preset.range.1.unwrap_or(f64::from(preset.rate) / 2.0);
+        let cut = published > nyquist && params.high_hz.is_none() && scale != FrequencyScale::Linear;
+        let cut = cut.then(|| {
+            format!(
+                "recipe {} goes up to {published} Hz, audio at {rate} Hz to {nyquist}: `high_hz` is {high}",
+                base.name()
+            )
+        });
         let bins = n_fft / 2 + 1;
         let bin_hz = if base == Recipe::F5 && bins > 1 {
             // As published: bins spread evenly from 0 to half the (whole) sample rate, which for an odd length is not where they are.
@@ -123,6 +133,7 @@ impl Settings {
             offset: params.offset.unwrap_or(preset.offset),
             placement: params.offset_placement.unwrap_or(preset.placement),
             frames: params.frames,
+            cut,
         })
     }
 }

@@ -34,7 +34,8 @@ fn at(field: &str) -> String {
 
 impl MapStage for SpectrogramStage {
     const NAME: &'static str = "spectrogram";
-    const VERSION: u32 = 1;
+    /// 2: the metadata have the values that were used.
+    const VERSION: u32 = 2;
     type Params = SpectrogramParams;
     type Worker = Frontend;
 
@@ -80,11 +81,16 @@ impl MapStage for SpectrogramStage {
             ("channels".to_owned(), channels.into()),
             ("bands".to_owned(), bands.into()),
             ("recipe".to_owned(), recipe.into()),
+            ("used".to_owned(), frontend.used()),
         ]);
         if let Some(rate) = frontend.frame_rate() {
             out.insert("frame_rate".to_owned(), rate.into());
         }
         Ok((frontend, out))
+    }
+
+    fn remarks(frontend: &Frontend) -> Vec<String> {
+        frontend.remarks()
     }
 
     fn map(frontend: &Frontend, input: &MapInput<'_>) -> Result<Mapped, MapError> {

@@ -68,6 +68,16 @@ impl Stage for SplitRandom {
     fn run(params: &RandomParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         let (facts, _) = ClipFacts::read(io)?;
         let split = split(params, &facts)?;
+        for (subset, share) in [(Subset::Test, params.test), (Subset::Val, params.val)] {
+            let (count, wanted) = (split.of(subset).count(), (share * facts.ids.len() as f64).round());
+            if (count as f64) < 0.8 * wanted - 1.0 {
+                io.remark(format!(
+                    "{count} of {} clips are for `{}`, a share of {share} would be {wanted}: many classes have too few clips to be divided",
+                    facts.ids.len(),
+                    subset.name()
+                ));
+            }
+        }
         contamination::write(&facts, &split, None, io)
     }
 }
@@ -109,6 +119,15 @@ mod tests {
                 |subset| split.of(subset).filter(|id| id[1..].parse::<usize>().unwrap() % 3 == class).count();
             assert_eq!(Subset::ALL.map(count), [21, 3, 6]);
         }
+    }
+
+    #[test]
+    fn single_clips_of_many_classes_are_drawn_by_their_share() {
+        let ids: Vec<String> = (0..1500).map(|at| format!("c{at}")).collect();
+        let classes = Some((0..1500).map(|at| vec![at]).collect());
+        let facts = ClipFacts { classes, ids, ..ClipFacts::default() };
+        let split = split(&RandomParams { test: 0.3, val: 0.0, seed: 1 }, &facts).unwrap();
+        assert_eq!(split.of(Subset::Test).count(), 450);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The stage.
 
+use std::collections::BTreeSet;
+
 use sndpipe_cache::{Meta, Rows};
 use sndpipe_engine::{Device, Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream};
 use sndpipe_nn::{DeviceKind, InputShape, NetworkSpec, TrainerSpec};
@@ -93,7 +95,11 @@ impl Stage for Train {
             }
         };
         let testing = testing(params, &split, &rows, &labels)?;
-        let remarks = [remark("training", &training), remark("validation", &validating)];
+        let remarks = [
+            remark("training", &training),
+            remark("validation", &validating),
+            untrained(&labels.classes, &training),
+        ];
 
         let features = io.meta("features")?.clone();
         let shape = frame_shape(&features, &rows, &training.positions)?;
@@ -304,6 +310,20 @@ fn unsettled(network: &NetworkSpec, steps: usize) -> Option<String> {
     })
 }
 
+/// What the summary says about classes that the training never sees: "1 class has no training clip: c".
+fn untrained(classes: &[String], training: &Samples) -> Option<String> {
+    const NAMED: usize = 5;
+    let trained: BTreeSet<usize> = training.present.iter().flatten().copied().collect();
+    let missing: Vec<&str> = (0..classes.len())
+        .filter(|class| !trained.contains(class))
+        .map(|class| classes[class].as_str())
+        .collect();
+    let verb = if missing.len() == 1 { "class has" } else { "classes have" };
+    let more = if missing.len() > NAMED { ", …" } else { "" };
+    let named = missing.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    (!missing.is_empty()).then(|| format!("{} {verb} no training clip: {named}{more}", missing.len()))
+}
+
 /// What the summary says about clips that are left out.
 fn remark(subset: &str, samples: &Samples) -> Option<String> {
     left_out(subset, &[(&samples.without_features, "features"), (&samples.without_class, "a class")])
@@ -312,6 +332,18 @@ fn remark(subset: &str, samples: &Samples) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_without_training_clips_are_told() {
+        let classes: Vec<String> = "abcdefgh".chars().map(String::from).collect();
+        let told = |present: &[&[usize]]| {
+            let present = present.iter().map(|classes| classes.to_vec()).collect();
+            untrained(&classes, &Samples { present, ..Samples::default() })
+        };
+        assert_eq!(told(&[&[0, 1, 2], &[3, 4], &[], &[5, 6, 7]]), None);
+        assert_eq!(told(&[&[0, 1], &[3, 4], &[5, 6, 7]]).unwrap(), "1 class has no training clip: c");
+        assert_eq!(told(&[&[1, 3]]).unwrap(), "6 classes have no training clip: a, c, e, f, g, …");
+    }
 
     #[test]
     fn few_steps_for_slow_batch_norms_are_remarked() {

@@ -175,6 +175,46 @@ fn what_does_not_fit_is_said_with_the_way_out() {
     assert!(failure.contains(": the weights cannot be read: its header is to have"), "{failure}");
 }
 
+/// The checkpoint with other numbers, all of one value, in the first tensor whose name ends so.
+fn edited(end: &str, value: f32) -> (String, Vec<u8>) {
+    let mut bytes = foreign();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let (name, of) = header.as_object().unwrap().iter().find(|(name, _)| name.ends_with(end)).unwrap();
+    let at = |end: usize| 8 + length + of["data_offsets"][end].as_u64().unwrap() as usize;
+    let number = match of["dtype"].as_str().unwrap() {
+        "F32" => value.to_le_bytes().to_vec(),
+        "BF16" => value.to_le_bytes()[2..].to_vec(),
+        other => panic!("{other}"),
+    };
+    bytes[at(0)..at(1)].chunks_exact_mut(number.len()).for_each(|old| old.copy_from_slice(&number));
+    (name.clone(), bytes)
+}
+
+#[test]
+fn weights_that_no_network_can_compute_with_are_named() {
+    let sandbox = sandbox();
+    let (name, bytes) = edited("running_var", -0.25);
+    sandbox.file("foreign.safetensors", bytes);
+    let failure = sandbox.try_run(&import(MAPPED)).failure("foreign");
+    let expected = format!("tensor `{name}` holds negative variances (");
+    assert!(failure.contains(&expected) && failure.contains("the least is -0.25)"), "{failure}");
+    // Finite, and too large to compute with: the sounds are not at fault, and nothing is remembered of them.
+    sandbox.file("foreign.safetensors", edited("body.25.weight", f32::MAX).1);
+    let stages = "  scores: { uses: score, in: { features: mel, model: foreign }, with: { subset: all } }
+  before: { uses: embed, in: { features: mel, model: foreign } }
+";
+    let ran = sandbox.try_run(&whole(12, stages));
+    let embeddings = ran.failure("before");
+    assert!(embeddings.contains("the embeddings are not finite, although"), "{embeddings}");
+    let failure = ran.failure("scores");
+    assert!(
+        failure.contains("the scores are not finite, although the features are: the weights of the network"),
+        "{failure}"
+    );
+    assert!(!failure.contains("cannot be used") && !failure.contains("on_error"), "{failure}");
+}
+
 #[test]
 fn mistakes_are_found_before_anything_runs() {
     let sandbox = sandbox();

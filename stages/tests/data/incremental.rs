@@ -1,5 +1,7 @@
 //! Front-ends compute what is new and nothing else.
 
+use sndpipe_engine::Outcome;
+
 use crate::sandbox::Sandbox;
 
 const STAGES: &str = "
@@ -51,7 +53,7 @@ fn broken_files_fail_or_are_left_out_and_good_rows_are_kept() {
     sandbox.file("data/3.wav", "no sound at all");
     let failed = sandbox.try_run(STAGES);
     let message = failed.failure("audio");
-    assert!(message.contains("1 of 6 clips cannot be used:\n  3.wav: not an audio file"), "{message}");
+    assert!(message.contains("1 of 6 clips cannot be used:\n  3.wav: a text file, not audio"), "{message}");
     assert!(message.contains("on_error: skip"), "{message}");
     assert_eq!(failed.status("mel"), "skipped");
 
@@ -69,4 +71,30 @@ fn frequencies_that_the_audio_lacks_are_an_error_of_the_plan() {
     sandbox.tones();
     let said = sandbox.refused(&STAGES.replace("high_hz: 4000", "high_hz: 5000"));
     assert!(said.contains("`high_hz` of stage `mel`: 5000 is above half the sample rate, 4000"), "{said}");
+}
+
+#[test]
+fn what_the_audio_lacks_of_a_recipe_is_told_and_the_values_used_are_in_the_metadata() {
+    let sandbox = Sandbox::new();
+    sandbox.tones();
+    // 2,048 points at 22,050 Hz are 743 at 8,000: 1,024 bins of 7.8 Hz, too wide for 512 bands from 0 to 4,000 Hz.
+    let stages = STAGES.replace("bands: 20, high_hz: 4000", "recipe: f2, bands: 512");
+    let ran = sandbox.run(&stages);
+    let Outcome::Ran { remarks, .. } = ran.outcome("mel") else { panic!("{}", ran.statuses()) };
+    assert_eq!(remarks[0], "recipe f2 goes up to 22050 Hz, audio at 8000 Hz to 4000: `high_hz` is 4000");
+    assert!(
+        remarks[1].contains(" of 512 mel bands lie between two FFT bins and never change (0, "),
+        "{remarks:?}"
+    );
+    assert_eq!(remarks.len(), 2);
+    let used = &ran.manifest("mel", 0).meta["used"];
+    assert_eq!((&used["high_hz"], &used["low_hz"]), (&serde_json::json!(4000.0), &serde_json::json!(0.0)));
+    // 40 ms and 20 ms.
+    assert_eq!(
+        (&used["window_samples"], &used["hop_samples"]),
+        (&serde_json::json!(320), &serde_json::json!(160))
+    );
+    // Nothing is told of a recipe that fits.
+    let Outcome::Ran { remarks, .. } = sandbox.run(STAGES).outcome("mel").clone() else { panic!() };
+    assert_eq!(remarks, Vec::<String>::new());
 }
