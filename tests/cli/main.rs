@@ -8,6 +8,7 @@ mod damage;
 mod disk;
 mod faults;
 mod ffmpeg;
+mod foreign;
 mod gc;
 mod help;
 mod interrupt;

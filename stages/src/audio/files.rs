@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 /// Extensions of the audio files that [`decode`](super::decode()) reads, without the dot.
-pub const EXTENSIONS: [&str; 30] = [
-    "wav", "wave", "bwf", "rf64", "w64", "aif", "aiff", "aifc", "caf", "flac", "ogg", "oga", "opus", "mp1",
-    "mp2", "mp3", "mpa", "mpga", "aac", "adts", "m4a", "m4b", "mp4", "m4v", "mov", "3gp", "webm", "weba",
-    "mka", "mkv",
+pub const EXTENSIONS: [&str; 33] = [
+    "wav", "wave", "bwf", "rf64", "bw64", "w64", "aif", "aiff", "aifc", "au", "snd", "caf", "flac", "ogg",
+    "oga", "opus", "mp1", "mp2", "mp3", "mpa", "mpga", "aac", "adts", "m4a", "m4b", "mp4", "m4v", "mov",
+    "3gp", "webm", "weba", "mka", "mkv",
 ];
 
 /// Files that systems and programs leave beside others, besides hidden ones.

@@ -89,7 +89,7 @@ impl Decoder {
     }
 }
 
-/// Decodes audio files (wav, flac, ogg, opus, webm, mkv, mp3, m4a) to samples at one rate, or prepares samples that are already there.
+/// Decodes audio files (wav, aiff, au, caf, flac, ogg, opus, webm, mkv, mp3, m4a) to samples at one rate, or prepares samples that are already there.
 ///
 /// In order: decode, mix or pick channels, resample, remove the mean, normalise, fit the length.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -90,7 +90,7 @@ impl AudioMeta {
     }
 }
 
-/// `decode`: wav, flac, ogg, opus, webm, mkv, mp3 and m4a files, or audio that a stage made, to samples of one rate, level and length.
+/// `decode`: wav, aiff, au, caf, flac, ogg, opus, webm, mkv, mp3 and m4a files, or audio that a stage made, to samples of one rate, level and length.
 pub struct Decode;
 
 impl MapStage for Decode {
