@@ -27,7 +27,7 @@ pub struct Ffmpeg {
 
 impl Ffmpeg {
     /// The label under which a stage declares the program: its digest is in the key. The libraries that it loads are not.
-    pub const LABEL: &'static str = "ffmpeg";
+    pub const LABEL: &'static str = "program ffmpeg";
 
     /// Finds the program in `PATH`, after links.
     ///

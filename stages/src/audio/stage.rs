@@ -149,7 +149,7 @@ impl MapStage for Decode {
             AudioMeta::read(io.meta("clips")?)?;
         }
         let declared = io.sources().iter().find(|source| source.label == Ffmpeg::LABEL);
-        let ffmpeg = declared.map(|source| Ffmpeg::at(source.file.path.clone()));
+        let ffmpeg = declared.and_then(|source| source.file()).map(|file| Ffmpeg::at(file.path.clone()));
         Ok(((params.clone(), ffmpeg), AudioMeta::of(params)?))
     }
 
