@@ -103,7 +103,7 @@ fn happen(lab: &Lab, experiment: &mut Experiment, dice: &mut Dice, sum: &mut Sum
         }
         4 => {
             sum.collections += 1;
-            let keep: &[&str] = *dice.pick(&[
+            let keep: &[&str] = dice.pick(&[
                 &["cache", "gc", "--keep-runs", "1"][..],
                 &["cache", "gc", "chaos.yaml"],
                 &["cache", "gc", "--max-size", "1MB"],

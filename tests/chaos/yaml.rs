@@ -2,13 +2,16 @@
 
 use std::fmt::Write as _;
 
+/// The parameters of a stage, as written.
+type With = Vec<(String, String)>;
+
 /// A stage of a pipeline file.
 pub struct StageText {
     pub name: &'static str,
     uses: &'static str,
     inputs: &'static str,
     keep: bool,
-    with: Vec<(String, String)>,
+    with: With,
 }
 
 impl StageText {
@@ -44,7 +47,7 @@ impl StageText {
 
     /// What the base says and what is laid over it: keys that only one of them has, numbers that differ, maps that are put together
     /// and maps that are replaced.
-    fn divided(&self) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    fn divided(&self) -> (With, With) {
         let (mut base, mut over) = (Vec::new(), Vec::new());
         for (at, (key, value)) in self.with.iter().enumerate() {
             let pair = |value: &str| (key.clone(), value.to_owned());

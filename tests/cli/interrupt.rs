@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Once};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -28,7 +30,20 @@ fn start(sandbox: &Sandbox) -> (Child, BufReader<std::process::ChildStderr>) {
     start_as(sandbox.command(["run", "slow.yaml"]))
 }
 
+/// Makes programs that are started from here heed signals: what the tests were started with as ignored, as a script's `&` does, is handed
+/// on, but what this process catches is not.
+fn heed_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [Signal::HUP, Signal::INT, Signal::TERM] {
+            let always = Arc::new(AtomicBool::new(true));
+            signal_hook::flag::register_conditional_shutdown(signal.as_raw(), 1, always).unwrap();
+        }
+    });
+}
+
 fn start_as(mut command: Command) -> (Child, BufReader<std::process::ChildStderr>) {
+    heed_signals();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();

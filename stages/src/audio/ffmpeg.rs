@@ -8,10 +8,14 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use sndpipe_engine::{MapError, StageError};
+use sndpipe_engine::{MapError, SourceScan, StageError};
 
-use super::decode::{Damage, DecodeError, DecodeLimits, MAX_SAMPLES, Pcm, check_length, check_shape};
+use super::damage::Damage;
+use super::decode::{DecodeError, DecodeLimits, MAX_SAMPLES, Pcm, check_length, check_shape};
+use crate::program::Program;
 
+/// What the program is called.
+const NAME: &str = "ffmpeg";
 /// Time for a file beyond its longest sound, which leaves a busy machine enough.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of messages that are kept.
@@ -26,28 +30,26 @@ pub struct Ffmpeg {
 }
 
 impl Ffmpeg {
-    /// The label under which a stage declares the program: its digest is in the key. The libraries that it loads are not.
-    pub const LABEL: &'static str = "program ffmpeg";
-
-    /// Finds the program in `PATH`, after links.
+    /// Finds the program in `PATH`.
     ///
     /// # Errors
     /// [`StageError::Failed`] if it is not there.
     pub fn find() -> Result<Self, StageError> {
-        let found = crate::program::find("ffmpeg")?;
-        Ok(Self { program: fs_err::canonicalize(found)? })
+        Ok(Self::at(Program::find(&[NAME])?.path))
     }
 
-    /// The program that was found earlier, at `program`.
+    /// The program at a place.
     #[must_use]
     pub fn at(program: PathBuf) -> Self {
         Self { program }
     }
 
-    /// Where it lies.
-    #[must_use]
-    pub fn program(&self) -> &std::path::Path {
-        &self.program
+    /// Declares the program, so that another one gives another key. The libraries that it loads are not declared.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if it is not in `PATH`.
+    pub fn declare(scan: &mut SourceScan<'_>) -> Result<(), StageError> {
+        Program::find(&[NAME])?.declare(scan)
     }
 
     /// Decodes the first audio stream of a file held in memory. What the program says of errors while it goes on is a remark.

@@ -140,7 +140,7 @@ impl MapStage for Decode {
     fn sources(params: &DecodeParams, scan: &mut SourceScan<'_>) -> Result<(), StageError> {
         match params.decoder {
             Decoder::Builtin => Ok(()),
-            Decoder::Ffmpeg => scan.file(Ffmpeg::LABEL, Ffmpeg::find()?.program()),
+            Decoder::Ffmpeg => Ffmpeg::declare(scan),
         }
     }
 
@@ -148,8 +148,7 @@ impl MapStage for Decode {
         if io.manifest("clips")?.kind == Kind::Audio.name() {
             AudioMeta::read(io.meta("clips")?)?;
         }
-        let declared = io.sources().iter().find(|source| source.label == Ffmpeg::LABEL);
-        let ffmpeg = declared.and_then(|source| source.file()).map(|file| Ffmpeg::at(file.path.clone()));
+        let ffmpeg = (params.decoder == Decoder::Ffmpeg).then(Ffmpeg::find).transpose()?;
         Ok(((params.clone(), ffmpeg), AudioMeta::of(params)?))
     }
 

@@ -62,7 +62,7 @@ fn broken_files_fail_or_are_left_out_and_good_rows_are_kept() {
     let rows = ran.rows("audio");
     assert_eq!((rows.computed, rows.reused, rows.skipped), (0, 6, 1), "what `fail` computed is kept");
     assert_eq!(ran.manifest("mel", 0).rows, 5);
-    assert!(ran.log("audio").contains("3.wav: not an audio file"));
+    assert!(ran.log("audio").contains("3.wav: a text file, not audio"));
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Chunk {
     /// Where the next chunk starts: behind the padding, or without it where a writer forgot it.
     fn next(&self, file: &[u8], known: &[[u8; 4]]) -> usize {
         let end = self.body.saturating_add(self.size as usize);
-        if end % 2 == 0 {
+        if end.is_multiple_of(2) {
             return end;
         }
         let name = |at: usize| file.get(at..at + 4).and_then(|id| <[u8; 4]>::try_from(id).ok());

@@ -127,7 +127,7 @@ impl Format {
     /// Bytes of one sample: by the block where that is one of `widths` and nothing speaks against it, else by the bits.
     fn width(&self, default: usize, widths: &[usize]) -> Option<usize> {
         let by_bits = if self.bits == 0 { default } else { self.bits.div_ceil(8) };
-        let by_block = (self.block % self.channels == 0).then_some(self.block / self.channels);
+        let by_block = self.block.is_multiple_of(self.channels).then_some(self.block / self.channels);
         let by_block = by_block.filter(|w| widths.contains(w) && (*w >= by_bits || self.bits == 0));
         let rate_of = |width: usize| u64::from(self.sample_rate) * (width * self.channels) as u64;
         let rate_says = |width: usize| u64::from(self.bytes_per_second) == rate_of(width);
