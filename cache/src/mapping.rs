@@ -59,12 +59,20 @@ mod tests {
             writeln!(std::io::stderr(), "skipped: no leases on {}", path.display()).unwrap();
             return;
         }
-        assert_eq!(writers(&read), Writers::None, "readers do not count");
+        assert!(nobody_writes(&read), "readers do not count");
         drop(other);
         let written = fs_err::OpenOptions::new().read(true).write(true).open(&path).unwrap();
         assert_eq!(writers(&read), Writers::Some);
         drop(written);
-        assert_eq!(writers(&read), Writers::None);
+        assert!(nobody_writes(&read));
+    }
+
+    /// Whether that is said within a second: a process that another test starts has what is open here for a moment.
+    fn nobody_writes(file: &fs_err::File) -> bool {
+        (0..1000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            writers(file) == Writers::None
+        })
     }
 
     use std::io::Write as _;

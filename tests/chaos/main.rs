@@ -103,11 +103,12 @@ fn happen(lab: &Lab, experiment: &mut Experiment, dice: &mut Dice, sum: &mut Sum
         }
         4 => {
             sum.collections += 1;
-            let keep: &[&str] = dice.pick(&[
-                &["cache", "gc", "--keep-runs", "1"][..],
+            let ways: [&[&str]; 3] = [
+                &["cache", "gc", "--keep-runs", "1"],
                 &["cache", "gc", "chaos.yaml"],
                 &["cache", "gc", "--max-size", "1MB"],
-            ]);
+            ];
+            let keep = dice.pick(&ways);
             lab.must("cache", keep);
             vec![keep.join(" ")]
         }

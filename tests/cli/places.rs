@@ -159,7 +159,7 @@ fn an_entry_that_cannot_be_read_is_made_again_with_a_warning() {
         "files-v1",
         "rows-v3",
         "pipelines-v1",
-        "digests-v2",
+        "digests-v3",
         "logs-v1",
         "locks-v1",
         "work-v1",
