@@ -367,7 +367,9 @@ fn aiff_is_read_in_every_coding() {
     let floats: Vec<u8> = tone.iter().flat_map(|&x| (x as f32).to_be_bytes()).collect();
     let doubles: Vec<u8> = tone.iter().flat_map(|&x| x.to_be_bytes()).collect();
     let unsigned: Vec<u8> = le(8).iter().map(|b| b ^ 0x80).collect();
-    let files: [(Option<&[u8; 4]>, u16, Vec<u8>, f64); 14] = [
+    // Codec, bits, samples, tolerance.
+    type Coding<'a> = (Option<&'a [u8; 4]>, u16, Vec<u8>, f64);
+    let files: [Coding<'_>; 14] = [
         (None, 8, le(8), 1e-2),
         (None, 16, be(16), 4e-5),
         (None, 24, be(24), 2e-7),
