@@ -20,14 +20,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import soundfile
 
-LENGTHS = (1, 2, 441, 4410, 11_025, 44_101)
+LENGTHS = (1, 441, 11_025)
 CHANNELS = (1, 2, 6)
-RATES = (8000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
-OPUS = (8000, 12_000, 16_000, 24_000, 48_000)
+RATES = (8000, 22_050, 44_100, 96_000)
+OPUS = (8000, 16_000, 48_000)
 
 # name: (extension, command with {i} source and {o} target, rates, channels, bound in dB against a peer)
 FF = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", "{i}"]
-MPEG1, MPEG2 = (32_000, 44_100, 48_000), (8000, 11_025, 16_000, 22_050)
+MPEG1, MPEG2 = (32_000, 44_100), (8000, 16_000, 22_050)
 CODECS = {
     **{f"wav {c}": ("wav", [*FF, "-c:a", c, "{o}"], RATES, CHANNELS, -90)
        for c in ("pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_alaw", "pcm_mulaw")},
@@ -102,8 +102,13 @@ def by_ffmpeg(path):
 
 
 def by_libsndfile(path):
+    blocks = []
     try:
-        return soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            # In blocks, for a stream from a pipe does not say how long it is.
+            while len(block := file.read(1 << 16, dtype="float32", always_2d=True)):
+                blocks.append(block)
+            return np.concatenate([np.zeros((0, file.channels), "float32"), *blocks]), file.samplerate
     except soundfile.LibsndfileError:
         return None
 
@@ -149,7 +154,7 @@ def run(program, work, rate):
     base = [program, "--cache", os.path.join(work, "cache")]
     done = subprocess.run([*base, "run", f"{rate}.yaml"], cwd=work, capture_output=True, text=True, check=False)
     logs = subprocess.run([*base, "logs", f"{rate}.yaml", "audio"], cwd=work, capture_output=True, text=True, check=False).stdout
-    subprocess.run([*base, "show", f"{rate}.yaml", "audio", "--export", f"out{rate}", "--as", "npy"], cwd=work, capture_output=True, check=False)
+    subprocess.run([*base, "show", f"{rate}.yaml", "audio", "--export", f"out{rate}", "--as", "wav"], cwd=work, capture_output=True, check=False)
     return done.stderr, logs
 
 
@@ -195,14 +200,14 @@ def compare(program, work, codecs):
 def judge(work, rate, what, bound, row, failures, said):
     name, target, origin, _, count, length = what
     row["files"] += 1
-    path = os.path.join(work, f"out{rate}", target + ".npy")
+    path = os.path.join(work, f"out{rate}", "audio", target if target.endswith(".wav") else target + ".wav")
     peers = {peer: found for peer, read in PEERS.items() if (found := read(os.path.join(work, target))) is not None and len(found[0])}
     if not os.path.exists(path):
         reason = next((line for line in said.splitlines() if target in line), "no reason")
         if peers:
             failures.append(f"{name}, {count} channels, {length} samples: refused, {'/'.join(peers)} read it: {reason.strip()}")
         return
-    ours = np.load(path).reshape(-1)
+    ours = soundfile.read(path, dtype="float32")[0]
     rated = {peer: data.mean(axis=1) for peer, (data, other) in peers.items() if other == rate}
     if not rated:
         failures.append(f"{name}, {count} channels, {rate} Hz, {length} samples: no peer at this rate ({ {p: r for p, (_, r) in peers.items()} })")
