@@ -32,7 +32,9 @@ fn an_incremental_run_leaves_what_a_clean_run_leaves() {
     lab.run("pinned.yaml", "cache", &[]);
     let pinned = lab.exports("pinned.yaml", "cache");
     for round in 0..rounds {
-        lab.run("pinned.yaml", "cache", &[]);
+        // By name: what was damaged and is read by nobody is made again only if it is asked for.
+        let stages: Vec<&str> = pinned.keys().map(String::as_str).collect();
+        lab.run("pinned.yaml", "cache", &stages);
         lab.must("cache", &["cache", "pin", "paper", "pinned.yaml"]);
         let damaged = sum.damages;
         let edit = experiment.edit(&lab, &mut dice);
@@ -49,7 +51,7 @@ fn an_incremental_run_leaves_what_a_clean_run_leaves() {
         assert_eq!(lab.run("chaos.yaml", "cache", &[]).ran, 0, "{}", told());
         if sum.damages == damaged {
             // Nothing else may take away what is pinned, not even for a moment.
-            assert_eq!(lab.run("pinned.yaml", "cache", &[]).ran, 0, "{}", told());
+            assert_eq!(lab.run("pinned.yaml", "cache", &stages).ran, 0, "{}", told());
             for (stage, bytes) in &pinned {
                 assert!(lab.exported("pinned.yaml", "cache", stage) == *bytes, "`{stage}`, {}", told());
             }
@@ -109,8 +111,8 @@ fn happen(lab: &Lab, experiment: &mut Experiment, dice: &mut Dice, sum: &mut Sum
                 &["cache", "gc", "--max-size", "1MB"],
             ];
             let keep = dice.pick(&ways);
-            lab.must("cache", keep);
-            vec![keep.join(" ")]
+            // What a damaged pin keeps is not known, so that nothing is collected before it is there again.
+            vec![format!("{}, done: {}", keep.join(" "), lab.collect("cache", keep))]
         }
         _ => {
             let damaged: Vec<_> =

@@ -39,10 +39,27 @@ pub(super) fn decoder(
     options: &AudioDecoderOptions,
 ) -> Result<Box<dyn AudioDecoder>> {
     #[cfg(feature = "fdk-aac")]
-    if codec.profile == Some(CODEC_PROFILE_AAC_HE) || codec.profile == Some(CODEC_PROFILE_AAC_HE_V2) {
+    if is_he_aac(codec) {
         return super::fdk::HeAac::new(codec).map(|decoder| Box::new(decoder) as Box<dyn AudioDecoder>);
     }
     codecs().make_audio_decoder(codec, options)
+}
+
+#[cfg(feature = "fdk-aac")]
+fn is_he_aac(codec: &AudioCodecParameters) -> bool {
+    codec.profile == Some(CODEC_PROFILE_AAC_HE) || codec.profile == Some(CODEC_PROFILE_AAC_HE_V2)
+}
+
+/// By how many frames the decoder of a stream gives samples late, beyond what its container declares; told by its first packet.
+#[cfg(feature = "fdk-aac")]
+pub(super) fn delay(codec: &AudioCodecParameters, first: &[u8]) -> usize {
+    if is_he_aac(codec) { super::fdk::HeAac::delay(codec, first) } else { 0 }
+}
+
+/// By how many frames the decoder of a stream gives samples late: no decoder of this build does.
+#[cfg(not(feature = "fdk-aac"))]
+pub(super) fn delay(_: &AudioCodecParameters, _: &[u8]) -> usize {
+    0
 }
 
 /// What an error of a decoder means, after `seconds` of sound.

@@ -33,6 +33,20 @@ impl HeAac {
         decoder.config_raw(config).map_err(|e| Error::DecodeError(e.message()))?;
         Ok(Self { params: params.clone(), decoder, pcm: vec![0; MOST], buffer: AudioBuffer::default() })
     }
+
+    /// By how many frames the decoder of a stream gives samples late, beyond the delay of the filter banks of spectral band replication,
+    /// which is part of what encoders declare: the limiter looks ahead.
+    pub fn delay(params: &AudioCodecParameters, first: &[u8]) -> usize {
+        let Ok(mut probe) = Self::new(params) else { return 0 };
+        if probe.decoder.fill(first).is_err() || probe.decoder.decode_frame(&mut probe.pcm).is_err() {
+            return 0;
+        }
+        /// Of the filter banks, in samples of the core (ISO/IEC 14496-3, 4.6.18).
+        const FILTER_BANKS: i32 = 481;
+        let info = probe.decoder.stream_info();
+        let declared = FILTER_BANKS * (info.sampleRate / info.aacSampleRate.max(1));
+        usize::try_from(i64::from(info.outputDelay) - i64::from(declared)).unwrap_or(0)
+    }
 }
 
 impl AudioDecoder for HeAac {

@@ -71,6 +71,11 @@ impl<'a> Stream<'a> {
             sound.packet(decoder.as_mut(), packet, limits)?;
         }
         sound.flush(limits)?;
+        let mut given = self.packets.iter().filter(|packet| !packet.data.is_empty());
+        if let Some(first) = given.next() {
+            let delay = super::codecs::delay(&self.codec, first.data);
+            sound.catch_up(delay, decoder.as_mut(), given.next_back().unwrap_or(first), limits)?;
+        }
         for mark in marks {
             sound.damage(mark.detail.clone());
         }
@@ -166,6 +171,30 @@ impl Sound {
             channel.extend_from_slice(samples);
         }
         check_length(self.frames() as u64, self.sample_rate, count, limits)
+    }
+
+    /// Removes `delay` frames at the start that the decoder gave before the sound; `last`, once more, brings out what is left in it.
+    fn catch_up(
+        &mut self,
+        delay: usize,
+        decoder: &mut dyn AudioDecoder,
+        last: &Packet<'_>,
+        limits: &DecodeLimits,
+    ) -> Result<(), DecodeError> {
+        let whole = self.frames();
+        let mut before = 0;
+        while self.frames() < whole + delay && self.frames() > before {
+            before = self.frames();
+            self.packet(decoder, last, limits)?;
+        }
+        if delay > 0 {
+            for channel in &mut self.channels {
+                channel.drain(..delay.min(channel.len()));
+                channel.truncate(whole);
+            }
+            self.damage.iter_mut().for_each(|(frame, _)| *frame = frame.saturating_sub(delay));
+        }
+        Ok(())
     }
 
     /// Puts silence in the place of packets that were lost.

@@ -1,6 +1,6 @@
 //! `command`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -79,6 +79,7 @@ impl Stage for CommandStage {
             files: listed(params, io)?,
             dir,
         };
+        refuse_new_files(params, io)?;
         let program = program(params)?;
         let mut command = Command::new(&program.path);
         for argument in params.program.iter().skip(1) {
@@ -99,6 +100,7 @@ impl Stage for CommandStage {
         child::run(command, params, &places.dir, io)
             .map_err(|error| with_advice(error, &arguments))
             .map_err(|error| io.or_full(error))?;
+        refuse_new_files(params, io)?;
         take_back::read(params, &places.outputs, io)?;
         private.close()?;
         for path in program.unreadable() {
@@ -134,6 +136,18 @@ fn program(params: &CommandParams) -> Result<Program, StageError> {
     let first = params.first_word();
     let rest = params.program.iter().skip(1).map(String::as_str);
     Program::find(&std::iter::once(first.as_str()).chain(rest).collect::<Vec<_>>())
+}
+
+/// Refuses to go on where a folder or pattern of `files` holds a file that it did not hold when the key was made: the program may read it.
+fn refuse_new_files(params: &CommandParams, io: &StageIo<'_>) -> Result<(), StageError> {
+    let known: BTreeSet<&str> = io.sources().iter().map(|source| source.label.as_str()).collect();
+    match files::expand(&params.files)?.into_keys().find(|label| !known.contains(label.as_str())) {
+        None => Ok(()),
+        Some(label) => {
+            let message = format!("`{label}` was not among `files` when the run was planned");
+            Err(StageError::failed(message).help("run again; nothing was recorded"))
+        }
+    }
 }
 
 /// `files` as they are written, and every file below a folder of them, with where they lie.

@@ -159,6 +159,21 @@ fn a_folder_and_a_pattern_are_inputs() {
 }
 
 #[test]
+fn a_file_that_comes_into_a_listed_folder_while_the_program_runs_is_an_error() {
+    let sandbox = sandbox();
+    sandbox.file("lib/one.txt", "1");
+    let with = "program: [sh, -c, 'echo 2 > \"$0\"/two.txt; cat \"$0\"/* > \"$SNDPIPE_OUT_Y\"', '{file.DIR/lib}'], files: [DIR/lib], inputs: { x: clips }, outputs: { y: file }";
+    let failed = sandbox.try_run(&stages("clips", with)).failure("ours");
+    assert!(failed.contains("lib/two.txt` was not among `files` when the run was planned"), "{failed}");
+    // It is there from the start now, but the program writes to it.
+    let failed = sandbox.try_run(&stages("clips", with)).failure("ours");
+    assert!(failed.contains("changed while the stage ran"), "{failed}");
+    let with = with.replace("echo 2 > \"$0\"/two.txt; ", "");
+    let ran = sandbox.run(&stages("clips", &with));
+    assert_eq!(ran.store.read_blob(&ran.manifest("ours", 0)).unwrap(), b"12\n");
+}
+
+#[test]
 fn the_environment_is_what_was_asked_for() {
     let sandbox = sandbox();
     sandbox.file("env.sh", "env > \"$SNDPIPE_OUT_Y\"; pwd >> \"$SNDPIPE_OUT_Y\"");

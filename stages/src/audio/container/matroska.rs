@@ -47,11 +47,15 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pcm, DecodeE
     }
     // The first packet of Vorbis gives no samples, and this is all that its delay means.
     let codec = params.codec;
-    let mut delay = if codec == CODEC_ID_VORBIS { 0 } else { told.delay };
-    if codec == CODEC_ID_OPUS && delay == 0 {
-        let skip = params.extra_data.as_deref().and_then(|head| Some([*head.get(10)?, *head.get(11)?]));
-        delay = skip.map_or(0, |skip| u64::from(u16::from_le_bytes(skip)) * 1_000_000_000 / 48_000);
-    }
+    let delay = match codec {
+        CODEC_ID_VORBIS => 0,
+        // Some writers count the delay of the track at the rate of what they encoded; the header of Opus is in samples at 48 kHz.
+        CODEC_ID_OPUS => {
+            let skip = params.extra_data.as_deref().and_then(|head| Some([*head.get(10)?, *head.get(11)?]));
+            skip.map_or(told.delay, |skip| u64::from(u16::from_le_bytes(skip)) * 1_000_000_000 / 48_000)
+        }
+        _ => told.delay,
+    };
     let mut decoder = codecs::decoder(params, &AudioDecoderOptions::default()).map_err(|e| match e {
         Error::Unsupported(_) => unsupported(&facts, Some(id)),
         other => codecs::failed(&other, 0.0),
