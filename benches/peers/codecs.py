@@ -1,8 +1,8 @@
-"""Compares how sndpipe decodes containers, codecs, channels, rates and lengths with ffmpeg, libsndfile and mpg123.
+"""Compares how sndpipe decodes containers, codecs, channels, rates and lengths with ffmpeg, libsndfile, mpg123 and opusdec.
 
   python benches/peers/codecs.py SNDPIPE [ONLY…]
 
-Needs ffmpeg, lame, oggenc, opusenc, mpg123 and Python's numpy and soundfile. Writes sounds that are loud from their first sample to
+Needs ffmpeg, lame, oggenc, opusenc, opusdec, mpg123 and Python's numpy and soundfile. Writes sounds that are loud from their first sample to
 their last, encodes each, decodes it with sndpipe (stage `decode`, mono, nothing normalised) and with every peer that reads it, and
 prints a line a codec: files, the longest difference in length to the source and to the nearest peer, the largest lag behind the
 source, and the worst difference to the nearest peer in dB of the source's energy. Exits 1 where a file is refused, has another
@@ -121,7 +121,15 @@ def by_mpg123(path):
         return by_libsndfile(file.name)
 
 
-PEERS = {"ffmpeg": by_ffmpeg, "libsndfile": by_libsndfile, "mpg123": by_mpg123}
+def by_opusdec(path):
+    if not path.endswith(".opus"):
+        return None
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        subprocess.run(["opusdec", "--quiet", "--float", "--rate", "48000", path, file.name], capture_output=True, check=False)
+        return by_libsndfile(file.name)
+
+
+PEERS = {"ffmpeg": by_ffmpeg, "libsndfile": by_libsndfile, "mpg123": by_mpg123, "opusdec": by_opusdec}
 
 
 def lag(ours, theirs, reach=3000):
