@@ -55,9 +55,10 @@ impl Store {
         self.inner.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Removes a damaged file.
+    /// Removes a damaged file, where the cache can be written.
     pub(crate) fn forget_file(&self, id: &Digest, path: &std::path::Path) {
-        if let Err(error) = fs_err::remove_file(path)
+        if self.is_writable()
+            && let Err(error) = fs_err::remove_file(path)
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!("{error}");

@@ -360,7 +360,7 @@ impl<'s> Reader<'s> {
 
     /// What the clock of another host shows that stamps the files of a volume: known where the cache lies there too.
     fn own_clock(&self, volume: Option<Volume>, times: Times) -> Option<Duration> {
-        if times != Times::Remote {
+        if times != Times::Remote || !self.store.is_writable() {
             return None;
         }
         let stamp = || {

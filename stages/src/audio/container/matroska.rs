@@ -4,8 +4,9 @@ mod walk;
 
 use std::io::{Cursor, ErrorKind};
 
-use symphonia::core::codecs::audio::AudioDecoderOptions;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_OPUS, CODEC_ID_VORBIS};
+use symphonia::core::codecs::audio::well_known::profiles::{CODEC_PROFILE_AAC_HE, CODEC_PROFILE_AAC_HE_V2};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_OPUS, CODEC_ID_VORBIS};
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
@@ -14,6 +15,8 @@ use symphonia::default::formats::MkvReader;
 use self::walk::{Facts, walk};
 use super::super::codecs;
 use super::super::decode::{DecodeError, DecodeLimits, Pcm, check_length, check_shape};
+use super::super::stream::{Packet, Stream};
+use super::aac;
 
 /// Nanoseconds to samples.
 fn samples(nanoseconds: u64, rate: u32) -> usize {
@@ -27,9 +30,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pcm, DecodeE
     if let Some(detail) = facts.cut {
         return Err(DecodeError::Truncated { seconds: facts.seconds, detail });
     }
-    let source = MediaSourceStream::new(Box::new(Cursor::new(bytes)), MediaSourceStreamOptions::default());
-    let mut format =
-        MkvReader::try_new(source, FormatOptions::default()).map_err(|e| codecs::failed(&e, 0.0))?;
+    let mut format = open(bytes)?;
     let track = format.default_track(TrackType::Audio).ok_or_else(|| unsupported(&facts, None))?;
     let id = track.id;
     let told = facts.tracks.iter().find(|t| t.number == u64::from(id)).cloned().unwrap_or_default();
@@ -44,6 +45,11 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pcm, DecodeE
         track.codec_params.as_ref().and_then(|p| p.audio()).ok_or_else(|| unsupported(&facts, Some(id)))?;
     if let (Some(rate), Some(channels)) = (params.sample_rate, &params.channels) {
         check_shape(rate, channels.count())?;
+    }
+    if params.codec == CODEC_ID_AAC
+        && let Some(pcm) = high_efficiency(bytes, id, params, told.delay, limits)?
+    {
+        return Ok(pcm);
     }
     // The first packet of Vorbis gives no samples, and this is all that its delay means.
     let codec = params.codec;
@@ -113,6 +119,40 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pcm, DecodeE
         return Err(DecodeError::Empty);
     }
     Ok(Pcm { sample_rate: rate, channels, damage: Vec::new() })
+}
+
+/// Decodes HE-AAC; `None` if the track is AAC-LC. `delay` in ns.
+fn high_efficiency(
+    bytes: &[u8],
+    id: u32,
+    params: &AudioCodecParameters,
+    delay: u64,
+    limits: &DecodeLimits,
+) -> Result<Option<Pcm>, DecodeError> {
+    let Some(config) = params.extra_data.as_deref().and_then(aac::Config::read) else { return Ok(None) };
+    let mut format = open(bytes)?;
+    let mut data = Vec::new();
+    while let Ok(Some(packet)) = format.next_packet() {
+        if packet.track_id == id {
+            data.push(packet.data);
+        }
+    }
+    let packets: Vec<Packet<'_>> = data.iter().map(|data| Packet { data, frames: 1024 }).collect();
+    let channels = params.channels.as_ref().and_then(|channels| u32::try_from(channels.count()).ok());
+    let codec = aac::codec(&config, &packets, channels)?;
+    if codec.profile != Some(CODEC_PROFILE_AAC_HE) && codec.profile != Some(CODEC_PROFILE_AAC_HE_V2) {
+        return Ok(None);
+    }
+    let mut stream = Stream::new(codec, packets);
+    stream.timescale = Some(1_000_000_000);
+    stream.pieces = std::iter::once(delay..u64::MAX).collect();
+    stream.decode(limits).map(Some)
+}
+
+/// Opens the container.
+fn open(bytes: &[u8]) -> Result<MkvReader<'_>, DecodeError> {
+    let source = MediaSourceStream::new(Box::new(Cursor::new(bytes)), MediaSourceStreamOptions::default());
+    MkvReader::try_new(source, FormatOptions::default()).map_err(|e| codecs::failed(&e, 0.0))
 }
 
 /// Names the codec that is not decoded, or says that there is no sound.

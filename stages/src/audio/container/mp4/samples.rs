@@ -162,7 +162,7 @@ impl Traf<'_> {
             let start = if wide { u64_at(tfdt, 4) } else { u32_at(tfdt, 4).map(u64::from) };
             if let Some((start, time)) = start.zip(*self.time) {
                 let last = self.found.samples.last().map_or(0, |sample| sample.ticks);
-                if start > time + last {
+                if start > time.saturating_add(last) {
                     self.found.holes.push((self.found.samples.len(), start - time));
                 }
             }
@@ -185,9 +185,19 @@ impl Traf<'_> {
         }
         at += if flags & 4 != 0 { 4 } else { 0 };
         let entry = (flags >> 8 & 15).count_ones() as usize * 4;
-        // A run whose packets have no size of their own costs bytes of the file for each packet, or none at all.
-        if entry == 0 && self.defaults.size == 0 && count > 0 || count > file_len {
+        // A run whose packets have no size of their own costs bytes of the file for each packet, or none at all; all runs together
+        // hold no more packets than the file has bytes.
+        let packets = self.found.samples.len().saturating_add(count);
+        if entry == 0 && self.defaults.size == 0 && count > 0 || packets > file_len {
             return Err(corrupt("a fragment promises more packets than bytes"));
+        }
+        if trun.len() < at.saturating_add(count.saturating_mul(entry)) {
+            return Err(corrupt("`trun` is too short"));
+        }
+        if !ours && entry == 0 {
+            let bytes = (count as u64).saturating_mul(u64::from(self.defaults.size));
+            self.next = self.next.saturating_add(bytes);
+            return Ok(());
         }
         for _ in 0..count {
             let mut field = at;
@@ -204,7 +214,7 @@ impl Traf<'_> {
                 let (size, ticks) = (u64::from(size), u64::from(ticks));
                 self.found.samples.push(Sample { offset: self.next, size, ticks });
                 if let Some(time) = self.time.as_mut() {
-                    *time += ticks;
+                    *time = time.saturating_add(ticks);
                 }
             }
             self.next = self.next.saturating_add(u64::from(size));
