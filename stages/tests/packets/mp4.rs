@@ -195,6 +195,16 @@ fn a_movie_that_is_cut_or_not_finished_says_so() {
 }
 
 #[test]
+fn runs_together_hold_no_more_packets_than_the_file_has_bytes() {
+    let mut bytes = Movie { fragmented: true, ..silence(10, None) }.bytes();
+    let run = atom(b"trun", &numbers(&[0, bytes.len() as u32 / 2]));
+    let traf = [atom(b"tfhd", &numbers(&[0x10, 9, 1])), run.repeat(100)].concat();
+    bytes.extend(atom(b"moof", &[atom(b"mfhd", &[0; 8]), atom(b"traf", &traf)].concat()));
+    let error = read(&bytes).unwrap_err().to_string();
+    assert!(error.ends_with("a fragment promises more packets than bytes"), "{error}");
+}
+
+#[test]
 fn codecs_that_are_not_decoded_are_named() {
     let named = |kind: &[u8; 4]| {
         let mut movie = pcm(10);
