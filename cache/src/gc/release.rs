@@ -28,7 +28,7 @@ impl Collection<'_> {
     /// It reads every record, manifest and row map once, whatever the number of results.
     ///
     /// # Errors
-    /// As [`Collection::run`]; a record that cannot be read is one, for it may name anything.
+    /// As [`Collection::run`].
     pub fn release(
         self,
         release: &Release,
