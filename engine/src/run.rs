@@ -1,36 +1,32 @@
 //! The scheduler: runs what is missing, in parallel, each key once.
 
+mod dispatch;
+mod outcome;
 mod passing;
 mod recording;
+mod repair;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use sndpipe_cache::{CacheError, Digest, Holder, KeyLock, Store};
 
-use self::passing::{Passing, keep};
+use self::passing::{Passing, Search, keep};
 use self::recording::run_id;
 use crate::device::Device;
 use crate::event::{Event, Observer, Outcome};
 use crate::gate::Gate;
 use crate::graph::{Graph, InstanceId};
-use crate::history::{History, Known};
+use crate::history::History;
 use crate::io::Surroundings;
-use crate::job::{Done, Finished, Job, now_ms};
-use crate::key::{Face, Faces, KeyParts};
-use crate::plan::is_present;
-use crate::record::Record;
+use crate::job::{Done, now_ms};
+use crate::key::{Faces, KeyParts};
 use crate::resolve::{Sources, changes, key_parts};
-use crate::stage::StageError;
 use crate::survey::{Finding, Lookout, Survey, asked};
 use crate::usage::Meter;
-
-/// How often a stage is tried again after an input turned out to be damaged.
-const REPAIRS: u32 = 3;
 
 /// How to run.
 pub struct RunOptions<'a> {
@@ -38,6 +34,8 @@ pub struct RunOptions<'a> {
     pub targets: Vec<InstanceId>,
     /// Instances that run even if their result is there.
     pub force: Vec<InstanceId>,
+    /// Instances whose results are read when the run has ended: what is damaged of them is made again before.
+    pub read: Vec<InstanceId>,
     /// CPU slots.
     pub jobs: usize,
     /// Bytes of memory that stages may ask for together.
@@ -126,6 +124,8 @@ struct Run<'a> {
     /// What must be there in the end, not only recorded.
     asked: Vec<bool>,
     readers: Vec<Vec<InstanceId>>,
+    /// Of each instance, for readers that are still to come.
+    awaited: Vec<Search>,
     /// Instances with all inputs known, to be considered.
     due: BTreeSet<InstanceId>,
     /// Inputs that are not settled yet.
@@ -149,6 +149,8 @@ struct Run<'a> {
     rebuilding: BTreeMap<InstanceId, Vec<InstanceId>>,
     waiting_for_rebuild: BTreeMap<InstanceId, usize>,
     repairs: BTreeMap<InstanceId, u32>,
+    /// Results that are read when the run has ended, and were not looked at yet.
+    unread: BTreeSet<InstanceId>,
     forced: BTreeSet<InstanceId>,
     passing: Passing,
     running: usize,
@@ -209,6 +211,7 @@ impl<'a> Run<'a> {
             needed,
             asked,
             readers,
+            awaited: vec![Search::default(); count],
             due: BTreeSet::new(),
             unsettled,
             faces: vec![None; count],
@@ -223,6 +226,7 @@ impl<'a> Run<'a> {
             rebuilding: BTreeMap::new(),
             waiting_for_rebuild: BTreeMap::new(),
             repairs: BTreeMap::new(),
+            unread: options.read.iter().copied().collect(),
             forced,
             passing: Passing::new(),
             running: 0,
@@ -245,6 +249,7 @@ impl<'a> Run<'a> {
             .filter(|&id| self.needed[id] && self.unsettled[id] == 0)
             .collect();
         let mut broken = None;
+        let mut looked = Instant::now();
         loop {
             while let Some(id) = self.due.pop_first() {
                 self.consider(id);
@@ -263,12 +268,15 @@ impl<'a> Run<'a> {
             let idle = self.ready.is_empty() && self.locked.is_empty();
             let stopping = broken.is_some() || self.stop || self.is_cancelled();
             if self.running == 0 && (idle || stopping) {
+                if !stopping && self.look_over() {
+                    continue;
+                }
                 break;
             }
             // A stage that only waits may have left its slot, a lock of another process may be free: nobody tells.
             let polls = !self.locked.is_empty() || (around.gate.waiting() > 0 && !self.ready.is_empty());
-            let wait = if polls { Duration::from_millis(50) } else { Duration::from_secs(1) };
-            match receive.recv_timeout(wait) {
+            let pause = if polls { Duration::from_millis(50) } else { Duration::from_secs(1) };
+            match receive.recv_timeout(pause.saturating_sub(looked.elapsed())) {
                 Ok((done, lock)) => {
                     self.running -= 1;
                     if self.uses_accelerator(done.id) {
@@ -283,13 +291,15 @@ impl<'a> Run<'a> {
                         self.let_go(None);
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.meter.share_out();
-                    self.store.beat();
-                    let again = std::mem::take(&mut self.locked);
-                    self.ready.extend(again);
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
+            }
+            // However much there is to do between.
+            if looked.elapsed() >= pause {
+                looked = Instant::now();
+                self.meter.share_out();
+                self.store.beat();
+                self.ready.append(&mut self.locked);
             }
         }
         broken.map_or(Ok(()), Err)
@@ -297,10 +307,6 @@ impl<'a> Run<'a> {
 
     fn is_cancelled(&self) -> bool {
         self.options.cancel.load(Ordering::Relaxed)
-    }
-
-    fn uses_accelerator(&self, id: InstanceId) -> bool {
-        self.options.device != Device::Cpu && self.graph.instances[id].bound.wants_accelerator()
     }
 
     /// All inputs of the instance are known: is its result there?
@@ -350,282 +356,6 @@ impl<'a> Run<'a> {
     fn lookout(&self) -> Lookout<'_> {
         let Self { graph, store, sources, history, asked, .. } = self;
         Lookout { graph, store, sources, history, asked, check: true }
-    }
-
-    /// Queues an instance, after those of its inputs that are recorded but gone.
-    fn must_run(&mut self, id: InstanceId, parts: KeyParts, reason: String) {
-        let mut next = vec![(id, parts, reason)];
-        while let Some((id, parts, reason)) = next.pop() {
-            let mut gone = BTreeSet::new();
-            for item in self.graph.instances[id].inputs.iter().flat_map(|input| &input.items) {
-                let face = self.faces[item.from].as_ref().and_then(|faces| faces.get(item.output));
-                if face.is_none_or(|face| !is_present(self.store, face)) {
-                    gone.insert(item.from);
-                }
-            }
-            if gone.is_empty() {
-                self.pending.insert(id, (parts, reason));
-                self.ready.insert(id);
-                continue;
-            }
-            self.waiting_for_rebuild.insert(id, gone.len());
-            for producer in gone {
-                let first = !self.rebuilding.contains_key(&producer);
-                self.rebuilding.entry(producer).or_default().push(id);
-                if first && let Ok(Some(parts)) = key_parts(self.graph, producer, &self.faces, self.sources) {
-                    let reason = format!(
-                        "its output is gone from the cache and `{}` needs it",
-                        self.graph.instances[id].stage
-                    );
-                    next.push((producer, parts, reason));
-                }
-            }
-        }
-    }
-
-    fn dispatch<'scope>(
-        &mut self,
-        scope: &'scope Scope<'scope, '_>,
-        around: &'scope Surroundings<'scope>,
-        send: &Sender<(Done, KeyLock)>,
-    ) -> Result<(), CacheError>
-    where
-        'a: 'scope,
-    {
-        let mut later = BTreeSet::new();
-        while self.running.saturating_sub(around.gate.waiting()) < self.options.jobs.max(1)
-            && let Some(id) = self.ready.pop_first()
-        {
-            let accelerated = self.uses_accelerator(id);
-            if accelerated && self.accelerator_busy {
-                later.insert(id);
-                continue;
-            }
-            let Some(key) = self.keys[id] else { continue };
-            if let Some(waiters) = self.in_flight.get_mut(&key) {
-                waiters.push(id);
-                continue;
-            }
-            if self.elsewhere.get(&id).is_some_and(|(holder, _)| self.store.is_busy(holder)) {
-                self.locked.insert(id);
-                continue;
-            }
-            let Some(lock) = self.store.try_lock(&key)? else {
-                self.announce(id, false);
-                self.locked.insert(id);
-                continue;
-            };
-            // Another process may have finished it between our look and our lock.
-            if !self.forced.contains(&id)
-                && let Some((outputs, passing)) = Record::read_outputs(self.store, &key)
-                && outputs.iter().all(|face| is_present(self.store, face))
-            {
-                if passing && self.keeps(id) {
-                    keep(self.store, Some(&key));
-                }
-                drop(lock);
-                self.pending.remove(&id);
-                self.cached(id, outputs);
-                continue;
-            }
-            let Some((parts, reason)) = self.pending.get(&id).cloned() else { continue };
-            let inputs = Job::inputs(self.graph, id, &self.faces);
-            let earlier = self.elsewhere.get(&id).map(|(_, computed)| *computed);
-            let sources = self.sources.of(id).map(Arc::clone);
-            let (forced, passing) = (self.forced.contains(&id), !self.keeps(id));
-            let computed = earlier.unwrap_or(0);
-            let job = Job { id, key, parts, inputs, sources, computed, forced, passing };
-            self.in_flight.insert(key, Vec::new());
-            self.running += 1;
-            self.meter.start(id);
-            self.accelerator_busy |= accelerated;
-            if earlier.is_none() {
-                tracing::info!("`{}` starts: {reason}", self.graph.instances[id]);
-                self.observer.event(&Event::Started { id, reason: &reason });
-            }
-            let (send, graph) = (send.clone(), self.graph);
-            scope.spawn(move || {
-                let done = job.run(graph, around);
-                // The receiver outlives every job.
-                let _ = send.send((done, lock));
-            });
-        }
-        self.ready.append(&mut later);
-        Ok(())
-    }
-
-    /// Says once that an instance waits for another process, or for some of its rows.
-    fn announce(&mut self, id: InstanceId, rows: bool) {
-        if self.announced.insert(id) {
-            tracing::info!("`{}` is computed by another process", self.graph.instances[id]);
-            self.observer.event(&Event::Waiting { id, rows });
-        }
-    }
-
-    fn done(&mut self, done: Done) -> Result<(), CacheError> {
-        let Done { id, key, wall, usage, log, result } = done;
-        let usage = self.meter.end(id, usage);
-        tracing::info!("`{}` ended after {wall:?}: {usage:?}", self.graph.instances[id]);
-        let waiters = self.in_flight.remove(&key).unwrap_or_default();
-        if let Err(StageError::Elsewhere { holder, computed }) = result {
-            self.announce(id, true);
-            let before = self.elsewhere.get(&id).map_or(0, |(_, before)| *before);
-            self.elsewhere.insert(id, (holder, before + computed));
-            self.locked.insert(id);
-            self.ready.extend(waiters);
-            return Ok(());
-        }
-        let pending = self.pending.remove(&id);
-        let reason = pending.as_ref().map_or_else(String::new, |(_, reason)| reason.clone());
-        match result {
-            Ok(Finished { faces, rows, remarks }) => {
-                self.forced.remove(&id);
-                self.warn_if_different(id, &faces);
-                self.remember(id, &faces);
-                self.settle(id, faces.clone(), Outcome::Ran { wall, rows, reason, remarks, usage });
-                for waiter in waiters {
-                    self.pending.remove(&waiter);
-                    self.forced.remove(&waiter);
-                    if self.keeps(waiter) && !self.keeps(id) {
-                        keep(self.store, Some(&key));
-                    }
-                    self.cached(waiter, faces.clone());
-                }
-                Ok(())
-            }
-            Err(StageError::Interrupted | StageError::Elsewhere { .. }) => {
-                self.end(id, Outcome::Interrupted);
-                Ok(())
-            }
-            Err(StageError::Cache(error @ CacheError::Damaged { artefact, .. })) => {
-                self.repair(id, &error, artefact, waiters);
-                Ok(())
-            }
-            Err(StageError::Cache(error)) => {
-                self.end(id, Outcome::Failed { message: error.to_string(), help: None, log, wall, usage });
-                Err(error)
-            }
-            Err(StageError::Failed { message, help } | StageError::Passing { message, help, .. }) => {
-                for waiter in waiters {
-                    self.fail(waiter, Outcome::failed(&message, help.clone()));
-                }
-                self.fail(id, Outcome::Failed { message, help, log, wall, usage });
-                Ok(())
-            }
-        }
-    }
-
-    /// An input was damaged: it is dropped, computed again, and the stage is tried once more.
-    fn repair(&mut self, id: InstanceId, error: &CacheError, artefact: Digest, waiters: Vec<InstanceId>) {
-        self.observer.event(&Event::Warning { text: &format!("{error}; computing it again") });
-        if let Some(manifest) = self.store.manifest(&artefact) {
-            self.store.drop_artefact(&manifest);
-        }
-        for id in waiters.into_iter().chain([id]) {
-            let tries = self.repairs.entry(id).or_default();
-            *tries += 1;
-            if *tries > REPAIRS {
-                let help = "the disk or the memory of this machine may be faulty; `sndpipe cache verify` looks at every file";
-                let message = format!("{error}, {REPAIRS} times in a row");
-                self.fail(id, Outcome::failed(message, Some(help.to_owned())));
-            } else {
-                self.pending.remove(&id);
-                self.consider(id);
-            }
-        }
-    }
-
-    /// Keeps what an instance that ran gave, so that a run which is killed later can still be explained. Written once a second, and
-    /// less often where writing takes long; an error shows at the next write that matters.
-    fn remember(&mut self, id: InstanceId, faces: &Faces) {
-        const EVERY: Duration = Duration::from_secs(1);
-        /// The share of the time that may go into it: one in so many.
-        const SHARE: u32 = 20;
-        let Some(key) = self.keys[id] else { return };
-        let mut known = Known::written(self.store, &key, Arc::clone(faces)).filter(|_| self.keeps(id));
-        if let Some(known) = known.as_mut().filter(|_| self.asked[id]) {
-            known.locate(self.store, false);
-        }
-        self.learn(id, key, known);
-        let started = Instant::now();
-        if started >= self.history_due.0 {
-            let written = self.history.write(self.store, self.graph).is_ok();
-            self.history_due = (Instant::now() + EVERY.max(started.elapsed() * SHARE), !written);
-        }
-    }
-
-    fn learn(&mut self, id: InstanceId, key: Digest, known: Option<Known>) {
-        self.history.learn(self.graph.instances[id].to_string(), key, known);
-        self.history_due.1 = true;
-    }
-
-    fn warn_if_different(&self, id: InstanceId, faces: &[Face]) {
-        let Some(before) = &self.faces[id] else { return };
-        if before.iter().map(|face| face.id).ne(faces.iter().map(|face| face.id)) {
-            let text = format!(
-                "`{}` gave another result than before from the same inputs: it is not deterministic",
-                self.graph.instances[id]
-            );
-            self.observer.event(&Event::Warning { text: &text });
-        }
-    }
-
-    fn cached(&mut self, id: InstanceId, faces: Faces) {
-        tracing::debug!("`{}` is cached", self.graph.instances[id]);
-        let (skipped, remarked) = faces.first().map_or((0, 0), |face| (face.skipped, face.remarked));
-        self.settle(id, faces, Outcome::Cached { skipped, remarked });
-    }
-
-    /// The outputs of the instance are known; its readers may follow.
-    fn settle(&mut self, id: InstanceId, faces: Faces, outcome: Outcome) {
-        let again = self.faces[id].is_some();
-        self.faces[id] = Some(faces);
-        self.end(id, outcome);
-        if let Some(waiting) = self.rebuilding.remove(&id) {
-            for reader in waiting {
-                if let Some(left) = self.waiting_for_rebuild.get_mut(&reader) {
-                    *left -= 1;
-                    if *left == 0 {
-                        self.waiting_for_rebuild.remove(&reader);
-                        self.due.insert(reader);
-                    }
-                }
-            }
-        }
-        if !again {
-            for &reader in &self.readers[id] {
-                self.unsettled[reader] -= 1;
-                if self.needed[reader] && self.unsettled[reader] == 0 && !self.outcomes.contains_key(&reader)
-                {
-                    self.due.insert(reader);
-                }
-            }
-        }
-        self.pass(id);
-    }
-
-    fn fail(&mut self, id: InstanceId, outcome: Outcome) {
-        self.pending.remove(&id);
-        self.end(id, outcome);
-        if self.options.fail_fast {
-            self.stop = true;
-            self.options.cancel.store(true, Ordering::Relaxed);
-        }
-        let because = self.graph.instances[id].to_string();
-        let mut stack = self.readers[id].clone();
-        stack.extend(self.rebuilding.remove(&id).unwrap_or_default());
-        while let Some(reader) = stack.pop() {
-            if self.needed[reader] && !self.outcomes.contains_key(&reader) {
-                self.end(reader, Outcome::Skipped { because: because.clone() });
-                stack.extend(self.readers[reader].iter().copied());
-            }
-        }
-    }
-
-    fn end(&mut self, id: InstanceId, outcome: Outcome) {
-        self.elsewhere.remove(&id);
-        self.observer.event(&Event::Finished { id, outcome: &outcome, key: self.keys[id] });
-        self.outcomes.insert(id, outcome);
     }
 
     fn finish(

@@ -49,7 +49,12 @@ pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
     }
 
     interrupt::listen();
+    let tables = match args.format {
+        Format::Text => tables(&session, &targets),
+        Format::Json => Vec::new(),
+    };
     let options = RunOptions {
+        read: tables.iter().copied().take(TABLES).collect(),
         targets,
         force,
         jobs,
@@ -96,9 +101,7 @@ pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
         console::line(&summary(&report, paint));
     }
     if report.is_done() {
-        if args.format == Format::Text {
-            print_tables(&session, &report)?;
-        }
+        print_tables(&session, &report, &tables)?;
         return Ok(Exit::Done);
     }
     Ok(if interrupt::happened() { Exit::Interrupted } else { Exit::Failed })
@@ -123,13 +126,18 @@ fn refuse_idle_force(session: &Session, targets: &[InstanceId], args: &Run) -> R
     Ok(())
 }
 
-/// Prints the tables that nothing else reads: what the experiment was made for.
-fn print_tables(session: &Session, report: &RunReport) -> Result<(), Failure> {
-    let readers = session.graph.readers();
-    let wanted = |id: &InstanceId| {
-        readers[*id].is_empty() && table::KINDS.contains(&session.graph.instances[*id].bound.name())
+/// The tables that nothing else reads: what the experiment was made for.
+fn tables(session: &Session, targets: &[InstanceId]) -> Vec<InstanceId> {
+    let (graph, readers) = (&session.graph, session.graph.readers());
+    let is_table = |id: &InstanceId| {
+        readers[*id].is_empty() && table::KINDS.contains(&graph.instances[*id].bound.name())
     };
-    let ids: Vec<InstanceId> = report.outcomes.keys().copied().filter(wanted).collect();
+    let needed = graph.needed(targets);
+    (0..graph.instances.len()).filter(|&id| needed[id]).filter(is_table).collect()
+}
+
+/// Prints the first few tables.
+fn print_tables(session: &Session, report: &RunReport, ids: &[InstanceId]) -> Result<(), Failure> {
     let mut out = Out::new();
     for id in ids.iter().take(TABLES) {
         let face = report.faces[*id].as_ref().and_then(|faces| faces.first());

@@ -126,3 +126,47 @@ fn ahead(sandbox: &Sandbox) {
     store.put_document(Bucket::Runs, &later, text.as_bytes()).unwrap();
     store.remove_document(Bucket::Runs, &name).unwrap();
 }
+
+/// A table of one number.
+const TABLE: &str = r#"version: 1
+name: judged
+stages:
+  clips: { uses: dataset.synth, with: { classes: 2, clips_per_class: 6, seconds: 0.5, sample_rate: 8000, seed: 1 } }
+  audio: { uses: decode, in: clips.audio, with: { sample_rate: 4000 } }
+  mel: { uses: spectrogram, in: audio, with: { kind: log_mel, bands: 8, window_ms: 32, hop_ms: 10, n_fft: 128, high_hz: 2000 } }
+  split: { uses: split.random, in: { clips: clips, labels: clips.labels }, with: { test: 0.25, val: 0.25, seed: 1 } }
+  model: { uses: train, in: { features: mel, labels: clips.labels, split: split }, with: { network: { name: mlp, hidden: [4] }, patch: { frames: 20 }, epochs: 1, batch: 4, seed: 1 } }
+  scores: { uses: score, in: { model: model, features: mel, split: split }, with: { subset: test } }
+  eval: { uses: evaluate, in: { scores: scores, labels: clips.labels } }
+  table: { uses: table, in: eval, with: { metric: accuracy } }
+"#;
+
+#[test]
+fn a_table_that_is_damaged_when_it_is_printed_is_made_again_and_printed() {
+    let sandbox = Sandbox::new().file("judged.yaml", TABLE);
+    let first = sandbox.ok("run judged.yaml");
+    assert!(first.stdout.contains("accuracy"), "{first}");
+    let shown = sandbox.ok("show judged.yaml table --format json").json();
+    let path = shown[0]["files"][0]["path"].as_str().unwrap();
+    let path = path.replace("[DIR]", &sandbox.path("").to_string_lossy());
+    // Nothing is remembered of the file, and its times tell nothing.
+    let modified = fs_err::metadata(&path).unwrap().modified().unwrap();
+    let mut bytes = fs_err::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs_err::write(&path, bytes).unwrap();
+    fs_err::OpenOptions::new().append(true).open(&path).unwrap().file().set_modified(modified).unwrap();
+    for folder in fs_err::read_dir(sandbox.path(".sndpipe")).unwrap().map(|entry| entry.unwrap().path()) {
+        if folder.file_name().unwrap().to_string_lossy().starts_with("pipelines-v") {
+            fs_err::remove_dir_all(folder).unwrap();
+        }
+    }
+    let again = sandbox.ok("run judged.yaml");
+    assert_eq!(again.stdout, first.stdout);
+    assert_eq!(again.stderr.matches("warning").count(), 1, "{again}");
+    assert!(again.stderr.contains("its checksum does not match"), "{again}");
+    assert!(again.stderr.contains(": 1 ran, "), "{again}");
+    let last = sandbox.ok("run judged.yaml");
+    assert!(last.stdout == first.stdout && !last.stderr.contains("warning"), "{last}");
+    assert!(last.stderr.contains(" 0 ran"), "{last}");
+}

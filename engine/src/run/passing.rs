@@ -4,6 +4,7 @@
 //! everything that may name them is read, so results that are done with are gathered: while stages run a small share of the time goes into it,
 //! and at the end the rest goes at once.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -22,10 +23,25 @@ const SHARE: u32 = 20;
 
 /// Results that only pass through and that a run is done with.
 pub(super) struct Passing {
-    /// Instances whose readers are done.
+    /// Instances whose readers are done and whose outputs may still be there.
     done: BTreeSet<InstanceId>,
     /// When to look next, and whether there is anything new.
     due: (Instant, bool),
+}
+
+/// Where the last search for something that is left among many ended: there the next one begins, so that all of them together look at
+/// each about once, and not at all those that are done with for each that is.
+#[derive(Clone, Default)]
+pub(super) struct Search(Cell<usize>);
+
+impl Search {
+    fn is_any_left(&self, count: usize, is_left: impl Fn(usize) -> bool) -> bool {
+        let from = self.0.get().min(count);
+        // One that was passed may be left again.
+        let found = (from..count).chain(0..from).find(|&at| is_left(at));
+        self.0.set(found.unwrap_or(0));
+        found.is_some()
+    }
 }
 
 /// What a run knows when it lets go.
@@ -62,6 +78,7 @@ impl Passing {
             // It takes room, and the next run tries again.
             tracing::info!("results that only pass through stay: {error}");
         }
+        self.done.retain(|&id| (around.needed)(id) || there(around, id).is_some());
         self.due = (Instant::now() + Duration::from_secs(1).max(started.elapsed() * SHARE), false);
     }
 
@@ -91,12 +108,7 @@ impl Passing {
         let kept: BTreeSet<Digest> = kept.filter_map(|id| keys[id]).collect();
         let done = self.done.iter().filter(|id| !(around.needed)(**id));
         let done = done.filter(|&&id| keys[id].is_some_and(|key| !kept.contains(&key)));
-        done.filter_map(|&id| {
-            let outputs = around.faces[id].as_deref()?;
-            let there = outputs.iter().find(|face| around.store.manifest_stat(&face.id).is_some())?;
-            Some((keys[id]?, there.id))
-        })
-        .collect()
+        done.filter_map(|&id| Some((keys[id]?, there(around, id)?))).collect()
     }
 
     fn release(&self, around: &Around<'_>) -> Result<(), CacheError> {
@@ -134,6 +146,12 @@ impl Passing {
         }
         keys.iter().try_for_each(|key| Record::set_passing(store, key, true))
     }
+}
+
+/// The first output of an instance that lies in the cache.
+fn there(around: &Around<'_>, id: InstanceId) -> Option<Digest> {
+    let mut ids = around.faces[id].as_deref()?.iter().map(|face| face.id);
+    ids.find(|id| around.store.manifest_stat(id).is_some())
 }
 
 /// What the last run of the pipeline could not let go of.
@@ -181,7 +199,8 @@ impl Run<'_> {
                 && !self.waiting_for_rebuild.contains_key(reader)
                 && !self.rebuilding.contains_key(reader)
         };
-        self.readers[id].iter().any(|reader| self.needed[*reader] && !ended(reader))
+        let readers = &self.readers[id];
+        self.awaited[id].is_any_left(readers.len(), |at| self.needed[readers[at]] && !ended(&readers[at]))
     }
 
     /// Lets go of results that only pass through; `ran` says at the end of the run whether anything did.
@@ -207,5 +226,29 @@ pub(super) fn keep(store: &Store, key: Option<&Digest>) {
         && let Err(error) = Record::set_passing(store, key, false)
     {
         tracing::warn!("{error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn searches_together_look_at_each_about_once() {
+        const COUNT: usize = 1000;
+        for step in [1, 7, COUNT - 1] {
+            let (search, looks, mut left) = (Search::default(), Cell::new(0), vec![true; COUNT]);
+            for turn in 1..=COUNT {
+                left[turn * step % COUNT] = false;
+                let is_left = |at: usize| {
+                    looks.set(looks.get() + 1);
+                    left[at]
+                };
+                assert_eq!(search.is_any_left(COUNT, is_left), turn < COUNT);
+            }
+            assert!(looks.get() <= 4 * COUNT, "{} looks with a step of {step}", looks.get());
+            left[3] = true;
+            assert!(search.is_any_left(COUNT, |at| left[at]), "one is left again");
+        }
     }
 }

@@ -74,6 +74,7 @@ impl Bench {
         let (store, cancel) = (self.store(), AtomicBool::new(false));
         let sources = Sources::scan(&graph, &store, &[]).unwrap();
         let mut options = RunOptions {
+            read: vec![],
             targets: vec![],
             force: vec![],
             jobs: 2,
@@ -456,6 +457,7 @@ stages:
     let (graph, store, cancel) = (bench.graph(&stages("wait")), bench.store(), AtomicBool::new(false));
     let sources = Sources::scan(&graph, &store, &[]).unwrap();
     let options = RunOptions {
+        read: vec![],
         targets: vec![],
         force: vec![],
         jobs: 2,

@@ -33,6 +33,7 @@ stages:
     let a = store.digests(&paths)[0].as_ref().unwrap().digest;
     sources.files.insert(a, paths[1].clone());
     let options = RunOptions {
+        read: vec![],
         targets: vec![],
         force: vec![],
         jobs: 2,
@@ -61,6 +62,7 @@ fn a_file_that_changes_between_plan_and_stage_is_an_error_before_it_runs() {
     let stages = format!("\nstages:\n  clips: {{ uses: files, with: {{ root: {} }} }}\n", data.display());
     let (graph, store, cancel) = (bench.graph(&stages), bench.store(), AtomicBool::new(false));
     let options = RunOptions {
+        read: vec![],
         targets: vec![],
         force: vec![],
         jobs: 1,

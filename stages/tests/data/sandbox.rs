@@ -120,6 +120,7 @@ impl Sandbox {
             other => panic!("{other}"),
         });
         let options = RunOptions {
+            read: vec![],
             targets: vec![],
             force: vec![],
             jobs: 2,
