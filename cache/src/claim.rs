@@ -1,19 +1,16 @@
 //! Claims: which rows of a map are being computed, and by whom.
 //!
-//! A claim is a locked file that lists inputs and is named after its process, with which it ends. Whoever makes one holds the lock of the map for that moment, reads what
-//! others claim and then what was committed, and takes the rest. A claim is dropped when its rows are committed, or when they will not be.
+//! A claim is a locked file that lists inputs and is named after its process, with which it ends. Whoever makes one holds the lock of the map
+//! for that moment, reads what others claim and then what was committed, and takes the rest. A claim is dropped when its rows are committed,
+//! or when they will not be.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use crate::lock::{Tried, is_same_file};
 use crate::store::LOCKS;
-use crate::{CacheError, Digest, Hasher, RowMap, Store};
-
-/// How long to wait for somebody who is making a claim.
-const MOMENT: Duration = Duration::from_millis(1);
+use crate::{CacheError, Digest, RowMap, Store};
 
 /// What is to be done about an input row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,13 +86,7 @@ impl RowMap {
     /// # Errors
     /// [`CacheError::Io`] if the folder of the map cannot be read; full or unusable, as for every write.
     pub fn claim(&self, inputs: &[Digest]) -> Result<Claimed, CacheError> {
-        let lock = Hasher::new("claims").digest(&self.key).finish();
-        let _alone = loop {
-            match self.store.try_lock(&lock)? {
-                Some(lock) => break lock,
-                None => std::thread::sleep(MOMENT),
-            }
-        };
+        let _alone = self.store.lock_briefly("claims", &self.key)?;
         // Claims first: who drops one has committed its rows before, so that what is claimed no more is found among the commits.
         let others = self.others()?;
         self.refresh()?;

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::mode::Mode;
 use crate::owner::{self, Life};
 use crate::store::{LOCKS, WRITERS};
 use crate::write::Ability;
-use crate::{CacheError, Digest, Store};
+use crate::{CacheError, Digest, Hasher, Store};
 
 /// Every temporary file's name starts with this, then the writer's token.
 pub(crate) const TEMP_PREFIX: &str = ".tmp-";
@@ -69,6 +69,21 @@ impl Store {
                     self.tell_without_locks(&error);
                     return Ok(Some(KeyLock { _file: None }));
                 }
+            }
+        }
+    }
+
+    /// Takes the lock of a key for something that all do in a moment and one at a time, waiting for whoever has it.
+    ///
+    /// # Errors
+    /// Full or unusable, as for every write.
+    pub fn lock_briefly(&self, what: &str, key: &Digest) -> Result<KeyLock, CacheError> {
+        const MOMENT: Duration = Duration::from_millis(1);
+        let lock = Hasher::new(what).digest(key).finish();
+        loop {
+            match self.try_lock(&lock)? {
+                Some(lock) => return Ok(lock),
+                None => std::thread::sleep(MOMENT),
             }
         }
     }
@@ -260,7 +275,7 @@ impl WriterMark {
         &self.prefix
     }
 
-    fn beat_if_due(&self, now: std::time::Duration) -> io::Result<()> {
+    fn beat_if_due(&self, now: Duration) -> io::Result<()> {
         let (now, before) = (now.as_secs(), self.beaten.load(Ordering::Relaxed));
         if now.abs_diff(before) < owner::BEAT.as_secs() {
             return Ok(());

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use sndpipe_cache::Digest;
+
 use crate::registry::BoundStage;
 use crate::spec::{Source, Span};
 
@@ -64,6 +66,12 @@ pub struct Item {
 }
 
 impl Graph {
+    /// The name of a document about this pipeline. The same file in another checkout is another pipeline: it may keep other results.
+    pub(crate) fn document(&self, what: &str) -> String {
+        let path = self.source.path();
+        Digest::of(format!("{what}\n{}\n{}", self.name, path.display()).as_bytes()).to_string()
+    }
+
     /// The instances of a reference such as `model` or `model[fold=1,loss=lq]`.
     ///
     /// # Errors

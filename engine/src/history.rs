@@ -70,7 +70,7 @@ impl Place {
 
 impl History {
     fn name(graph: &Graph) -> String {
-        Digest::of(format!("history 2\n{}\n{}", graph.name, graph.source.name()).as_bytes()).to_string()
+        graph.document("history 3")
     }
 
     /// The history of a pipeline; empty if it never ran.

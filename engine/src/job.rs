@@ -165,7 +165,13 @@ impl Job {
         if let (Some(part), Some(files)) = (&self.parts.sources, &self.sources) {
             write_sources(store, &part.digest, files)?;
         }
-        let earlier = Record::read(store, &self.key);
+        let mut earlier = Record::read(store, &self.key);
+        // Others may note at any time that they keep what was recorded before.
+        let mut _alone = None;
+        if earlier.is_some() {
+            _alone = Some(Record::lock(store, &self.key)?);
+            earlier = Record::read(store, &self.key);
+        }
         let passing = self.passing && earlier.as_ref().is_none_or(|earlier| earlier.passing);
         // Where locks do not keep two from computing one key, the first record counts, for others may have read it.
         if let Some(first) = earlier.filter(|_| !self.forced)
@@ -173,7 +179,7 @@ impl Job {
         {
             store.remove_work_dir(&self.key);
             if first.passing != passing {
-                Record::set_passing(store, &self.key, passing)?;
+                Record { passing, ..first.clone() }.write(store, &self.key)?;
             }
             return Ok(Finished { faces: first.outputs, rows: written.rows, remarks: written.remarks });
         }

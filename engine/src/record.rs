@@ -1,9 +1,9 @@
 //! What is stored under a key, and what is stored of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use sndpipe_cache::{Bucket, CacheError, Digest, Named, Store};
+use sndpipe_cache::{Bucket, CacheError, Collection, Digest, KeyLock, Named, Store};
 
 use crate::event::RowCounts;
 use crate::graph::Axes;
@@ -62,6 +62,10 @@ impl Record {
     #[must_use]
     pub fn read(store: &Store, key: &Digest) -> Option<Self> {
         hold(store, &[*key]);
+        Self::find(store, key)
+    }
+
+    fn find(store: &Store, key: &Digest) -> Option<Self> {
         let bytes = store.document(Bucket::Records, &key.to_string()).ok().flatten()?;
         serde_json::from_slice(&bytes).ok()
     }
@@ -80,13 +84,37 @@ impl Record {
         serde_json::from_slice(&bytes).ok().map(|Outputs { outputs, passing }| (outputs, passing))
     }
 
-    /// Notes in the record of a key that its outputs are kept, or that they only pass through.
+    /// Notes in the record of a key that its outputs are kept.
     ///
     /// # Errors
     /// [`CacheError`] if the cache cannot be written.
-    pub fn set_passing(store: &Store, key: &Digest, passing: bool) -> Result<(), CacheError> {
-        match Self::read(store, key) {
-            Some(record) if record.passing != passing => Self { passing, ..record }.write(store, key),
+    pub fn keep(store: &Store, key: &Digest) -> Result<(), CacheError> {
+        store.hold(&[*key])?;
+        let _alone = Self::lock(store, key)?;
+        Self::set_passing(store, key, false)
+    }
+
+    /// Notes in the records of keys that their outputs only pass through, but for those that another process uses: it may keep them.
+    ///
+    /// # Errors
+    /// [`CacheError`] if the cache cannot be read or written.
+    pub fn pass(
+        store: &Store,
+        collection: &Collection<'_>,
+        keys: &BTreeSet<Digest>,
+    ) -> Result<(), CacheError> {
+        // Who is about to change a record holds its key, so that nobody does.
+        collection.each_unused(keys, |key| Self::set_passing(store, key, true))
+    }
+
+    /// The lock that whoever replaces a record has from reading it to writing it.
+    pub(crate) fn lock(store: &Store, key: &Digest) -> Result<KeyLock, CacheError> {
+        store.lock_briefly("record", key)
+    }
+
+    fn set_passing(store: &Store, key: &Digest, passing: bool) -> Result<(), CacheError> {
+        match Self::find(store, key) {
+            Some(record) if record.passing != passing => Self { passing, ..record }.put(store, key),
             _ => Ok(()),
         }
     }
@@ -125,6 +153,10 @@ impl Record {
     /// [`CacheError`] if the cache cannot be written.
     pub fn write(&self, store: &Store, key: &Digest) -> Result<(), CacheError> {
         store.hold(&[*key])?;
+        self.put(store, key)
+    }
+
+    fn put(&self, store: &Store, key: &Digest) -> Result<(), CacheError> {
         let bytes = serde_json::to_vec(self).map_err(|error| invalid("a record", &error))?;
         store.put_document(Bucket::Records, &key.to_string(), &bytes)
     }
@@ -157,8 +189,11 @@ pub struct RunRecord {
     pub id: String,
     /// `name:` of the pipeline.
     pub pipeline: String,
-    /// The file.
+    /// The file, as it was named.
     pub file: String,
+    /// Where the file lies, links resolved.
+    #[serde(default)]
+    pub path: String,
     /// `--set` of the command line.
     pub overrides: Vec<(String, String)>,
     /// Milliseconds since 1970.

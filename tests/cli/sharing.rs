@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, TOY};
 
 /// Three programs that leave a mark each time they run, and two stages that map clips.
 const MARKED: &str = r#"version: 1
@@ -236,4 +236,25 @@ fn a_holder_that_dies_frees_its_rows() {
     // The other one goes on where it was.
     let again = Run::start(&sandbox, "a", "run decoded.yaml --format json").end();
     assert!(again.contains(&("audio".to_owned(), "ran".to_owned(), 2)), "{again:?}");
+}
+
+#[test]
+fn a_checkout_does_not_let_go_of_what_another_keeps() {
+    let toy = &TOY[..TOY.find("  copy:").unwrap()];
+    let sandbox = Sandbox::new().file("one/toy.yaml", toy);
+    sandbox
+        .write("two/toy.yaml", toy.replace("words: { uses: command", "words: { uses: command, keep: false"));
+    // The files of results after runs in some checkouts, with a cache of their own.
+    let files = |cache: &str, checkouts: &[&str]| -> usize {
+        for checkout in checkouts {
+            let mut command = sandbox.command(["run", "toy.yaml", "--cache", cache]);
+            let output = command.current_dir(sandbox.path(checkout)).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let folders = fs_err::read_dir(sandbox.path("one").join(cache).join("files-v1")).unwrap();
+        folders.map(|folder| fs_err::read_dir(folder.unwrap().path()).unwrap().count()).sum()
+    };
+    assert_eq!(files("../alone", &["two"]), 1, "what passes through goes");
+    assert_eq!(files("../shared", &["one", "two"]), 2);
+    assert_eq!(files("../shared", &["two", "one", "two"]), 2);
 }

@@ -22,6 +22,19 @@ pub struct Release {
 }
 
 impl Collection<'_> {
+    /// Does something about each of these keys that no other process uses, and that none begins to use before it is done. It must not hold
+    /// anything itself.
+    ///
+    /// # Errors
+    /// As [`Collection::run`], and those of `what`.
+    pub fn each_unused(
+        &self,
+        keys: &BTreeSet<Digest>,
+        what: impl Fn(&Digest) -> Result<(), CacheError>,
+    ) -> Result<(), CacheError> {
+        Gate::open(self.store, &self.session.0)?.each_unused(keys, what)
+    }
+
     /// Frees the artefacts of these results with their files, shards and rows. What another record keeps, a pin, or a process that is at
     /// work stays, also where it only has the same content; nothing else is looked at. The records stay.
     ///

@@ -196,15 +196,45 @@ impl<'a> Gate<'a> {
         // Most of it before the gate is closed.
         let news = self.look()?;
         live.hold(&news);
+        self.shut(|news| {
+            live.hold(&news);
+            what(live)
+        })
+    }
+
+    /// Does something while nobody can begin to use anything, with what was published since the last look.
+    fn shut<T>(&mut self, what: impl FnOnce(Vec<Digest>) -> Result<T, CacheError>) -> Result<T, CacheError> {
         let locking = |source| CacheError::writing(&self.store.inner.dir, 0, source);
         touch(self.session).map_err(locking)?;
         self.file.lock().map_err(locking)?;
-        let result = self.look().and_then(|news| {
-            live.hold(&news);
-            what(live)
-        });
+        let result = self.look().and_then(what);
         self.file.unlock().map_err(locking)?;
         result
+    }
+
+    /// Does something about each of these keys that nobody uses, while nobody can begin to. It must not hold anything itself.
+    pub fn each_unused(
+        &mut self,
+        keys: &BTreeSet<Digest>,
+        what: impl Fn(&Digest) -> Result<(), CacheError>,
+    ) -> Result<(), CacheError> {
+        let mut used: BTreeSet<Digest> = self.look()?.into_iter().collect();
+        let mut rest = keys.iter().peekable();
+        while rest.peek().is_some() {
+            self.shut(|news| {
+                used.extend(news);
+                let end = Instant::now() + STEP;
+                while Instant::now() < end
+                    && let Some(key) = rest.next()
+                {
+                    if !used.contains(key) {
+                        what(key)?;
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Removes what is still not needed; then the names are gone from the disk.

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use sndpipe_cache::{Bucket, CacheError, Digest, Hasher, Release, Store};
+use sndpipe_cache::{Bucket, CacheError, Collection, Digest, Hasher, Release, Store};
 
 use super::Run;
 use crate::event::Outcome;
@@ -71,27 +71,35 @@ impl Passing {
         self.due.1 && Instant::now() >= self.due.0
     }
 
-    /// Lets go of what is done with.
+    /// Lets go of what is done with, unless another process does so now.
     fn let_go(&mut self, around: &Around<'_>) {
         let started = Instant::now();
-        if let Err(error) = self.release(around) {
-            // It takes room, and the next run tries again.
-            tracing::info!("results that only pass through stay: {error}");
-        }
+        let released = match around.store.collection() {
+            Ok(Some(collection)) => self.release(around, collection),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        tell(released);
         self.done.retain(|&id| (around.needed)(id) || there(around, id).is_some());
         self.due = (Instant::now() + Duration::from_secs(1).max(started.elapsed() * SHARE), false);
     }
 
     /// Lets go of everything that is left. A run in which nothing ran looks only at what the last one has not seen.
-    fn finish(&mut self, around: &Around<'_>, ran: bool) {
+    fn finish(&self, around: &Around<'_>, ran: bool) {
         let left = self.there(around);
         if left.is_empty() || !ran && seen(around) == Some(fingerprint(&left)) {
             return;
         }
-        if let Err(error) = self.pass_on(around, &left) {
-            tracing::info!("{error}");
+        // It begins before anything is read of what others keep: until it is over what they hold counts, even if they end.
+        match around.store.collection() {
+            Ok(Some(collection)) => {
+                tell(pass_on(around, &collection, &left));
+                tell(self.release(around, collection));
+            }
+            // The next run tries again.
+            Ok(None) => return,
+            Err(error) => tell(Err(error)),
         }
-        self.let_go(around);
         let left = self.there(around);
         if !left.is_empty()
             && let Err(error) =
@@ -111,13 +119,12 @@ impl Passing {
         done.filter_map(|&id| Some((keys[id]?, there(around, id)?))).collect()
     }
 
-    fn release(&self, around: &Around<'_>) -> Result<(), CacheError> {
+    fn release(&self, around: &Around<'_>, collection: Collection<'_>) -> Result<(), CacheError> {
         let Around { store, faces, .. } = around;
         let keys: BTreeSet<Digest> = self.there(around).into_iter().map(|(key, _)| key).collect();
         if keys.is_empty() {
             return Ok(());
         }
-        let Some(collection) = store.collection()? else { return Ok(()) };
         let needed = (0..faces.len()).filter(|&id| (around.needed)(id));
         let needed = needed.filter_map(|id| faces[id].as_deref()).flatten().map(|face| face.id).collect();
         let pinned = Pin::all(store)?.into_values().flat_map(|pin| pin.keys).collect();
@@ -125,26 +132,38 @@ impl Passing {
         tracing::info!("{} bytes of results that only pass through went", freed.bytes());
         Ok(())
     }
+}
 
-    /// Notes that results pass through which this pipeline alone has kept until now.
-    fn pass_on(&self, around: &Around<'_>, left: &BTreeSet<(Digest, Digest)>) -> Result<(), CacheError> {
-        let Around { graph, store, .. } = around;
-        let kept = |key: &Digest| matches!(Record::read_outputs(store, key), Some((_, false)));
-        let mut keys: BTreeSet<Digest> = left.iter().map(|(key, _)| *key).filter(kept).collect();
-        if keys.is_empty() {
-            return Ok(());
+/// Notes that results pass through which this pipeline alone has kept until now.
+fn pass_on(
+    around: &Around<'_>,
+    collection: &Collection<'_>,
+    left: &BTreeSet<(Digest, Digest)>,
+) -> Result<(), CacheError> {
+    let Around { graph, store, .. } = around;
+    let kept = |key: &Digest| matches!(Record::read_outputs(store, key), Some((_, false)));
+    let mut keys: BTreeSet<Digest> = left.iter().map(|(key, _)| *key).filter(kept).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    for key in History::keys_of_others(store, graph)? {
+        keys.remove(&key);
+    }
+    let path = graph.source.path().display().to_string();
+    for run in RunRecord::all(store)? {
+        if (&run.pipeline, &run.path) != (&graph.name, &path) {
+            run.stages.iter().filter_map(|stage| stage.key).for_each(|key| {
+                keys.remove(&key);
+            });
         }
-        for key in History::keys_of_others(store, graph)? {
-            keys.remove(&key);
-        }
-        for run in RunRecord::all(store)? {
-            if (&*run.pipeline, &*run.file) != (&*graph.name, graph.source.name()) {
-                run.stages.iter().filter_map(|stage| stage.key).for_each(|key| {
-                    keys.remove(&key);
-                });
-            }
-        }
-        keys.iter().try_for_each(|key| Record::set_passing(store, key, true))
+    }
+    Record::pass(store, collection, &keys)
+}
+
+/// Results that stay take room, and the next run tries again.
+fn tell(released: Result<(), CacheError>) {
+    if let Err(error) = released {
+        tracing::info!("results that only pass through stay: {error}");
     }
 }
 
@@ -169,7 +188,7 @@ fn fingerprint(left: &BTreeSet<(Digest, Digest)>) -> Digest {
 }
 
 fn name(graph: &Graph) -> String {
-    Digest::of(format!("passing\n{}\n{}", graph.name, graph.source.name()).as_bytes()).to_string()
+    graph.document("passing 2")
 }
 
 impl Run<'_> {
@@ -223,7 +242,7 @@ impl Run<'_> {
 /// Notes that a result which only passed through until now is kept.
 pub(super) fn keep(store: &Store, key: Option<&Digest>) {
     if let Some(key) = key.filter(|_| store.is_writable())
-        && let Err(error) = Record::set_passing(store, key, false)
+        && let Err(error) = Record::keep(store, key)
     {
         tracing::warn!("{error}");
     }

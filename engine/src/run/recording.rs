@@ -72,6 +72,7 @@ impl Run<'_> {
             id,
             pipeline: self.graph.name.clone(),
             file: self.graph.source.name().to_owned(),
+            path: self.graph.source.path().display().to_string(),
             overrides: self.options.overrides.clone(),
             started_ms,
             seconds: wall.as_secs_f64(),

@@ -81,6 +81,13 @@ impl Source {
         self.files.first().map_or("", Text::name)
     }
 
+    /// Where the pipeline file lies, links resolved: the same by whatever name it was given, and another for each copy.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        let Some(path) = self.paths.first() else { return PathBuf::from(self.name()) };
+        fs_err::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.clone())
+    }
+
     /// The files: name and text.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().map(|file| (file.name(), file.inner()))

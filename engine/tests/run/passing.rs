@@ -207,10 +207,10 @@ fn what_another_process_holds_is_not_let_go() {
     let bench = Bench::new();
     let other = Store::open(&bench.path("cache")).unwrap();
     let ran = bench.run(EQUAL);
-    // As a process does that is about to read the result of `sum`.
     let key = ran.key("sum");
-    assert!(Record::read(&other, &key).is_some());
-    Record::set_passing(&ran.store, &key, true).unwrap();
+    Record::pass(&ran.store, &ran.store.collection().unwrap().unwrap(), &[key].into()).unwrap();
+    // As a process does that is about to read the result of `sum`.
+    assert!(Record::read(&other, &key).is_some_and(|record| record.passing));
     let release = Release { keys: [key].into(), ..Release::default() };
     let names = |bytes: &[u8]| -> Option<Named> { Record::names(bytes) };
     let freed = ran.store.collection().unwrap().unwrap().release(&release, &names).unwrap();
@@ -218,4 +218,23 @@ fn what_another_process_holds_is_not_let_go() {
     drop(other);
     let freed = ran.store.collection().unwrap().unwrap().release(&release, &names).unwrap();
     assert!(freed.bytes() > 0 && !ran.is_there("sum"));
+}
+
+#[test]
+fn what_a_running_pipeline_may_keep_is_not_passed_on() {
+    let bench = Bench::new();
+    let passes = "
+stages:
+  a: { uses: number, keep: false, with: { value: 7 } }
+  sum: { uses: sum, in: a }
+";
+    let key = bench.run(&passes.replace("keep: false, ", "")).key("a");
+    // Another pipeline has found it and is at work: nothing tells yet what it keeps.
+    let other = Store::open(&bench.path("cache")).unwrap();
+    assert!(Record::read(&other, &key).is_some());
+    assert!(bench.run(passes).is_there("a"));
+    assert!(!Record::read(&bench.store(), &key).unwrap().passing);
+    drop(other);
+    assert!(!bench.run(&passes.replace("in: a }", "in: a, with: { plus: 1 } }")).is_there("a"));
+    assert!(Record::read(&bench.store(), &key).unwrap().passing);
 }
