@@ -8,7 +8,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::lock::{Tried, is_same_file};
+use crate::lock::{TRIES, Tried, unstable};
+use crate::owner;
 use crate::store::LOCKS;
 use crate::{CacheError, Digest, RowMap, Store};
 
@@ -66,7 +67,7 @@ impl Store {
         match self.try_lock_file(file.file()) {
             Ok(Tried::Busy) => true,
             Ok(Tried::Locked | Tried::Without(_)) => {
-                claimant(path).is_some_and(|token| self.is_at_work(token))
+                claimant(path).is_some_and(|token| self.is_at_work(token, owner::LAPSE))
             }
             Err(_) => false,
         }
@@ -140,14 +141,19 @@ impl RowMap {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let folder = self.store.inner.dir.join(LOCKS);
         let token = &self.store.writable()?.token;
-        loop {
+        for _ in 0..TRIES {
             let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(format!("{}{token}.{serial}", self.claim_prefix()));
             let writing = |source| CacheError::writing(&path, inputs.len() as u64, source);
             let mut file = self.store.open_lock(&path).map_err(writing)?;
             // Somebody who tidies up may have come between creating and locking.
             let tried = self.store.try_lock_file(&file).map_err(writing)?;
-            if matches!(tried, Tried::Busy) || !is_same_file(&path, &file) {
+            let is_mine = match tried {
+                Tried::Busy => false,
+                Tried::Locked => self.store.is_same_file(&path, &file),
+                Tried::Without(_) => true,
+            };
+            if !is_mine {
                 continue;
             }
             file.set_len(0).map_err(writing)?;
@@ -155,5 +161,6 @@ impl RowMap {
             let claim = Claim { path: path.clone(), _file: file };
             return written.map(|()| claim).map_err(writing);
         }
+        Err(CacheError::writing(&folder, 0, unstable()))
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod gc;
 mod hasher;
 mod hashing;
+mod heart;
 mod hold;
 mod index;
 mod index_builder;

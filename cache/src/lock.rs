@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
+
+use crate::heart::Heart;
 use crate::mode::Mode;
 use crate::owner::{self, Life};
 use crate::store::{LOCKS, WRITERS};
@@ -14,6 +16,14 @@ use crate::{CacheError, Digest, Hasher, Store};
 
 /// Every temporary file's name starts with this, then the writer's token.
 pub(crate) const TEMP_PREFIX: &str = ".tmp-";
+
+/// A file that was locked may turn out to be another than the one that its path leads to, for somebody has tidied up; not so often.
+pub(crate) const TRIES: u32 = 100;
+
+/// Why locks do not count where a file has another number each time it is asked for, as with some file systems in user space.
+pub(crate) fn unstable() -> io::Error {
+    io::Error::other("its files do not keep their numbers")
+}
 
 /// Holds the lock of a key until it is dropped or the process ends, however it ends.
 ///
@@ -47,7 +57,7 @@ impl Store {
         self.writable()?;
         let path = self.inner.dir.join(LOCKS).join(key.to_hex());
         let writing = |source| CacheError::writing(&path, 0, source);
-        loop {
+        for _ in 0..TRIES {
             let file = match self.open_lock(&path) {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     self.tell(
@@ -61,16 +71,19 @@ impl Store {
             };
             match self.try_lock_file(&file).map_err(writing)? {
                 Tried::Busy => return Ok(None),
-                Tried::Locked if is_same_file(&path, &file) => {
+                Tried::Locked if self.is_same_file(&path, &file) => {
                     return Ok(Some(KeyLock { _file: Some(file) }));
                 }
                 Tried::Locked => {}
                 Tried::Without(error) => {
                     self.tell_without_locks(&error);
-                    return Ok(Some(KeyLock { _file: None }));
+                    // Others on this host may see it.
+                    return Ok(Some(KeyLock { _file: Some(file) }));
                 }
             }
         }
+        self.tell_without_locks(self.inner.lone_locks.get_or_init(unstable));
+        Ok(Some(KeyLock { _file: None }))
     }
 
     /// Takes the lock of a key for something that all do in a moment and one at a time, waiting for whoever has it.
@@ -91,7 +104,7 @@ impl Store {
     /// Says once that there are no locks.
     pub(crate) fn tell_without_locks(&self, error: &io::Error) {
         let what = format!(
-            "its file system has no locks ({error}): processes that share the cache may do the same work twice, and `cache gc` is refused"
+            "its file system has no locks that all processes see ({error}): those that share the cache may do the same work twice, and `cache gc` is refused"
         );
         self.tell(&self.inner.dir, what, false);
     }
@@ -113,17 +126,27 @@ impl Store {
     }
 
     pub(crate) fn try_lock_file(&self, file: &std::fs::File) -> io::Result<Tried> {
-        match self.inner.faults.ask(Ability::Lock) {
-            Ok(()) => try_lock_file(file),
-            Err(error) => Ok(Tried::Without(error)),
+        if let Err(error) = self.inner.faults.ask(Ability::Lock) {
+            return Ok(Tried::Without(error));
         }
+        let lone = self.inner.lone_locks.get().map(|why| io::Error::other(why.to_string()));
+        let lone = lone.or_else(|| self.inner.faults.ask(Ability::LockAcross).err());
+        Ok(match (try_lock_file(file)?, lone) {
+            (Tried::Locked, Some(why)) => Tried::Without(why),
+            (tried, _) => tried,
+        })
+    }
+
+    /// Says whether the path still leads to the open file.
+    pub(crate) fn is_same_file(&self, path: &Path, file: &std::fs::File) -> bool {
+        self.inner.faults.ask(Ability::Numbers).is_ok() && is_same_file(path, file)
     }
 
     /// Says whether the process that made a mark, a claim or a temporary file may still be at work.
     ///
     /// Who has its lock is. Who seems not to have it may have it where this host does not see it: then its process counts, if it ran
-    /// here, and else whether its mark was touched of late.
-    pub(crate) fn is_at_work(&self, token: &str) -> bool {
+    /// here, and else whether its mark was touched within `silence`.
+    pub(crate) fn is_at_work(&self, token: &str, silence: Duration) -> bool {
         let path = self.inner.dir.join(WRITERS).join(token);
         let file = match fs_err::OpenOptions::new().read(true).append(true).open(&path) {
             Ok(file) => file.into_parts().0,
@@ -139,26 +162,17 @@ impl Store {
             Life::Alive => true,
             Life::Gone => false,
             Life::Unknown if locks => false,
-            Life::Elsewhere | Life::Unknown => self.is_fresh(&file),
+            Life::Elsewhere | Life::Unknown => self.is_fresh(&file, silence),
         }
     }
 
     /// Says whether a mark was touched of late, by the clock of the file system.
-    fn is_fresh(&self, mark: &std::fs::File) -> bool {
+    fn is_fresh(&self, mark: &std::fs::File, silence: Duration) -> bool {
         let Ok(mine) = &self.inner.mark else { return true };
         let now = mine.beat().and_then(|()| mine.file.metadata()?.modified());
         match (now, mark.metadata().and_then(|meta| meta.modified())) {
-            (Ok(now), Ok(then)) => now.duration_since(then).is_ok_and(|age| age < owner::SILENCE),
+            (Ok(now), Ok(then)) => now.duration_since(then).is_ok_and(|age| age < silence),
             _ => true,
-        }
-    }
-
-    /// Shows others that this process is still at work. Whoever works for long calls it at least twice a minute.
-    pub fn beat(&self) {
-        if let Ok(mark) = &self.inner.mark
-            && let Err(error) = mark.beat_if_due(self.now())
-        {
-            tracing::debug!("{error}");
         }
     }
 
@@ -169,7 +183,7 @@ impl Store {
         }
         let Ok(marks) = fs_err::read_dir(self.inner.dir.join(WRITERS)) else { return };
         let names = marks.flatten().filter_map(|mark| mark.file_name().into_string().ok());
-        let dead: BTreeSet<String> = names.filter(|token| !self.is_at_work(token)).collect();
+        let dead: BTreeSet<String> = names.filter(|token| !self.is_at_work(token, owner::SILENCE)).collect();
         if dead.is_empty() {
             return;
         }
@@ -239,8 +253,9 @@ pub(crate) struct WriterMark {
     prefix: String,
     path: PathBuf,
     dir: PathBuf,
-    /// When it was last touched, in seconds since 1970.
-    beaten: AtomicU64,
+    /// Whether the files of the cache keep their numbers.
+    pub(crate) is_stable: bool,
+    _heart: Heart,
     pub(crate) file: std::fs::File,
     pub(crate) held: std::sync::Mutex<crate::hold::Held>,
 }
@@ -249,39 +264,36 @@ impl WriterMark {
     pub(crate) fn create(dir: &Path, mode: Mode) -> io::Result<WriterMark> {
         let folder = dir.join(WRITERS);
         mode.create_folder(&folder)?;
-        loop {
+        for tries in 1.. {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             let token = owner::token(now.as_nanos());
             let path = folder.join(&token);
             let made = open_to_lock(&path, mode).and_then(|file| Ok((try_lock_file(&file)?, file)));
             let (tried, file) = made.inspect_err(|_| owner::forget(&token))?;
             // A sweep may have come between creating and locking.
-            if !matches!(tried, Tried::Busy) && is_same_file(&path, &file) {
+            let is_stable = is_same_file(&path, &file);
+            if !matches!(tried, Tried::Busy) && (is_stable || tries == TRIES && path.exists()) {
                 return Ok(WriterMark {
                     prefix: format!("{TEMP_PREFIX}{token}-"),
                     token,
+                    _heart: Heart::of(&path, owner::BEAT),
+                    is_stable,
                     path,
                     dir: dir.to_owned(),
                     file,
-                    beaten: AtomicU64::new(0),
                     held: std::sync::Mutex::default(),
                 });
             }
             owner::forget(&token);
+            if tries == TRIES {
+                break;
+            }
         }
+        Err(unstable())
     }
 
     pub(crate) fn temp_prefix(&self) -> &str {
         &self.prefix
-    }
-
-    fn beat_if_due(&self, now: Duration) -> io::Result<()> {
-        let (now, before) = (now.as_secs(), self.beaten.load(Ordering::Relaxed));
-        if now.abs_diff(before) < owner::BEAT.as_secs() {
-            return Ok(());
-        }
-        self.beaten.store(now, Ordering::Relaxed);
-        self.beat()
     }
 
     /// Gives the mark the present time of the file system.
@@ -325,10 +337,12 @@ pub(crate) const SESSION: &str = "collection";
 
 /// Gives a file the present time of the file system.
 pub(crate) fn touch(file: &std::fs::File) -> io::Result<()> {
-    use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
-    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-    Ok(rustix::fs::futimens(file, &Timestamps { last_access: now, last_modification: now })?)
+    Ok(rustix::fs::futimens(file, &NOW)?)
 }
+
+const PRESENT: Timespec = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+/// The present time of the file system.
+pub(crate) const NOW: Timestamps = Timestamps { last_access: PRESENT, last_modification: PRESENT };
 
 /// Locks a file that nobody has locked; `None` if somebody has, or it is gone.
 pub(crate) fn lock_if_free(path: &Path) -> Option<std::fs::File> {
@@ -360,7 +374,7 @@ pub(crate) fn without_locks(error: &io::Error) -> bool {
 }
 
 /// Says whether the path still leads to the open file.
-pub(crate) fn is_same_file(path: &Path, file: &std::fs::File) -> bool {
+fn is_same_file(path: &Path, file: &std::fs::File) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (fs_err::metadata(path), file.metadata()) {
         (Ok(there), Ok(here)) => there.ino() == here.ino() && there.dev() == here.dev(),

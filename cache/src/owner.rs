@@ -1,7 +1,7 @@
 //! Who made a mark, a claim or a temporary file, and whether that process is still at work.
 //!
 //! A lock alone does not tell: on some mounts locks are seen by one host only, on others there are none. So a token names its process, and a
-//! process that works for long touches its mark now and then: whoever sees neither lock nor process goes by the age of the mark.
+//! process touches its mark now and then: whoever sees neither lock nor process goes by the age of the mark.
 
 use std::collections::BTreeSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -11,7 +11,9 @@ use crate::Digest;
 
 /// How often a mark is touched.
 pub(crate) const BEAT: Duration = Duration::from_secs(30);
-/// A process of another host whose mark was not touched for so long is gone. Names and times reach other hosts of a network file
+/// A process of another host whose mark was not touched for so long claims nothing any more. At worst something is computed twice.
+pub(crate) const LAPSE: Duration = BEAT.saturating_mul(10);
+/// A process of another host whose mark was not touched for so long is gone, with what it holds and has half-written. Names and times reach other hosts of a network file
 /// system within a minute or so.
 pub(crate) const SILENCE: Duration = Duration::from_secs(3600);
 

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::document::DENIED;
 use crate::hashing::HashingWatch;
-use crate::lock::WriterMark;
+use crate::lock::{WriterMark, unstable};
 use crate::mode::{Mode, create_root};
 use crate::shard::Touched;
-use crate::volume::Known;
+use crate::volume::{self, Known};
 use crate::warning::Warnings;
 use crate::write::Faults;
 use crate::{CacheError, Digest, FileRef, FileStat, Traffic};
@@ -60,6 +60,8 @@ pub(crate) struct Inner {
     /// Whether no remembered digest counts.
     pub(crate) distrusts_digests: AtomicBool,
     pub(crate) volumes: Known,
+    /// Why not all processes see the locks of the file system, where that is known.
+    pub(crate) lone_locks: OnceLock<std::io::Error>,
 }
 
 impl Store {
@@ -87,6 +89,12 @@ impl Store {
                 (Mode::of(&dir).unwrap_or_default(), Err(reason))
             }
         };
+        let lone_locks = OnceLock::new();
+        if let Some(why) = volume::lone_locks(&dir) {
+            lone_locks.get_or_init(|| why);
+        } else if mark.as_ref().is_ok_and(|mark| !mark.is_stable) {
+            lone_locks.get_or_init(unstable);
+        }
         let store = Store {
             inner: Arc::new(Inner {
                 dir,
@@ -101,6 +109,7 @@ impl Store {
                 hashing: HashingWatch::default(),
                 distrusts_digests: AtomicBool::new(false),
                 volumes: Known::default(),
+                lone_locks,
             }),
             traffic: Arc::default(),
         };

@@ -163,6 +163,13 @@ struct Mount {
     /// Whether the file system, not only this mount of it, is read-only.
     is_read_only: bool,
     device: (u32, u32),
+    /// Why locks are seen on one host only, where an option of the mount or its type makes that so.
+    lone_locks: Option<String>,
+}
+
+/// Says why the locks of a file system are seen on one host only, where the system tells.
+pub(crate) fn lone_locks(folder: &Path) -> Option<std::io::Error> {
+    Some(std::io::Error::other(Mount::of(At::Path(folder))?.lone_locks?))
 }
 
 impl Mount {
@@ -181,11 +188,18 @@ impl Mount {
             }
             let (major, minor) = mount.nth(1)?.split_once(':')?;
             let mut file_system = file_system.split(' ');
+            let (kind, source) = (file_system.next()?, file_system.next()?);
+            let options: Vec<&str> = file_system.next()?.split(',').collect();
+            // Of NFS, of Lustre and of CIFS.
+            let lone = ["nolock", "local_lock=all", "local_lock=flock", "localflock", "nobrl"];
+            let lone = lone.iter().find(|option| options.contains(option));
+            let lone = lone.copied().or((kind == "fuse.sshfs").then_some("sshfs"));
             Some(Self {
-                kind: file_system.next()?.to_owned(),
-                source: file_system.next()?.to_owned(),
-                is_read_only: file_system.next()?.split(',').any(|option| option == "ro"),
+                kind: kind.to_owned(),
+                source: source.to_owned(),
+                is_read_only: options.contains(&"ro"),
                 device: (major.parse().ok()?, minor.parse().ok()?),
+                lone_locks: lone.map(|why| format!("`{why}` keeps them to one host")),
             })
         })
     }
@@ -286,6 +300,10 @@ mod tests {
 65 43 0:50 / /home rw - nfs4 srv:/export/home rw,vers=4.2,addr=10.0.0.1
 66 43 0:51 / /far rw - nfs4 localhost:/export rw,port=3049
 67 43 0:52 / /ssh rw - fuse.sshfs me@host: rw
+68 43 0:53 / /old rw - nfs srv:/old rw,vers=3,nolock,proto=tcp,local_lock=all,addr=10.0.0.1
+69 43 0:54 / /part rw - nfs srv:/part rw,vers=3,local_lock=posix,addr=10.0.0.1
+70 43 0:55 / /scratch rw - lustre 10.0.0.2@tcp:/fs rw,localflock,lazystatfs
+71 43 0:56 / /work rw - lustre 10.0.0.2@tcp:/fs rw,flock,lazystatfs
 ";
 
     fn mount(id: u64) -> Mount {
@@ -299,6 +317,7 @@ mod tests {
             source: "/dev/vda".to_owned(),
             is_read_only: false,
             device: (254, 0),
+            lone_locks: None,
         };
         assert_eq!(mount(27), root);
         assert!(mount(63).is_read_only);
@@ -312,6 +331,16 @@ mod tests {
         assert!(mount(65).is_served());
         assert!(!mount(66).is_served());
         assert!(!mount(67).is_served());
+    }
+
+    #[test]
+    fn locks_of_one_host_are_told_from_those_of_all() {
+        let told = |id| mount(id).lone_locks;
+        assert_eq!(told(68).as_deref(), Some("`nolock` keeps them to one host"));
+        assert_eq!(told(70).as_deref(), Some("`localflock` keeps them to one host"));
+        assert_eq!(told(67).as_deref(), Some("`sshfs` keeps them to one host"));
+        // `local_lock=posix` is about other locks than those used here.
+        assert_eq!([27, 65, 69, 71].map(told), [None, None, None, None]);
     }
 
     #[test]

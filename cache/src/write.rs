@@ -34,6 +34,10 @@ pub struct IoFault {
 pub enum Ability {
     /// Locks that other processes see.
     Lock,
+    /// Locks that processes on other hosts see, too.
+    LockAcross,
+    /// Numbers of files that stay the same.
+    Numbers,
     /// Waiting until the names in a folder are on the disk.
     SyncFolder,
 }

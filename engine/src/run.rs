@@ -298,7 +298,6 @@ impl<'a> Run<'a> {
             if looked.elapsed() >= pause {
                 looked = Instant::now();
                 self.meter.share_out();
-                self.store.beat();
                 self.ready.append(&mut self.locked);
             }
         }

@@ -50,8 +50,8 @@ impl Store {
                 Ok(Some(Collection { store: self, session: Session(session) }))
             }
             Tried::Without(error) => Err(CacheError::invalid(format!(
-                "garbage cannot be collected in `{}`: its file system has no locks ({error}), so nobody can tell what running processes use; \
-                 mount it with locks (Lustre: `-o flock`), or delete the folder when nothing runs",
+                "garbage cannot be collected in `{}`: its file system has no locks that all processes see ({error}), so nobody can tell what running processes use; \
+                 mount it with locks (Lustre: `-o flock`; NFS: without `nolock` and `local_lock`), or delete the folder when nothing runs",
                 self.inner.dir.display()
             ))),
         }

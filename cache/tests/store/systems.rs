@@ -34,6 +34,34 @@ fn without_locks_everything_works_but_collecting_garbage() {
 }
 
 #[test]
+fn locks_that_other_hosts_do_not_see_keep_from_collecting_garbage() {
+    let kit = Kit::new();
+    kit.store.take_ability(Ability::LockAcross, 95);
+    let one = kit.store.try_lock(&key(1)).unwrap().unwrap();
+    assert!(kit.store.try_lock(&key(1)).unwrap().is_none(), "on this host they hold");
+    drop(one);
+    assert!(kit.store.try_lock(&key(1)).unwrap().is_some());
+    assert_eq!(kit.warned(), 1, "{:?}", kit.warnings.lock().unwrap());
+    assert!(kit.warnings.lock().unwrap()[0].contains("no locks that all processes see"));
+    let Err(CacheError::Invalid { what }) = kit.store.collection() else { panic!("not refused") };
+    assert!(what.contains("mount it with locks"), "{what}");
+}
+
+#[test]
+fn where_files_do_not_keep_their_numbers_locks_do_not_count() {
+    let kit = Kit::new();
+    kit.store.take_ability(Ability::Numbers, 95);
+    assert!(kit.store.try_lock(&key(1)).unwrap().is_some());
+    let map = kit.store.row_map(&key(1)).unwrap();
+    let first = map.claim(&[key(1)]).unwrap();
+    assert_eq!(first.states, [Mine]);
+    assert_eq!(map.claim(&[key(1)]).unwrap().states, [Elsewhere]);
+    assert_eq!(kit.warned(), 1, "{:?}", kit.warnings.lock().unwrap());
+    let Err(CacheError::Invalid { what }) = kit.store.collection() else { panic!("not refused") };
+    assert!(what.contains("its files do not keep their numbers"), "{what}");
+}
+
+#[test]
 fn without_locks_a_claim_is_that_of_its_process() {
     let kit = Kit::new();
     kit.store.take_ability(Ability::Lock, 38);
@@ -160,22 +188,24 @@ fn what_another_host_holds_stays_as_long_as_its_mark_is_touched() {
 }
 
 #[test]
-fn a_process_that_works_for_long_touches_its_mark() {
+fn what_another_host_claims_is_free_a_few_beats_after_its_last() {
     let kit = Kit::new();
-    let mark = fs_err::read_dir(kit.store.dir().join("writers-v1")).unwrap().next().unwrap().unwrap().path();
-    let old = SystemTime::now() - Duration::from_secs(3000);
-    let set =
-        || fs_err::OpenOptions::new().append(true).open(&mark).unwrap().file().set_modified(old).unwrap();
-    let age = || fs_err::metadata(&mark).unwrap().modified().unwrap().elapsed().unwrap_or_default();
-    set();
-    kit.store.beat();
-    assert!(age() < Duration::from_secs(1000));
-    set();
-    kit.store.beat();
-    assert!(age() > Duration::from_secs(1000), "not at every turn");
-    kit.store.put_clock_ahead(Duration::from_secs(60));
-    kit.store.beat();
-    assert!(age() < Duration::from_secs(1000));
+    let sleeper = Sleeper::new();
+    let mark = mark(&kit, &sleeper, 1, &[]);
+    drop(sleeper);
+    let token = mark.file_name().unwrap().to_str().unwrap();
+    let left = kit.store.dir().join("locks-v1").join(format!("{}.{token}.0", key(1)));
+    let map = kit.store.row_map(&key(1)).unwrap();
+    drop(map.claim(&[key(2)]).unwrap());
+    fs_err::write(&left, key(1).as_bytes()).unwrap();
+    let claim = |ago: u64| {
+        let file = fs_err::OpenOptions::new().append(true).open(&mark).unwrap();
+        file.file().set_modified(SystemTime::now() - Duration::from_secs(ago)).unwrap();
+        map.claim(&[key(1)]).unwrap().states
+    };
+    assert_eq!(claim(200), [Elsewhere]);
+    assert_eq!(claim(400), [Mine]);
+    assert!(!left.exists() && mark.exists(), "what it holds stays for longer");
 }
 
 #[test]
