@@ -64,7 +64,7 @@ pub fn manifest(bytes: &[u8]) {
 /// An audio file.
 pub fn decode(bytes: &[u8]) {
     let limits = DecodeLimits { max_seconds: 60.0 };
-    if let Ok(pcm) = decode_audio(bytes, None, &limits) {
+    if let Ok(pcm) = decode_audio(bytes, &limits) {
         let frames = pcm.channels[0].len();
         assert!(pcm.channels.iter().all(|channel| channel.len() == frames));
         assert!(frames as f64 <= 61.0 * f64::from(pcm.sample_rate), "{frames} frames at {}", pcm.sample_rate);

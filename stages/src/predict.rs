@@ -60,14 +60,13 @@ impl Recipe {
     /// The features of a file, as the stages `decode` and `spectrogram` give them, and what is damaged inside it.
     fn features(&self, path: &Path) -> Result<(Row, Option<String>), String> {
         let bytes = fs_err::read(path).map_err(|error| error.to_string())?;
-        let extension = path.extension().and_then(|extension| extension.to_str());
         let limits = self.decode.limits();
         let pcm = match &self.ffmpeg {
             Some(ffmpeg) => ffmpeg.decode(&bytes, &limits).map_err(|error| match error {
                 MapError::Unusable(message) => message,
                 MapError::Failed(error) => error.to_string(),
             }),
-            None => decode(&bytes, extension, &limits).map_err(|error| error.to_string()),
+            None => decode(&bytes, &limits).map_err(|error| error.to_string()),
         };
         let pcm = pcm?;
         let damage = Damage::told(&pcm.damage);

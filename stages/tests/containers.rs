@@ -6,7 +6,7 @@ use sndpipe_stages::audio::{DecodeError, DecodeLimits, Pcm, decode};
 const ANY: DecodeLimits = DecodeLimits { max_seconds: 60.0 };
 
 fn read(bytes: &[u8]) -> Pcm {
-    let pcm = decode(bytes, None, &ANY).unwrap_or_else(|e| panic!("{e}"));
+    let pcm = decode(bytes, &ANY).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(pcm.damage, [], "nothing is damaged");
     pcm
 }
@@ -223,7 +223,7 @@ fn wrong_sizes_around_whole_samples_do_not_matter() {
         ("samples before the header", form(b"RIFF", &[data, fmt])),
     ];
     for (what, bytes) in files {
-        let pcm = decode(&bytes, Some("wav"), &ANY).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let pcm = decode(&bytes, &ANY).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(pcm.channels[0].len(), 150, "{what}");
         check(&bytes, 1, &tone, 4e-5);
     }
@@ -259,7 +259,7 @@ fn a_pipe_leaves_a_placeholder_and_a_cut_leaves_a_promise() {
         check(&sized(size), 1, &tone, 4e-5);
     }
     for size in [302, 400, 1 << 20, 0x7f80_0000, 0x8100_0000, 0xf000_0000] {
-        let error = decode(&sized(size), None, &ANY).unwrap_err();
+        let error = decode(&sized(size), &ANY).unwrap_err();
         let wanted = format!(
             "truncated after 0.019 s: the header promises {size} bytes of samples, the file holds 300"
         );
@@ -269,9 +269,9 @@ fn a_pipe_leaves_a_placeholder_and_a_cut_leaves_a_promise() {
     let header = chunk(b"fmt ", &format(1, 1, 8000, 2, 16));
     let empty =
         form(b"RIFF", &[header.clone(), chunk(b"data", b""), chunk(b"LIST", b"INFOIART\x02\0\0\0me")]);
-    assert_eq!(decode(&empty, None, &ANY).unwrap_err(), DecodeError::Empty);
+    assert_eq!(decode(&empty, &ANY).unwrap_err(), DecodeError::Empty);
     let empty = form(b"RIFF", &[header, chunk(b"data", b"")]);
-    assert_eq!(decode(&empty, None, &ANY).unwrap_err(), DecodeError::Empty);
+    assert_eq!(decode(&empty, &ANY).unwrap_err(), DecodeError::Empty);
 }
 
 /// The same bytes with those of every sample in reverse order.
@@ -296,7 +296,7 @@ fn relatives_of_wav_are_read() {
     for outer in [b"RF64", b"BW64", b"RIFF"] {
         check(&rf64(outer, 240, &samples), 2, &tone, 4e-5);
     }
-    let error = decode(&rf64(b"RF64", 5 << 30, &samples), None, &ANY).unwrap_err();
+    let error = decode(&rf64(b"RF64", 5 << 30, &samples), &ANY).unwrap_err();
     assert!(error.to_string().contains("promises 5368709120 bytes"), "{error}");
 
     let mut rifx = b"RIFX\0\0\0\0WAVEfmt \0\0\0\x10".to_vec();
@@ -309,7 +309,7 @@ fn relatives_of_wav_are_read() {
 
     check(&wave64(&samples, 240), 2, &tone, 4e-5);
     check(&wave64(&samples, u64::MAX - 24), 2, &tone, 4e-5);
-    assert!(matches!(decode(&wave64(&samples, 242), None, &ANY), Err(DecodeError::Truncated { .. })));
+    assert!(matches!(decode(&wave64(&samples, 242), &ANY), Err(DecodeError::Truncated { .. })));
 }
 
 fn wave64(samples: &[u8], data_size: u64) -> Vec<u8> {
@@ -392,7 +392,7 @@ fn aiff_is_read_in_every_coding() {
         let loudest = if codec == b"alaw" { 32_256.0 } else { 32_124.0 };
         assert_eq!(read(&aiff(Some(codec), 3, 8, &[byte; 6])).channels, [[loudest / 32_768.0; 3]; 2]);
     }
-    let error = decode(&aiff(Some(b"QDM2"), 50, 16, &[0; 200]), None, &ANY).unwrap_err();
+    let error = decode(&aiff(Some(b"QDM2"), 50, 16, &[0; 200]), &ANY).unwrap_err();
     assert!(error.to_string().contains("AIFF with codec `QDM2`: convert it to"), "{error}");
 }
 
@@ -409,7 +409,7 @@ fn aiff_from_a_pipe_and_cut_aiff_are_told_apart() {
         bytes[frames_at..frames_at + 4].copy_from_slice(&frames.to_be_bytes());
         check(&bytes, 2, &tone, 4e-5);
     }
-    let error = decode(&whole[..whole.len() - 80], None, &ANY).unwrap_err();
+    let error = decode(&whole[..whole.len() - 80], &ANY).unwrap_err();
     assert_eq!(
         error.to_string(),
         "truncated after 0.004 s: the header promises 200 bytes of samples, the file holds 120"
@@ -432,10 +432,7 @@ fn au_and_caf_are_read() {
     check(&caf(b"lpcm", 2, 6, &big(&samples, 3), u64::MAX), 2, &tone, 2e-7);
     let floats: Vec<u8> = tone.iter().flat_map(|&x| (x as f32).to_be_bytes()).collect();
     check(&caf(b"lpcm", 1, 8, &floats, 404), 2, &tone, 1e-7);
-    assert!(matches!(
-        decode(&caf(b"lpcm", 0, 6, &samples, 400), None, &ANY),
-        Err(DecodeError::Truncated { .. })
-    ));
+    assert!(matches!(decode(&caf(b"lpcm", 0, 6, &samples, 400), &ANY), Err(DecodeError::Truncated { .. })));
 }
 
 /// A CAF of two channels at 8000 Hz.
@@ -460,7 +457,7 @@ fn many_channels_are_read() {
         let header = format(1, channels, 8000, 2 * channels, 16);
         check(&wav(&header, &integers(&tone, 16, 2, 0)), usize::from(channels), &tone, 4e-5);
     }
-    let error = decode(&wav(&format(1, 65, 8000, 130, 16), &[0; 130]), None, &ANY).unwrap_err();
+    let error = decode(&wav(&format(1, 65, 8000, 130, 16), &[0; 130]), &ANY).unwrap_err();
     assert_eq!(error, DecodeError::ChannelCount { value: 65 });
 }
 
@@ -496,7 +493,7 @@ fn ima_adpcm_has_the_length_that_its_fact_declares() {
     assert_eq!(samples(Some(19), &two).len(), 18);
     // A last block of 6 bytes has 5 samples.
     assert_eq!(samples(None, &two[..14]).len(), 14);
-    let unsupported = decode(&adpcm(format(0x11, 3, 8000, 24, 4), &[9, 0], None, &[0; 24]), None, &ANY);
+    let unsupported = decode(&adpcm(format(0x11, 3, 8000, 24, 4), &[9, 0], None, &[0; 24]), &ANY);
     assert!(unsupported.unwrap_err().to_string().contains("WAV with ADPCM of 3 channels"));
 }
 
@@ -534,17 +531,16 @@ fn mp3_inside_of_wav_is_decoded_as_mp3() {
     let mut frame = vec![0xff, 0xfb, 0x50, 0xc4];
     frame.resize(208, 0);
     let mp3 = frame.repeat(6);
-    let bare = decode(&mp3, Some("mp3"), &ANY).unwrap();
+    let bare = decode(&mp3, &ANY).unwrap();
     assert_eq!(bare.sample_rate, 44_100);
     let file = adpcm(format(0x55, 1, 44_100, 1, 0), &[1, 0, 2, 0, 0, 0, 0xd0, 0, 1, 0, 0, 0], None, &mp3);
-    assert_eq!(decode(&file, Some("wav"), &ANY).unwrap().channels, bare.channels);
+    assert_eq!(decode(&file, &ANY).unwrap().channels, bare.channels);
 }
 
 #[test]
 fn a_codec_that_is_not_decoded_is_named() {
-    let message = |tag, bits| {
-        decode(&wav(&format(tag, 1, 8000, 2, bits), &[0; 200]), None, &ANY).unwrap_err().to_string()
-    };
+    let message =
+        |tag, bits| decode(&wav(&format(tag, 1, 8000, 2, bits), &[0; 200]), &ANY).unwrap_err().to_string();
     let way_out = "convert it to PCM WAV or FLAC, or set `decoder: ffmpeg`";
     assert_eq!(message(0x0270, 16), format!("unsupported audio: WAV with codec 0x0270 (ATRAC3): {way_out}"));
     assert_eq!(message(0x0031, 0), format!("unsupported audio: WAV with codec 0x0031 (GSM 6.10): {way_out}"));
@@ -581,7 +577,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        match decode(&bytes, None, &ANY) {
+        match decode(&bytes, &ANY) {
             Ok(pcm) => {
                 prop_assert!(!pcm.channels.is_empty() && pcm.sample_rate > 0);
                 for channel in &pcm.channels {

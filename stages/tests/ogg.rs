@@ -63,7 +63,7 @@ fn largest_difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
 
 #[track_caller]
 fn check_vorbis(ogg: &[u8], what: &str) -> Pcm {
-    let (got, want) = (decode(ogg, None, &ANY).expect("valid by construction"), by_libvorbis(ogg));
+    let (got, want) = (decode(ogg, &ANY).expect("valid by construction"), by_libvorbis(ogg));
     let lengths = |channels: &[Vec<f32>]| channels.iter().map(Vec::len).collect::<Vec<_>>();
     assert_eq!(lengths(&got.channels), lengths(&want), "{what}");
     let difference = largest_difference(&got.channels, &want);
@@ -111,7 +111,7 @@ fn serial(mut page: Vec<u8>, serial: u8) -> Vec<u8> {
 
 #[track_caller]
 fn remarks(bytes: &[u8]) -> (usize, Vec<String>) {
-    let pcm = decode(bytes, None, &ANY).expect("valid by construction");
+    let pcm = decode(bytes, &ANY).expect("valid by construction");
     (pcm.channels[0].len(), pcm.damage.iter().map(ToString::to_string).collect())
 }
 
@@ -149,12 +149,12 @@ fn blocks_of_both_lengths_keep_the_granule_positions() {
 fn granule_positions_decide_where_vorbis_starts_and_ends() {
     let ogg = vorbis(&noise(1, 100_000), 44_100, 0.6);
     let pages = pages(&ogg);
-    let whole = decode(&ogg, None, &ANY).unwrap().channels;
+    let whole = decode(&ogg, &ANY).unwrap().channels;
     let last = pages.len() - 1;
     let variant = |change: &dyn Fn(usize, Vec<u8>) -> Vec<u8>| {
         let bytes =
             pages.iter().cloned().enumerate().flat_map(|(i, page)| change(i, page)).collect::<Vec<_>>();
-        decode(&bytes, None, &ANY).unwrap().channels
+        decode(&bytes, &ANY).unwrap().channels
     };
     // Cut out of a longer stream; a start before 0 is not heard (Vorbis I, A.2); an early end.
     assert_eq!(variant(&|_, page| moved(page, 1_000_000)), whole);
@@ -163,7 +163,7 @@ fn granule_positions_decide_where_vorbis_starts_and_ends() {
     // Two streams in one file, of equal and of different rate.
     let chain = |second: &[Vec<u8>]| {
         let second = second.iter().cloned().flat_map(|page| serial(page, 9));
-        decode(&ogg.iter().copied().chain(second).collect::<Vec<_>>(), None, &ANY)
+        decode(&ogg.iter().copied().chain(second).collect::<Vec<_>>(), &ANY)
     };
     let twice = chain(&pages).unwrap();
     assert_eq!(twice.channels[0], [&whole[0][..], &whole[0][..]].concat());
@@ -181,11 +181,11 @@ fn damage_between_pages_is_kept_with_a_remark() {
         let kept = pages.iter().enumerate().filter(|(i, _)| !gone.contains(i));
         kept.flat_map(|(_, page)| page.clone()).collect::<Vec<u8>>()
     };
-    let whole = decode(&ogg, None, &ANY).unwrap().channels.remove(0);
+    let whole = decode(&ogg, &ANY).unwrap().channels.remove(0);
     let start = |page: &[u8]| i64::from_le_bytes(page[6..14].try_into().unwrap()) as usize;
     let (before, after) = (start(&pages[2]), start(&pages[3]));
     // The first block after a hole only starts the overlap, as in libsndfile.
-    let pcm = decode(&without(&[3]), None, &ANY).unwrap();
+    let pcm = decode(&without(&[3]), &ANY).unwrap();
     let lost = 100_000 - pcm.channels[0].len();
     assert!((after - before..=after - before + 2048).contains(&lost), "{lost} samples are lost");
     assert_eq!(pcm.channels[0][..before], whole[..before]);
@@ -221,7 +221,7 @@ fn a_missing_end_is_told_and_a_cut_page_refused() {
             "{remarks:?}"
         );
         for cut in [ogg.len() - 1, kept + 30, kept + 10, kept + 2] {
-            let error = decode(&ogg[..cut], None, &ANY).unwrap_err();
+            let error = decode(&ogg[..cut], &ANY).unwrap_err();
             assert!(matches!(error, DecodeError::Truncated { .. }), "{cut} bytes: {error:?}");
         }
     }
@@ -244,10 +244,10 @@ fn other_streams_beside_the_sound_do_not_disturb() {
         for (i, own) in (1u8..).zip(&own[1..]) {
             bytes.extend([page(0, i, b"picture"), own.clone()].concat());
         }
-        let (got, want) = (decode(&bytes, None, &ANY).unwrap(), decode(&ogg, None, &ANY).unwrap());
+        let (got, want) = (decode(&bytes, &ANY).unwrap(), decode(&ogg, &ANY).unwrap());
         assert_eq!(got, want);
     }
-    let error = |head: &[u8]| decode(&page(2, 0, head), None, &ANY).unwrap_err().to_string();
+    let error = |head: &[u8]| decode(&page(2, 0, head), &ANY).unwrap_err().to_string();
     assert!(error(b"Speex   1.2").contains("Speex in Ogg is not decoded here; `decoder: ffmpeg`"));
     assert!(error(b"\x80theora").contains("Theora and no sound"));
 }
@@ -313,12 +313,12 @@ fn opus_comes_back_in_place_length_and_level() {
     for (channels, length) in [(1, 24_000), (2, 20_001), (1, 1), (2, 100), (3, 9600), (6, 12_345), (8, 5000)]
     {
         let want = tones(channels, length);
-        let got = decode(&opus(&want, 0), None, &ANY).unwrap();
+        let got = decode(&opus(&want, 0), &ANY).unwrap();
         check_tones(&got, &want, 1.0);
     }
     // -6.02 dB in 1/256 dB.
     let want = tones(2, 9600);
-    check_tones(&decode(&opus(&want, -1541), None, &ANY).unwrap(), &want, 0.5);
+    check_tones(&decode(&opus(&want, -1541), &ANY).unwrap(), &want, 0.5);
 }
 
 /// An EBML element with a size of four bytes.
@@ -373,12 +373,12 @@ fn opus_in_matroska_has_its_delay_and_padding_removed() {
         let nanoseconds = |n: f64| n * 1e9 / 48_000.0;
         let delay = nanoseconds(skip.into()) as u32;
         let file = |delay| matroska("A_OPUS", &private, delay, &packets, nanoseconds(padding as f64) as i64);
-        check_tones(&decode(&file(delay), None, &ANY).unwrap(), &want, 1.0);
+        check_tones(&decode(&file(delay), &ANY).unwrap(), &want, 1.0);
         // Without the element the header of Opus says as much.
-        assert_eq!(decode(&file(0), None, &ANY), decode(&file(delay), None, &ANY));
+        assert_eq!(decode(&file(0), &ANY), decode(&file(delay), &ANY));
         let whole = file(delay);
         for cut in [whole.len() - 1, whole.len() / 2] {
-            let error = decode(&whole[..cut], None, &ANY).unwrap_err();
+            let error = decode(&whole[..cut], &ANY).unwrap_err();
             assert!(matches!(error, DecodeError::Truncated { .. }), "{cut}: {error:?}");
         }
     }
@@ -387,7 +387,7 @@ fn opus_in_matroska_has_its_delay_and_padding_removed() {
 #[test]
 fn matroska_holds_other_codecs_too() {
     let frames: Vec<Vec<u8>> = (0..3u8).map(|i| vec![0, i + 1, 0, 0x40]).collect();
-    let pcm = decode(&matroska("A_PCM/INT/LIT", &[], 0, &frames, 0), None, &ANY).unwrap();
+    let pcm = decode(&matroska("A_PCM/INT/LIT", &[], 0, &frames, 0), &ANY).unwrap();
     let half = |i: f32| [256.0 * i / 32_768.0, 0.5];
     assert_eq!(pcm.channels, [[half(1.0), half(2.0), half(3.0)].concat()]);
     let ogg = vorbis(&noise(1, 4000), 48_000, 0.3);
@@ -396,10 +396,10 @@ fn matroska_holds_other_codecs_too() {
     private.extend(vec![255; packets[1].len() / 255]);
     private.push((packets[1].len() % 255) as u8);
     private.extend(packets[..3].concat());
-    let got = decode(&matroska("A_VORBIS", &private, 0, &packets[3..], 0), None, &ANY).unwrap();
+    let got = decode(&matroska("A_VORBIS", &private, 0, &packets[3..], 0), &ANY).unwrap();
     let want = by_libvorbis(&ogg);
     assert!(got.channels[0].len() >= 4000 && largest_difference(&want, &got.channels) < 1e-6);
-    let error = decode(&matroska("A_DTS", &[], 0, &frames, 0), None, &ANY).unwrap_err().to_string();
+    let error = decode(&matroska("A_DTS", &[], 0, &frames, 0), &ANY).unwrap_err().to_string();
     assert!(error.contains("DTS in Matroska is not decoded here; `decoder: ffmpeg`"), "{error}");
 }
 
@@ -446,7 +446,7 @@ proptest! {
         }
         let bytes: Vec<u8> = pages.into_iter().flat_map(sealed).collect();
         // Decoders that are not ours may panic on such bytes: that is caught, and an error as any other.
-        if let Ok(pcm) = decode(&bytes, None, &ANY) {
+        if let Ok(pcm) = decode(&bytes, &ANY) {
             prop_assert!(pcm.channels.iter().all(|c| c.len() == pcm.channels[0].len()));
         }
     }

@@ -1,6 +1,10 @@
 //! MP3, AAC, MP4 and FLAC: how long the sound is, what trims it, what damage is told.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+#[path = "packets/aac.rs"]
+mod aac;
+#[path = "packets/caf.rs"]
+mod caf;
 #[path = "packets/ffmpeg.rs"]
 mod ffmpeg;
 #[path = "packets/flac.rs"]
@@ -15,7 +19,7 @@ use sndpipe_stages::audio::{DecodeError, DecodeLimits, Pcm, decode};
 const ANY: DecodeLimits = DecodeLimits { max_seconds: 60.0 };
 
 fn read(bytes: &[u8]) -> Result<Pcm, DecodeError> {
-    decode(bytes, None, &ANY)
+    decode(bytes, &ANY)
 }
 
 #[track_caller]

@@ -68,6 +68,9 @@ pub(super) fn open<'a>(bytes: &'a [u8], limits: &DecodeLimits) -> Result<Option<
     if sound.starts_with(b"fLaC") {
         return flac::open(bytes, start, limits).map(Some);
     }
+    if let Some(stream) = caf::packets::open(sound, limits)? {
+        return Ok(Some(stream));
+    }
     if mp4::is_movie(bytes) {
         return mp4::open(bytes, limits).map(Some);
     }
@@ -76,14 +79,20 @@ pub(super) fn open<'a>(bytes: &'a [u8], limits: &DecodeLimits) -> Result<Option<
         foreign::check(bytes)?;
         return Ok(None);
     }
-    if let Some(stream) = aac::open(bytes, start)? {
+    if let Some(stream) = aac::open(bytes, start, false)? {
         return Ok(Some(stream));
     }
     if let Some(stream) = mpeg::open(bytes, start, false)? {
         return Ok(Some(stream));
     }
     foreign::check(sound)?;
-    mpeg::open(bytes, start, true)
+    if let Some(at) = flac::find(sound) {
+        return flac::open(bytes, start + at, limits).map(|stream| Some(stream.behind(at, "FLAC")));
+    }
+    match mpeg::open(bytes, start, true)? {
+        Some(stream) => Ok(Some(stream)),
+        None => aac::open(bytes, start, true),
+    }
 }
 
 /// The `N` bytes at `at`, least significant first.

@@ -5,8 +5,6 @@ mod codecs;
 mod container;
 mod damage;
 mod decode;
-#[cfg(feature = "fdk-aac")]
-mod fdk;
 mod ffmpeg;
 mod files;
 mod length;

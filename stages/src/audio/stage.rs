@@ -95,8 +95,9 @@ pub struct Decode;
 
 impl MapStage for Decode {
     const NAME: &'static str = "decode";
-    // 4: how samples lie in WAV, ADPCM. 3: Vorbis of more than two channels, granule positions. 2: edit lists, lengths of MP3, damage inside. Builds with another decoder give other samples, or some for none.
-    const VERSION: u32 = if cfg!(feature = "fdk-aac") { 1004 } else { 4 };
+    // 5: AAC by another decoder. 4: how samples lie in WAV, ADPCM. 3: Vorbis of more than two channels, granule positions. 2: edit lists,
+    // lengths of MP3, damage inside.
+    const VERSION: u32 = 5;
     const NOT_IN_ROWS: &'static [&'static str] = &["on_error", "damage"];
     const REMARKED: &'static str = "are damaged inside";
     type Params = DecodeParams;
@@ -156,8 +157,9 @@ impl MapStage for Decode {
         let pcm = match &input.content {
             MapContent::File(bytes) => match ffmpeg {
                 Some(ffmpeg) => ffmpeg.decode(bytes, &params.limits())?,
-                None => decode(bytes, None, &params.limits())
-                    .map_err(|error| MapError::Unusable(error.to_string()))?,
+                None => {
+                    decode(bytes, &params.limits()).map_err(|error| MapError::Unusable(error.to_string()))?
+                }
             },
             MapContent::Row(row) => AudioMeta::read(input.meta)?.pcm(row)?,
         };

@@ -49,6 +49,15 @@ impl<'a> Stream<'a> {
         Self { codec, packets, timescale: None, pieces: Vec::new(), marks: Vec::new(), verify: false }
     }
 
+    /// Remarks that so many bytes before the first frame of `codec` were left out, if there are any.
+    pub fn behind(mut self, bytes: usize, codec: &str) -> Self {
+        if bytes > 0 {
+            let detail = format!("{bytes} bytes before the first frame are no {codec} and were left out");
+            self.marks.insert(0, Mark { packet: 0, detail });
+        }
+        self
+    }
+
     /// Decodes the packets and plays the pieces.
     ///
     /// # Errors
@@ -71,11 +80,6 @@ impl<'a> Stream<'a> {
             sound.packet(decoder.as_mut(), packet, limits)?;
         }
         sound.flush(limits)?;
-        let mut given = self.packets.iter().filter(|packet| !packet.data.is_empty());
-        if let Some(first) = given.next() {
-            let delay = super::codecs::delay(&self.codec, first.data);
-            sound.catch_up(delay, decoder.as_mut(), given.next_back().unwrap_or(first), limits)?;
-        }
         for mark in marks {
             sound.damage(mark.detail.clone());
         }
@@ -171,30 +175,6 @@ impl Sound {
             channel.extend_from_slice(samples);
         }
         check_length(self.frames() as u64, self.sample_rate, count, limits)
-    }
-
-    /// Removes `delay` frames at the start that the decoder gave before the sound; `last`, once more, brings out what is left in it.
-    fn catch_up(
-        &mut self,
-        delay: usize,
-        decoder: &mut dyn AudioDecoder,
-        last: &Packet<'_>,
-        limits: &DecodeLimits,
-    ) -> Result<(), DecodeError> {
-        let whole = self.frames();
-        let mut before = 0;
-        while self.frames() < whole + delay && self.frames() > before {
-            before = self.frames();
-            self.packet(decoder, last, limits)?;
-        }
-        if delay > 0 {
-            for channel in &mut self.channels {
-                channel.drain(..delay.min(channel.len()));
-                channel.truncate(whole);
-            }
-            self.damage.iter_mut().for_each(|(frame, _)| *frame = frame.saturating_sub(delay));
-        }
-        Ok(())
     }
 
     /// Puts silence in the place of packets that were lost.

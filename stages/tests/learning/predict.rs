@@ -42,7 +42,7 @@ fn a_file_gets_the_scores_of_the_pipeline() {
         let path = folder.path().join(&id);
         tone(&path, class, clip as f64);
         let bytes = fs_err::read(&path).unwrap();
-        let samples = prepare(decode(&bytes, None, &params.limits()).unwrap(), &params).into_planar();
+        let samples = prepare(decode(&bytes, &params.limits()).unwrap(), &params).into_planar();
         rows.push((id.clone(), Row { frames: samples.len() as u32, values: Values::F32(samples) }));
         files.push(path);
         labels.clips.insert(id.clone(), [(class, State::Present)].into());

@@ -49,6 +49,14 @@ fn same(pcm: &Pcm) {
 }
 
 #[test]
+fn a_flac_stream_behind_junk_is_found() {
+    let pcm = read(&[vec![0x55; 700], file(4000)].concat()).unwrap();
+    let remarks: Vec<String> = pcm.damage.iter().map(ToString::to_string).collect();
+    assert_eq!(remarks, ["at 0.000 s: 700 bytes before the first frame are no FLAC and were left out"]);
+    same(&pcm);
+}
+
+#[test]
 fn bytes_around_a_flac_stream_do_not_matter() {
     let mut v1 = b"TAG".to_vec();
     v1.resize(128, 0x20);

@@ -1,4 +1,4 @@
-use super::mpeg::aac;
+use super::aac::aac;
 use super::*;
 
 fn atom(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
@@ -20,6 +20,8 @@ struct Movie {
     edits: Vec<(u32, i32)>,
     comment: Option<&'static str>,
     fragmented: bool,
+    /// Bits of a packet's size.
+    size_bits: u32,
     /// Track header flags; 1 is "on".
     enabled: u8,
 }
@@ -40,6 +42,7 @@ fn pcm(samples: u32) -> Movie {
         edits: Vec::new(),
         comment: None,
         fragmented: false,
+        size_bits: 32,
         enabled: 1,
     }
 }
@@ -65,9 +68,14 @@ impl Movie {
         let mdhd = numbers(&[0, 0, 0, RATE, 0, 0]);
         let hdlr = [&[0u8; 8][..], handler, &[0; 13]].concat();
         let count = if self.fragmented { 0 } else { self.packets.len() as u32 };
-        let (mut sizes, mut times) = (vec![0, 0, count], vec![0, count]);
+        let field = if self.size_bits == 32 { 0 } else { self.size_bits };
+        let (mut sizes, mut times) = (numbers(&[0, field, count]), vec![0, count]);
         for (bytes, ticks) in self.packets.iter().take(count as usize) {
-            sizes.push(bytes.len() as u32);
+            match (self.size_bits, bytes.len() as u32) {
+                (8, n) => sizes.push(n as u8),
+                (16, n) => sizes.extend((n as u16).to_be_bytes()),
+                (_, n) => sizes.extend(n.to_be_bytes()),
+            }
             times.extend([1, *ticks]);
         }
         let chunk = u32::from(count > 0);
@@ -75,7 +83,7 @@ impl Movie {
             atom(b"stsd", &[&numbers(&[0, 1])[..], &self.entry].concat()),
             atom(b"stts", &numbers(&times)),
             atom(b"stsc", &numbers(&[0, chunk, 1, count, 1][..2 + 3 * chunk as usize])),
-            atom(b"stsz", &numbers(&sizes)),
+            atom(if field == 0 { b"stsz" } else { b"stz2" }, &sizes),
             atom(b"stco", &numbers(&[0, chunk, data_at][..2 + chunk as usize])),
         ];
         let minf = atom(b"minf", &atom(b"stbl", &stbl.concat()));
@@ -215,10 +223,33 @@ fn codecs_that_are_not_decoded_are_named() {
     assert_eq!(named(b"ac-3"), text);
     assert!(named(b"samr").contains("AMR"), "{}", named(b"samr"));
     assert!(named(b"zzzz").contains("the codec `zzzz`"), "{}", named(b"zzzz"));
-    if !cfg!(feature = "fdk-aac") {
-        let error = read(&silence(10, Some(13)).bytes()).unwrap_err().to_string();
-        assert!(error.contains("HE-AAC"), "{error}");
+}
+
+#[test]
+fn sizes_of_eight_and_sixteen_bits_are_read() {
+    for size_bits in [8, 16] {
+        let movie = Movie { size_bits, ..silence(10, None) };
+        assert_eq!(whole(&movie.bytes()).channels[0].len(), 9 * 1024 + 500, "{size_bits} bits");
     }
-    // Padding is no spectral band replication.
-    assert_eq!(whole(&silence(10, Some(0)).bytes()).channels[0].len(), 9 * 1024 + 500);
+}
+
+#[test]
+fn packets_without_bytes_are_told() {
+    let mut movie = silence(10, None);
+    movie.packets[3].0.clear();
+    movie.packets[6].0.clear();
+    movie.packets[7].0.clear();
+    let (n, remarks) = damaged(&movie.bytes());
+    assert_eq!(n, 9 * 1024 + 500);
+    let texts = ["a packet holds no bytes and became silence", "2 packets hold no bytes and became silence"];
+    assert_eq!(remarks, [format!("at 0.384 s: {}", texts[0]), format!("at 0.768 s: {}", texts[1])]);
+}
+
+/// Extension 13 is spectral band replication, 0 padding.
+#[test]
+fn he_aac_that_the_configuration_does_not_mention_has_twice_the_rate() {
+    let he = read(&silence(10, Some(13)).bytes()).unwrap();
+    assert_eq!((he.sample_rate, he.channels[0].len()), (16_000, 2 * (9 * 1024 + 500)));
+    let lc = whole(&silence(10, Some(0)).bytes());
+    assert_eq!((lc.sample_rate, lc.channels[0].len()), (8000, 9 * 1024 + 500));
 }

@@ -1,4 +1,6 @@
-//! Core Audio Format (Apple), with PCM, G.711 and IMA ADPCM inside.
+//! Core Audio Format (Apple): PCM, G.711, IMA ADPCM and MPEG audio here, codecs of packets in [`packets`].
+
+pub(super) mod packets;
 
 use super::super::adpcm::{Adpcm, Blocks};
 use super::super::decode::DecodeError;
@@ -6,44 +8,67 @@ use super::super::sound::{Coding, Order, Sound};
 use super::extent::{Extent, unsupported};
 use super::{array_of, u32_of, u64_of};
 
-/// Finds the sound of a CAF file; `None` for other formats.
+/// Finds the samples of a CAF file; `None` for other formats, and for codecs of packets.
 ///
 /// # Errors
 /// [`DecodeError`] for a file that is cut off or has no description of its samples, and for a codec that is not decoded.
 pub(super) fn open(file: &[u8]) -> Result<Option<Sound<'_>>, DecodeError> {
-    if !file.starts_with(b"caff\0\x01") {
+    let Some(chunks) = Chunks::read(file)? else { return Ok(None) };
+    let description = chunks.description;
+    if packets::holds(&description.codec) {
         return Ok(None);
     }
-    let cut = || DecodeError::Truncated {
-        seconds: 0.0,
-        detail: "the file ends before its `desc` and `data` chunks".into(),
-    };
-    let (mut description, mut data, mut valid) = (None, None, None);
-    let mut at = 8usize;
-    while let Some(size) = u64_of(file, at.saturating_add(4), Order::Big) {
-        let body = at + 12;
-        let extent = Extent::new(size, file.len() - body);
-        match &file[at..at + 4] {
-            b"desc" => description = Some(Description::parse(extent.bytes(file, body)).ok_or_else(cut)?),
-            // Numbers of packets, of frames, of frames of priming and of remainder.
-            b"pakt" => valid = u64_of(extent.bytes(file, body), 8, Order::Big),
-            b"data" => data = Some((body, extent)),
-            _ => {}
-        }
-        at = body.saturating_add(usize::try_from(extent.promised).unwrap_or(usize::MAX));
-    }
-    let (Some(description), Some((body, extent))) = (description, data) else { return Err(cut()) };
-    let coding = description.coding()?;
-    // The samples follow a count of edits.
     let sound = Sound {
-        data: extent.bytes(file, body).get(4..).unwrap_or(&[]),
+        data: chunks.data,
         sample_rate: description.sample_rate,
         channels: description.channels,
-        coding,
-        declared: valid,
+        coding: description.coding()?,
+        declared: u64_of(chunks.table, 8, Order::Big),
     };
-    extent.check(&sound)?;
+    chunks.extent.check(&sound)?;
     Ok(Some(sound))
+}
+
+/// What a CAF file holds.
+struct Chunks<'a> {
+    description: Description,
+    /// What the decoder has to know (`kuki`).
+    cookie: &'a [u8],
+    /// Numbers of packets, of frames, of frames of priming and of remainder, then a description of each packet (`pakt`).
+    table: &'a [u8],
+    /// The sound, behind a count of edits.
+    data: &'a [u8],
+    extent: Extent,
+}
+
+impl<'a> Chunks<'a> {
+    /// Reads the chunks; `None` for other formats.
+    fn read(file: &'a [u8]) -> Result<Option<Self>, DecodeError> {
+        if !file.starts_with(b"caff\0\x01") {
+            return Ok(None);
+        }
+        let cut = || DecodeError::Truncated {
+            seconds: 0.0,
+            detail: "the file ends before its `desc` and `data` chunks".into(),
+        };
+        let (mut description, mut data, mut cookie, mut table) = (None, None, &[][..], &[][..]);
+        let mut at = 8usize;
+        while let Some(size) = u64_of(file, at.saturating_add(4), Order::Big) {
+            let body = at + 12;
+            let extent = Extent::new(size, file.len() - body);
+            let bytes = extent.bytes(file, body);
+            match &file[at..at + 4] {
+                b"desc" => description = Some(Description::parse(bytes).ok_or_else(cut)?),
+                b"kuki" => cookie = bytes,
+                b"pakt" => table = bytes,
+                b"data" => data = Some((bytes.get(4..).unwrap_or(&[]), extent)),
+                _ => {}
+            }
+            at = body.saturating_add(usize::try_from(extent.promised).unwrap_or(usize::MAX));
+        }
+        let (Some(description), Some((data, extent))) = (description, data) else { return Err(cut()) };
+        Ok(Some(Self { description, cookie, table, data, extent }))
+    }
 }
 
 /// The `desc` chunk.
@@ -51,7 +76,10 @@ struct Description {
     sample_rate: u32,
     codec: [u8; 4],
     flags: u32,
+    /// Bytes of a packet, 0 where they differ.
     packet: usize,
+    /// Frames of a packet, 0 where they differ.
+    frames: u32,
     channels: usize,
     bits: u32,
 }
@@ -65,6 +93,7 @@ impl Description {
             codec: body.get(8..12)?.try_into().ok()?,
             flags: field(12)?,
             packet: usize::try_from(field(16)?).ok()?,
+            frames: field(20)?,
             channels: usize::try_from(field(24)?).ok()?,
             bits: field(28)?,
         })
@@ -83,6 +112,7 @@ impl Description {
             (b"ima4", _, _) if self.channels <= 2 => {
                 Ok(Coding::Adpcm(Blocks { kind: Adpcm::ImaQuickTime, bytes: 34 * self.channels }))
             }
+            (b".mp1" | b".mp2" | b".mp3", _, _) => Ok(Coding::Mpeg),
             (codec, _, _) => {
                 let name = String::from_utf8_lossy(&codec[..]).trim_end().to_owned();
                 Err(unsupported("CAF", &format!("codec `{name}`")))

@@ -137,6 +137,13 @@ enum FrameEnd {
     Broken(Option<usize>),
 }
 
+/// Returns where the first header of FLAC with a STREAMINFO of its usual length is, among the first MiB.
+pub(in super::super) fn find(bytes: &[u8]) -> Option<usize> {
+    const HEADER: &[u8] = b"fLaC\0\0\0\x22";
+    let searched = &bytes[..bytes.len().min(1 << 20)];
+    searched.windows(HEADER.len()).position(|window| window == HEADER || *window == *b"fLaC\x80\0\0\x22")
+}
+
 /// Finds the frames of the FLAC stream at `start`.
 ///
 /// # Errors

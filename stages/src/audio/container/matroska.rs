@@ -4,7 +4,6 @@ mod walk;
 
 use std::io::{Cursor, ErrorKind};
 
-use symphonia::core::codecs::audio::well_known::profiles::{CODEC_PROFILE_AAC_HE, CODEC_PROFILE_AAC_HE_V2};
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_OPUS, CODEC_ID_VORBIS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoderOptions};
 use symphonia::core::errors::Error;
@@ -46,10 +45,8 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pcm, DecodeE
     if let (Some(rate), Some(channels)) = (params.sample_rate, &params.channels) {
         check_shape(rate, channels.count())?;
     }
-    if params.codec == CODEC_ID_AAC
-        && let Some(pcm) = high_efficiency(bytes, id, params, told.delay, limits)?
-    {
-        return Ok(pcm);
+    if params.codec == CODEC_ID_AAC {
+        return aac_track(bytes, id, params, told.delay, limits);
     }
     // The first packet of Vorbis gives no samples, and this is all that its delay means.
     let codec = params.codec;
@@ -121,15 +118,14 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pcm, DecodeE
     Ok(Pcm { sample_rate: rate, channels, damage: Vec::new() })
 }
 
-/// Decodes HE-AAC; `None` if the track is AAC-LC. `delay` in ns.
-fn high_efficiency(
+/// Decodes a track of AAC; `delay` in ns.
+fn aac_track(
     bytes: &[u8],
     id: u32,
     params: &AudioCodecParameters,
     delay: u64,
     limits: &DecodeLimits,
-) -> Result<Option<Pcm>, DecodeError> {
-    let Some(config) = params.extra_data.as_deref().and_then(aac::Config::read) else { return Ok(None) };
+) -> Result<Pcm, DecodeError> {
     let mut format = open(bytes)?;
     let mut data = Vec::new();
     while let Ok(Some(packet)) = format.next_packet() {
@@ -137,16 +133,14 @@ fn high_efficiency(
             data.push(packet.data);
         }
     }
-    let packets: Vec<Packet<'_>> = data.iter().map(|data| Packet { data, frames: 1024 }).collect();
-    let channels = params.channels.as_ref().and_then(|channels| u32::try_from(channels.count()).ok());
-    let codec = aac::codec(&config, &packets, channels)?;
-    if codec.profile != Some(CODEC_PROFILE_AAC_HE) && codec.profile != Some(CODEC_PROFILE_AAC_HE_V2) {
-        return Ok(None);
-    }
+    let packets: Vec<&[u8]> = data.iter().map(|data| &data[..]).collect();
+    let codec = aac::codec(params.extra_data.as_deref().unwrap_or_default(), &packets)?;
+    let frames = codec.max_frames_per_packet.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    let packets = packets.into_iter().map(|data| Packet { data, frames }).collect();
     let mut stream = Stream::new(codec, packets);
     stream.timescale = Some(1_000_000_000);
     stream.pieces = std::iter::once(delay..u64::MAX).collect();
-    stream.decode(limits).map(Some)
+    stream.decode(limits)
 }
 
 /// Opens the container.

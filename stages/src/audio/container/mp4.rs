@@ -6,11 +6,13 @@ mod entry;
 mod samples;
 
 use symphonia::core::codecs::audio::AudioCodecParameters;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_ALAC, CODEC_ID_FLAC};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_OPUS};
 
 use self::boxes::{atoms, first, path, u32_at};
 use self::entry::{Coding, Entry};
+pub(super) use self::entry::{descriptor, discrete};
 use self::samples::{Fragments, Sample};
+use super::super::codecs;
 use super::super::decode::{DecodeError, DecodeLimits, check_length};
 use super::super::stream::{Mark, Packet, Stream};
 use super::{aac, mpeg};
@@ -65,34 +67,54 @@ pub(in super::super) fn open<'a>(bytes: &'a [u8], limits: &DecodeLimits) -> Resu
     let (samples, fragments) = packets_of(bytes, moov, trak, stbl, &entry)?;
     let declared: u64 = samples.iter().map(|s| s.ticks).fold(0, u64::saturating_add);
     check_length(declared, timescale, 1, limits)?;
-    check_length(0, entry.rate, entry.channels as usize, limits)?;
-    let packets = slice(bytes, &samples, timescale, entry.rate)?;
+    let mut packets = slice(bytes, &samples, timescale, entry.rate)?;
     let codec = parameters(&entry, &packets)?;
-    let per_packet = match &entry.coding {
-        Coding::Aac(_) => u64::from(timescale) * 1024 / u64::from(codec.sample_rate.unwrap_or(1).max(1)),
-        Coding::Mpeg => samples.first().map_or(0, |s| s.ticks),
-        _ => 0,
+    // What the packets decode to, as far as is known: the last one is mostly longer than the tables say.
+    let ticks =
+        |frames: u64| frames * u64::from(timescale) / u64::from(codec.sample_rate.unwrap_or(1).max(1));
+    let decoded = match &entry.coding {
+        Coding::Aac(_) => {
+            let frames = codec.max_frames_per_packet.unwrap_or(0);
+            packets.iter_mut().for_each(|packet| packet.frames = u32::try_from(frames).unwrap_or(u32::MAX));
+            ticks(frames) * samples.len() as u64
+        }
+        Coding::Mpeg => samples.first().map_or(0, |s| s.ticks) * samples.len() as u64,
+        Coding::Other(CODEC_ID_OPUS, _) => ticks(packets.iter().map(|p| codecs::opus_frames(p.data)).sum()),
+        _ => declared,
     };
     let track = edits::Track {
         moov,
         trak,
         timescale,
         declared,
-        decoded: if per_packet == 0 { declared } else { per_packet * samples.len() as u64 },
+        decoded,
         codec_delay: entry.delay * u64::from(timescale) / u64::from(entry.rate.max(1)),
     };
     let mut stream = Stream::new(codec, packets);
     stream.timescale = Some(timescale);
     stream.pieces = edits::pieces(&track);
-    stream.marks = fragments
-        .holes
-        .iter()
-        .map(|&(packet, ticks)| Mark {
-            packet,
-            detail: format!("{:.3} s are missing between two fragments", ticks as f64 / f64::from(timescale)),
-        })
-        .collect();
+    let holes = fragments.holes.iter().map(|&(packet, ticks)| Mark {
+        packet,
+        detail: format!("{:.3} s are missing between two fragments", ticks as f64 / f64::from(timescale)),
+    });
+    stream.marks = holes.chain(empty(&stream.packets)).collect();
+    stream.marks.sort_by_key(|mark| mark.packet);
     Ok(stream)
+}
+
+/// Says where packets hold no bytes.
+fn empty<'p>(packets: &'p [Packet<'_>]) -> impl Iterator<Item = Mark> + 'p {
+    let mut at = 0;
+    packets.chunk_by(|a, b| a.data.is_empty() == b.data.is_empty()).filter_map(move |run| {
+        let packet = at;
+        at += run.len();
+        let detail = match run.len() {
+            _ if !run[0].data.is_empty() => return None,
+            1 => "a packet holds no bytes and became silence".to_owned(),
+            n => format!("{n} packets hold no bytes and became silence"),
+        };
+        Some(Mark { packet, detail })
+    })
 }
 
 /// Where the packets of the track lie: those of its tables, then those of fragments.
@@ -169,11 +191,8 @@ fn parameters(entry: &Entry, packets: &[Packet<'_>]) -> Result<AudioCodecParamet
     codec.with_sample_rate(entry.rate).with_channels(entry::discrete(entry.channels));
     match &entry.coding {
         Coding::Aac(config) => {
-            let config = aac::Config::read(config).ok_or_else(|| DecodeError::Corrupt {
-                seconds: 0.0,
-                detail: "the configuration of the AAC track is incomplete".into(),
-            })?;
-            return aac::codec(&config, packets, Some(entry.channels));
+            let packets: Vec<&[u8]> = packets.iter().map(|packet| packet.data).collect();
+            return aac::codec(config, &packets);
         }
         Coding::Mpeg => {
             codec.for_codec(

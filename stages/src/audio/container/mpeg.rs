@@ -9,7 +9,7 @@ use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP1, CODEC_ID_MP2, COD
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters};
 
 use super::super::decode::DecodeError;
-use super::super::stream::{Mark, Packet, Stream};
+use super::super::stream::{Packet, Stream};
 use super::chain::{self, Chain};
 use super::tags;
 
@@ -166,8 +166,7 @@ impl Tag {
 /// Finds the frames of MPEG audio that begins at `start`, or, if `anywhere`, later; `None` where there are none.
 ///
 /// # Errors
-/// [`DecodeError::Truncated`] if the tag declares more than the file holds, [`DecodeError::Unsupported`] for free format that
-/// cannot be repacked.
+/// [`DecodeError::Truncated`] if the tag declares more than the file holds.
 pub(in super::super) fn open(
     bytes: &[u8],
     start: usize,
@@ -210,28 +209,14 @@ pub(in super::super) fn open(
         chain.gaps.iter_mut().for_each(|gap| gap.frame -= usize::from(gap.frame > i));
     }
     let pieces = tag.map(|tag| declared(&tag, &frame, &chain, first, end)).transpose()?.unwrap_or_default();
-    let mut packets: Vec<Packet<'_>> = chain
-        .frames
-        .iter()
-        .map(|range| Packet { data: &bytes[range.clone()], frames: frame.samples() })
-        .collect();
-    if frame.size.is_none() {
-        packets.clear();
-        return Err(DecodeError::Unsupported {
-            detail: "MPEG audio in free format; decode it with `decoder: ffmpeg`".into(),
-        });
-    }
+    let packet = |range: &Range<usize>| Packet { data: &bytes[range.clone()], frames: frame.samples() };
+    let packets = chain.frames.iter().map(packet).collect();
     let mut codec = AudioCodecParameters::new();
     codec.for_codec(codec_of(frame.layer)).with_sample_rate(frame.sample_rate);
     let mut stream = Stream::new(codec, packets);
     stream.pieces = pieces;
-    if first > begin {
-        let detail =
-            format!("{} bytes before the first frame are no MPEG audio and were left out", first - begin);
-        stream.marks.push(Mark { packet: 0, detail });
-    }
-    stream.marks.extend(chain.marks("MPEG audio"));
-    Ok(Some(stream))
+    stream.marks = chain.marks("MPEG audio");
+    Ok(Some(stream.behind(first - begin, "MPEG audio")))
 }
 
 fn codec_of(layer: u32) -> AudioCodecId {
@@ -257,14 +242,14 @@ fn declared(
 ) -> Result<Vec<Range<u64>>, DecodeError> {
     let samples = u64::from(frame.samples());
     let held = chain.frames.len() as u64;
-    // Some encoders count the frame of the tag too.
-    if let Some(wanted) = tag.frames.filter(|&wanted| wanted > held + 1) {
+    if let Some(wanted) = tag.frames.filter(|&wanted| wanted > held) {
         let missing = wanted - held;
         let bytes_missing = tag.bytes.map(|n| n > (end - first) as u64);
         let audio: usize = chain.frames.iter().map(ExactSizeIterator::len).sum();
         let per_frame = (audio / chain.frames.len().max(1)).max(1);
         let lost: usize = chain.gaps.iter().map(|gap| gap.bytes.len() / per_frame + 2).sum();
-        if bytes_missing.unwrap_or(missing > lost as u64) {
+        // Some encoders count the frame of the tag too.
+        if bytes_missing.unwrap_or(missing > lost as u64 + 1) {
             return Err(DecodeError::Truncated {
                 seconds: (held * samples) as f64 / f64::from(frame.sample_rate),
                 detail: format!("the header promises {wanted} frames, the file holds {held}"),

@@ -31,7 +31,7 @@ pub(super) struct Entry {
 }
 
 /// Channels without places, for codecs that only count them.
-pub(super) fn discrete(count: u32) -> Channels {
+pub(in super::super) fn discrete(count: u32) -> Channels {
     match count {
         1 => Channels::Positioned(Position::FRONT_LEFT),
         2 => Channels::Positioned(Position::FRONT_LEFT | Position::FRONT_RIGHT),
@@ -78,7 +78,7 @@ pub(super) fn read(stsd: &[u8], quicktime: bool) -> Result<Entry, DecodeError> {
     };
     let mut delay = 0;
     let coding = match &entry.kind {
-        b"mp4a" | b"aac " => match child(b"esds").map(descriptor) {
+        b"mp4a" | b"aac " => match child(b"esds").map(|body| body.get(4..).and_then(descriptor)) {
             Some(Some((0x40 | 0x66..=0x68, config))) => Coding::Aac(config.to_vec()),
             Some(Some((0x69 | 0x6b, _))) => Coding::Mpeg,
             Some(Some((kind, _))) => return Err(unsupported(object_name(kind))),
@@ -157,11 +157,11 @@ fn pcm(
     }
 }
 
-/// The object type and decoder configuration of an elementary stream descriptor.
+/// The object type and decoder configuration of an elementary stream descriptor, which follows a version in `esds`.
 ///
 /// # Source
 /// ISO/IEC 14496-1, 7.2.6.5 and 7.2.6.6: a tag, a size of up to four times seven bits, the descriptor.
-fn descriptor(esds: &[u8]) -> Option<(u8, &[u8])> {
+pub(in super::super) fn descriptor(esds: &[u8]) -> Option<(u8, &[u8])> {
     fn open(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         let (&tag, mut rest) = bytes.split_first()?;
         let mut size = 0usize;
@@ -176,7 +176,7 @@ fn descriptor(esds: &[u8]) -> Option<(u8, &[u8])> {
         let (body, after) = rest.split_at(size.min(rest.len()));
         Some((tag, body, after))
     }
-    let (3, stream, _) = open(esds.get(4..)?)? else { return None };
+    let (3, stream, _) = open(esds)? else { return None };
     let flags = *stream.get(2)?;
     let mut at = 3 + if flags & 0x80 != 0 { 2 } else { 0 };
     if flags & 0x40 != 0 {

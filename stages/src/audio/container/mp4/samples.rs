@@ -16,6 +16,40 @@ fn corrupt(what: &str) -> DecodeError {
     DecodeError::Corrupt { seconds: 0.0, detail: format!("the MP4 tables contradict themselves: {what}") }
 }
 
+/// The sizes of packets: `stsz`, or `stz2` with fields of 4, 8 or 16 bits.
+struct Sizes<'a> {
+    /// The size of every packet; 0 where they differ.
+    constant: u32,
+    count: usize,
+    bits: usize,
+    fields: &'a [u8],
+}
+
+impl<'a> Sizes<'a> {
+    fn read(stbl: &'a [u8]) -> Self {
+        let compact = path(stbl, &[b"stz2"]);
+        let body = path(stbl, &[b"stsz"]).or(compact).unwrap_or_default();
+        let (word, count) = (u32_at(body, 4).unwrap_or(0), u32_at(body, 8).unwrap_or(0) as usize);
+        let (constant, bits) =
+            if path(stbl, &[b"stsz"]).is_some() { (word, 32) } else { (0, (word & 0xff) as usize) };
+        Self { constant, count, bits, fields: body.get(12..).unwrap_or_default() }
+    }
+
+    fn get(&self, at: usize) -> Option<u32> {
+        if self.constant > 0 {
+            return Some(self.constant);
+        }
+        let byte = *self.fields.get(at * self.bits / 8)?;
+        match self.bits {
+            4 => Some(u32::from(if at % 2 == 0 { byte >> 4 } else { byte & 15 })),
+            8 => Some(u32::from(byte)),
+            16 => Some(u32::from(byte) << 8 | u32::from(*self.fields.get(2 * at + 1)?)),
+            32 => u32_at(self.fields, 4 * at),
+            _ => None,
+        }
+    }
+}
+
 /// Reads the sample tables. Codecs whose packets are a fixed number of bytes (`fixed`: bytes and ticks of one) get one packet a chunk.
 ///
 /// # Errors
@@ -25,10 +59,8 @@ pub(super) fn of_tables(
     fixed: Option<(u64, u64)>,
     file_len: u64,
 ) -> Result<Vec<Sample>, DecodeError> {
-    let sizes = path(stbl, &[b"stsz"]);
-    let constant = sizes.and_then(|b| u32_at(b, 4)).unwrap_or(0);
-    let count = sizes.and_then(|b| u32_at(b, 8)).unwrap_or(0) as usize;
-    let sizes = sizes.and_then(|b| b.get(12..)).unwrap_or_default();
+    let sizes = Sizes::read(stbl);
+    let (constant, count) = (sizes.constant, sizes.count);
     let runs: Vec<[u32; 3]> = path(stbl, &[b"stsc"]).map(|b| table(b).collect()).unwrap_or_default();
     let chunks: Vec<u64> = match (path(stbl, &[b"stco"]), path(stbl, &[b"co64"])) {
         (Some(b), _) => table::<1>(b).map(|[n]| u64::from(n)).collect(),
@@ -61,10 +93,7 @@ pub(super) fn of_tables(
         } else {
             let mut offset = base;
             for _ in 0..per_chunk {
-                let size = match constant {
-                    0 => u32_at(sizes, 4 * done).ok_or_else(|| corrupt("`stsz` is too short"))?,
-                    n => n,
-                };
+                let size = sizes.get(done).ok_or_else(|| corrupt("the table of sizes is too short"))?;
                 samples.push(Sample { offset, size: u64::from(size), ticks: duration() });
                 offset += u64::from(size);
                 total += u64::from(size);
