@@ -78,32 +78,33 @@ struct Sum {
 
 /// Lets something happen to the cache and says what. What is killed has something to do most of the time.
 fn happen(lab: &Lab, experiment: &mut Experiment, dice: &mut Dice, sum: &mut Sum) -> Vec<String> {
-    let mut soon = || Duration::from_millis(dice.below(300));
+    // Mostly early, for a run of a small pipeline is soon over.
+    let mut soon = || Duration::from_millis(20 + dice.below(20 << dice.below(4)));
     let (first, second) = (soon(), soon());
-    let what = dice.below(7);
+    let what = dice.below(8);
     let mut story = Vec::new();
-    if what < 4 {
+    if what < 5 {
         story.push(experiment.edit(lab, dice));
         experiment.write(lab);
     }
     story.extend(match what {
-        0 | 1 => {
+        0..=2 => {
             let hit = lab.run_and_kill("chaos.yaml", "cache", first, &[]);
             sum.kills += u64::from(hit);
             vec![format!("a run killed after {first:?}")]
         }
-        2 => {
+        3 => {
             let both = dice.below(2) == 0;
             sum.kills += lab.run_two_and_kill("chaos.yaml", "cache", [first, second], both);
             vec![format!("two runs, one killed after {first:?}, the other one {second:?} later: {both}")]
         }
-        3 => {
+        4 => {
             let spare = dice.below(400);
             let full = lab.run_on_full_disk("chaos.yaml", "cache", spare);
             sum.full += u64::from(full == Some(true));
             vec![format!("a run on a disk with {spare} KiB left: full {full:?}")]
         }
-        4 => {
+        5 => {
             sum.collections += 1;
             let ways: [&[&str]; 3] = [
                 &["cache", "gc", "--keep-runs", "1"],
