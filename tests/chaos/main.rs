@@ -79,7 +79,10 @@ struct Sum {
 /// Lets something happen to the cache and says what. What is killed has something to do most of the time.
 fn happen(lab: &Lab, experiment: &mut Experiment, dice: &mut Dice, sum: &mut Sum) -> Vec<String> {
     // Mostly early, for a run of a small pipeline is soon over.
-    let mut soon = || Duration::from_millis(20 + dice.below(20 << dice.below(4)));
+    let mut soon = || {
+        let most = 20 << dice.below(4);
+        Duration::from_millis(20 + dice.below(most))
+    };
     let (first, second) = (soon(), soon());
     let what = dice.below(8);
     let mut story = Vec::new();
