@@ -19,10 +19,7 @@ use crate::{Digest, arrow_file};
 /// Clips in one record batch: reading and writing hold one batch beside the index.
 const BATCH: usize = 1 << 16;
 
-/// The column with the reasons of clips that have no row.
-const REASON: &str = "reason";
-
-/// The column with these reasons, and the remarks on rows.
+/// The column with the reasons of clips that have no row, and the remarks on rows.
 const NOTE: &str = "note";
 
 /// The columns of an index file, by clip; a clip has either a place or a reason, and one with a place may have a remark. A clip takes
@@ -47,8 +44,7 @@ impl Index {
             Field::new("hash", DataType::FixedSizeBinary(32), true),
             Field::new("shard", DataType::UInt32, true),
             Field::new("row", DataType::UInt32, true),
-            // Under another name where there are remarks: a program from before would take those clips for skipped ones.
-            Field::new(if self.remarks.is_empty() { REASON } else { NOTE }, DataType::Utf8, true),
+            Field::new(NOTE, DataType::Utf8, true),
         ]));
         let mut writer = FileWriter::try_new(Vec::with_capacity(self.ids.bytes() + total * 56), &schema)?;
         let mut lines = self.lines();
@@ -114,7 +110,7 @@ impl Index {
     fn append(&mut self, batch: &RecordBatch) -> Option<()> {
         let text = |name| batch.column_by_name(name)?.as_string_opt::<i32>();
         let number = |name| batch.column_by_name(name)?.as_primitive_opt::<UInt32Type>();
-        let (ids, notes) = (text("clip_id")?, text(REASON).or_else(|| text(NOTE))?);
+        let (ids, notes) = (text("clip_id")?, text(NOTE)?);
         let (shards, rows) = (number("shard")?, number("row")?);
         let hashes = batch.column_by_name("hash")?.as_fixed_size_binary_opt()?;
         self.ids.reserve(batch.num_rows());
