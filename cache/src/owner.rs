@@ -13,8 +13,8 @@ use crate::Digest;
 pub(crate) const BEAT: Duration = Duration::from_secs(30);
 /// A process of another host whose mark was not touched for so long claims nothing any more. At worst something is computed twice.
 pub(crate) const LAPSE: Duration = BEAT.saturating_mul(10);
-/// A process of another host whose mark was not touched for so long is gone, with what it holds and has half-written. Names and times reach other hosts of a network file
-/// system within a minute or so.
+/// A process of another host whose mark was not touched for so long is gone, with what it holds and has half-written. Names and times reach
+/// other hosts of a network file system within a minute or so.
 pub(crate) const SILENCE: Duration = Duration::from_secs(3600);
 
 /// A collection whose file was not touched for so long has ended.

@@ -1,8 +1,8 @@
 //! The binary form of one commit to a row map.
 //!
 //! `SNDROWS2`, then counts, then the shards (id, length), then records of 72 bytes (input, hash, shard, row) by
-//! input, then the reasons of skipped rows, then the remarks on rows (input, hash, text), then a checksum. The file is named by the hash of that checksum and its map's key, so that a
-//! file of one map in the folder of another is damage.
+//! input, then the reasons of skipped rows, then the remarks on rows (input, hash, text), then a checksum. The file is named by the hash of
+//! that checksum and its map's key, so that a file of one map in the folder of another is damage.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

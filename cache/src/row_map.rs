@@ -204,7 +204,8 @@ impl RowMap {
         Ok(())
     }
 
-    /// Stores rows, remarks on some of them by their inputs, and the reasons of inputs without a row; on return they survive the process and a power failure.
+    /// Stores rows, remarks on some of them by their inputs, and the reasons of inputs without a row; on return they survive the process and
+    /// a power failure.
     ///
     /// Returns where each row went, in the order of `rows`.
     ///

@@ -1,6 +1,7 @@
 //! The engine of sndpipe: from a pipeline file to a checked graph, keys, plans and runs. It knows no audio and no tensors.
 #![forbid(unsafe_code)]
 
+mod count;
 mod device;
 mod event;
 mod gate;
@@ -30,6 +31,7 @@ mod usage;
 mod utc;
 mod watch;
 
+pub use count::{agree, counted};
 pub use device::Device;
 pub use event::{Event, Observer, Outcome, Progress, RowCounts, Silent};
 pub use gate::Gate;

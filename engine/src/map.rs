@@ -11,6 +11,7 @@ use sndpipe_cache::{
     Claim, Claimed, Digest, Hasher, Holder, IndexBuilder, InputState, Row, RowMap, RowOutcome, Rows,
 };
 
+use crate::count::{agree, counted};
 use crate::event::RowCounts;
 use crate::io::{StageIo, held_bytes, row_bytes};
 use crate::key::{InputPart, SourcesPart, canonical};
@@ -412,13 +413,13 @@ fn report_skipped<M: MapStage>(
     log(skipped, io);
     let (all, lines) = (index.len() + skipped.len(), listed(skipped));
     if !M::skips(typed) {
-        let message = format!("{} of {all} clips cannot be used:{lines}", skipped.len());
+        let message = format!("{} of {} cannot be used:{lines}", skipped.len(), counted(all, "clip"));
         return Err(StageError::failed(message).help("repair or remove the files, or set `on_error: skip`"));
     }
     if index.is_empty() {
-        return Err(StageError::failed(format!("none of the {all} clips can be used:{lines}")));
+        return Err(StageError::failed(format!("none of {} can be used:{lines}", counted(all, "clip"))));
     }
-    io.remark(format!("{} of {all} clips skipped:{lines}", skipped.len()));
+    io.remark(format!("{} of {} skipped:{lines}", skipped.len(), counted(all, "clip")));
     Ok(())
 }
 
@@ -429,7 +430,9 @@ fn report_remarks<M: MapStage>(index: &IndexBuilder, io: &mut StageIo<'_>) {
         return;
     }
     log(remarks, io);
-    io.remark(format!("{} of {all} clips {}:{}", remarks.len(), M::REMARKED, listed(remarks)));
+    let [one, more] = M::REMARKED;
+    let said = agree(remarks.len(), one, more);
+    io.remark(format!("{} of {} {said}:{}", remarks.len(), counted(all, "clip"), listed(remarks)));
 }
 
 fn log(texts: &[(String, String)], io: &StageIo<'_>) {

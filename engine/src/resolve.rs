@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sndpipe_cache::{Digest, Store};
 
+use crate::count::counted;
 use crate::graph::{Graph, Instance, InstanceId, Item};
 use crate::history::History;
 use crate::key::{Face, Faces, InputPart, KeyParts, KeyWriter, PortPart, SourcesPart};
@@ -216,7 +217,7 @@ fn file_changes(old: &BTreeMap<String, Digest>, new: &[SourceFile]) -> Vec<Strin
     let more = lines.len().saturating_sub(SHOWN);
     if more > 0 {
         lines.truncate(SHOWN);
-        lines.push(format!("and {more} more files"));
+        lines.push(format!("and {}", counted(more, "more file")));
     }
     lines
 }

@@ -327,8 +327,8 @@ pub trait MapStage: Send + Sync + 'static {
     const SOURCE: &'static str = "";
     /// What rows are called in the progress line.
     const UNIT: &'static str = "clips";
-    /// What is said of clips that have a remark: "2 of 400 clips …".
-    const REMARKED: &'static str = "have remarks";
+    /// What is said of one clip that has a remark, and of several: "2 of 400 clips …".
+    const REMARKED: [&'static str; 2] = ["has a remark", "have remarks"];
     /// Parameters that say what happens to a clip without a row or with a remark, never what a row holds: rows are reused when they change.
     const NOT_IN_ROWS: &'static [&'static str] = &[];
     /// What `with:` says; see [`Stage::Params`].

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sndpipe_cache::{CacheError, Change, FileDigest};
 
+use crate::count::counted;
 use crate::io::Surroundings;
 use crate::scan::SourceFile;
 use crate::stage::StageError;
@@ -82,7 +83,6 @@ fn listed(paths: &[&Path]) -> Option<String> {
     let first = paths.first()?.display();
     Some(match paths.len() - 1 {
         0 => first.to_string(),
-        1 => format!("{first} and 1 more file"),
-        more => format!("{first} and {more} more files"),
+        more => format!("{first} and {}", counted(more, "more file")),
     })
 }

@@ -273,7 +273,7 @@ fn changed(out: &mut Out, stage: &StageDifference) -> Result<(), Failure> {
         out.line(format!("  file {file}: {what}"))?;
     }
     if stage.files.len() > FILES {
-        out.line(format!("  and {} more files", stage.files.len() - FILES))?;
+        out.line(format!("  and {}", plural((stage.files.len() - FILES) as u64, "more file")))?;
     }
     let shown = |value: &Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
     for MetricChange { metric, old, new } in &stage.metrics {

@@ -159,7 +159,7 @@ fn write_parts(out: &mut Out, parts: &KeyParts) -> Result<(), Failure> {
         }
         let more = port.items.len().saturating_sub(SHOWN);
         if more > 0 {
-            out.line(format!("  input      {}: and {more} more cells", port.port))?;
+            out.line(format!("  input      {}: and {}", port.port, plural(more as u64, "more cell")))?;
         }
     }
     if let Some(sources) = &parts.sources {

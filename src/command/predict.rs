@@ -12,6 +12,7 @@ use crate::command::show::chosen;
 use crate::console;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::human::plural;
 use crate::out::Out;
 use crate::paint::Paint;
 use crate::render::{Grid, Side};
@@ -61,7 +62,11 @@ pub fn predict(args: &Predict, cache: &Path) -> Result<Exit, Failure> {
     }
     let all = scored.len() + unusable.len();
     let others = if scored.is_empty() { "" } else { "; the scores of the others are above" };
-    Err(Failure::failed(format!("{} of {all} files cannot be used{others}", unusable.len())))
+    Err(Failure::failed(format!(
+        "{} of {} cannot be used{others}",
+        unusable.len(),
+        plural(all as u64, "file")
+    )))
 }
 
 /// The bytes of an exported model, or of one in the cache.

@@ -108,8 +108,8 @@ impl Run<'_> {
     }
 }
 
-/// `20261121-214703-123-4f2a-17`: UTC time to the millisecond, the process and the number of the run, which counts when runs are sorted. With the time in
-/// ms since 1970.
+/// `20261121-214703-123-4f2a-17`: UTC time to the millisecond, the process and the number of the run, which counts when runs are sorted.
+/// With the time in ms since 1970.
 pub(super) fn run_id(store: &Store, started_ms: u64) -> Result<(u64, String), CacheError> {
     let number = RunRecord::next_number(store)?;
     let Utc { year, month, day, hour, minute, second, millisecond } = Utc::of_unix_ms(started_ms);

@@ -20,8 +20,8 @@ use crate::registry::Registry;
 
 /// Reads a pipeline file with what it extends, lays `--set` values over its parameters, and checks all of it.
 ///
-/// `overrides` are names of parameters (with dots into maps) and values as a shell's user writes them: YAML in quotes or brackets, else text. Instances come in topological order; the same text
-/// gives the same graph.
+/// `overrides` are names of parameters (with dots into maps) and values as a shell's user writes them: YAML in quotes or brackets, else
+/// text. Instances come in topological order; the same text gives the same graph.
 ///
 /// # Errors
 /// Every mistake that was found, in the order of the file.

@@ -13,6 +13,7 @@ use super::params::Params;
 use super::problems::Problems;
 use super::scalar;
 use super::source::Span;
+use crate::count::counted;
 
 /// The axes in the order of the file. Axes that advance together share a dimension; every other axis is one of its own.
 pub(super) struct Matrix<'a> {
@@ -132,15 +133,15 @@ impl<'a> Matrix<'a> {
                             "bad_zip",
                             span,
                             format!(
-                                "zipped axes have one length: `{}` has {} values and `{}` has {}",
+                                "zipped axes have one length: `{}` has {} and `{}` has {}",
                                 one.name,
-                                one.values.len(),
+                                counted(one.values.len(), "value"),
                                 other.name,
                                 other.values.len()
                             ),
                         )
-                        .also(one.span, format!("{} values", one.values.len()))
-                        .also(other.span, format!("{} values", other.values.len())),
+                        .also(one.span, counted(one.values.len(), "value"))
+                        .also(other.span, counted(other.values.len(), "value")),
                     );
                     continue;
                 }

@@ -392,7 +392,7 @@ pub struct Lengths;
 impl MapStage for Lengths {
     const NAME: &'static str = "lengths";
     const VERSION: u32 = 1;
-    const REMARKED: &'static str = "are odd";
+    const REMARKED: [&'static str; 2] = ["is odd", "are odd"];
     const NOT_IN_ROWS: &'static [&'static str] = &["skip", "refuse"];
     type Params = LengthsParams;
     type Worker = (f32, String);

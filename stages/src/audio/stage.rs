@@ -99,7 +99,7 @@ impl MapStage for Decode {
     // lengths of MP3, damage inside.
     const VERSION: u32 = 5;
     const NOT_IN_ROWS: &'static [&'static str] = &["on_error", "damage"];
-    const REMARKED: &'static str = "are damaged inside";
+    const REMARKED: [&'static str; 2] = ["is damaged inside", "are damaged inside"];
     type Params = DecodeParams;
     type Worker = (DecodeParams, Option<Ffmpeg>);
 

@@ -1,7 +1,7 @@
 //! A list of steps, ready to be taken.
 
 use sndpipe_cache::Meta;
-use sndpipe_engine::StageError;
+use sndpipe_engine::{StageError, agree, counted};
 use sndpipe_nn::{InputShape, Rng, Stream};
 
 use super::clips::Clips;
@@ -172,7 +172,8 @@ pub(crate) fn check_steps<'s>(
     }
     let mut steps = steps;
     let Some(step) = steps.find(|step| step.clips() > clips) else { return Ok(()) };
-    let message = format!("`{}` needs {} training clips, and there are {clips}", step.name(), step.clips());
+    let (needed, are) = (counted(step.clips(), "training clip"), agree(clips, "is", "are"));
+    let message = format!("`{}` needs {needed}, and there {are} {clips}", step.name());
     Err(StageError::failed(message).help("leave the step out, or give more clips"))
 }
 

@@ -14,9 +14,9 @@ use crate::quantity::{Size, Time};
 /// Runs a program, never through a shell: inputs and outputs are files that it is told about.
 ///
 /// In `program`, `{in.NAME}` and `{out.NAME}` are the files of an input and an output, `{file.PATH}` is the absolute path of one of
-/// `files`, `{dir}` is the private directory that the program is started in and that is removed after it; `{{` and `}}` are braces.
-/// An argument that is one of `files`, or lies in a folder of them, becomes its absolute path, too; `program` itself may be `{file.PATH}`. The same files are in the environment as
-/// `SNDPIPE_IN_NAME` and `SNDPIPE_OUT_NAME`.
+/// `files`, `{dir}` is the private directory that the program is started in and that is removed after it; `{{` and `}}` are braces. An
+/// argument that is one of `files`, or lies in a folder of them, becomes its absolute path, too; `program` itself may be `{file.PATH}`. The
+/// same files are in the environment as `SNDPIPE_IN_NAME` and `SNDPIPE_OUT_NAME`.
 ///
 /// Tables are Parquet. Rows (audio, features, scores, embeddings) are Arrow IPC files with `clip_id`, `frames` and `values` (audio:
 /// `samples`). Models are safetensors. The artefact's metadata (classes, sample rate, …) is JSON under the key `sndpipe` of the

@@ -300,7 +300,10 @@ fn whole(column: &ArrayRef) -> Option<Vec<Option<i64>>> {
     macro_rules! widened {
         ($($name:ident: $kind:ty),*) => {
             match column.data_type() {
-                $(DataType::$name => Some(column.as_primitive::<$kind>().iter().map(|value| value.and_then(|value| i64::try_from(value).ok())).collect()),)*
+                $(DataType::$name => {
+                    let values = column.as_primitive::<$kind>().iter();
+                    Some(values.map(|value| value.and_then(|value| i64::try_from(value).ok())).collect())
+                })*
                 _ => None,
             }
         };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_engine::{ParamError, StageError};
+use sndpipe_engine::{ParamError, StageError, agree, counted};
 use walkdir::WalkDir;
 
 use super::listing::{Clip, Listing};
@@ -138,7 +138,8 @@ impl Layout for AudiosetParams {
             .collect();
         let audio = self.root.join(AUDIO);
         if clips.is_empty() {
-            let message = format!("`{}` holds the audio of none of {all} segments", audio.display());
+            let message =
+                format!("`{}` holds the audio of none of {}", audio.display(), counted(all, "segment"));
             return Err(StageError::failed(message)
                 .help("a segment is a file named after the id of its video, such as `--4gqARaEJE.wav`"));
         }
@@ -146,7 +147,8 @@ impl Layout for AudiosetParams {
         let texts = ["subset", "part"].map(str::to_owned).to_vec();
         let mut listing = Listing::new(clips, classes, false, texts)?;
         if missing > 0 {
-            listing.remarks.push(format!("{missing} of {all} segments have no audio and are left out"));
+            let said = agree(missing, "has no audio and is", "have no audio and are");
+            listing.remarks.push(format!("{missing} of {} {said} left out", counted(all, "segment")));
         }
         Ok(listing)
     }

@@ -7,7 +7,7 @@ use arrow_select::filter::filter_record_batch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::Meta;
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
 use super::listing::outputs;
 use crate::columns;
@@ -90,9 +90,10 @@ impl Stage for ClipsExclude {
         let labelled: Vec<bool> =
             columns::text(&labels, "clip_id")?.iter().map(|id| ids.contains(id)).collect();
         io.remark(format!(
-            "{} of {} clips are in the other data set, too, and left out",
+            "{} of {} {} in the other data set, too, and left out",
             keep.len() - left,
-            keep.len()
+            counted(keep.len(), "clip"),
+            agree(keep.len() - left, "is", "are")
         ));
         let (meta, labels_meta): (Meta, Meta) = (io.meta("clips")?.clone(), io.meta("labels")?.clone());
         io.write_table("clips", meta, &filter(&clips, keep)?)?;

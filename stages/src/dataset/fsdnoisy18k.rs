@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_engine::StageError;
+use sndpipe_engine::{StageError, agree, counted};
 
 use super::listing::{Clip, Listing};
 use super::official::{Layout, Metadata, Official, flag, freesound_id};
@@ -92,8 +92,9 @@ impl Layout for Fsdnoisy18kParams {
         let mut listing = Listing::new(clips, classes, false, texts)?;
         if !both.is_empty() {
             let remark = format!(
-                "{} clips of train are in test, too, and do not train: {}",
-                both.len(),
+                "{} of train {} not train: {}",
+                counted(both.len(), "clip"),
+                agree(both.len(), "is in test, too, and does", "are in test, too, and do"),
                 both.join(", ")
             );
             listing.remarks.push(remark);

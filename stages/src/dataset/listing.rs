@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
 use sndpipe_cache::Meta;
-use sndpipe_engine::{SourceScan, StageError, StageIo, did_you_mean};
+use sndpipe_engine::{SourceScan, StageError, StageIo, agree, counted, did_you_mean};
 
 use super::cells::trimmed;
 use super::inside;
@@ -250,12 +250,16 @@ impl Listing {
         if missing.is_empty() && odd.is_empty() {
             return error;
         }
-        let (absent, wrong, all) = (missing.len(), odd.len(), self.clips.len());
+        let (absent, wrong, all) = (missing.len(), odd.len(), counted(self.clips.len(), "audio file"));
         let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
         let place = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         let title = match (absent, wrong) {
-            (0, wrong) => format!("{wrong} of {all} audio files are no files"),
-            (absent, _) => format!("{absent} of {all} audio files are missing in `{}`", place.display()),
+            (0, 1) => format!("1 of {all} is no file"),
+            (0, wrong) => format!("{wrong} of {all} are no files"),
+            (absent, _) => {
+                let are = agree(absent, "is", "are");
+                format!("{absent} of {all} {are} missing in `{}`", place.display())
+            }
         };
         let mut lines: Vec<String> = odd.into_iter().take(SHOWN).collect();
         lines.extend(missing);

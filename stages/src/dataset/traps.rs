@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sndpipe_engine::{agree, counted};
+
 use super::listing::{Clip, Listing};
 use super::sheet::SHOWN;
 
@@ -44,7 +46,11 @@ pub(super) fn found(listing: &Listing, digests: &[String]) -> Vec<String> {
                 named.collect::<Vec<_>>().join(" and ")
             })
             .collect();
-        let mut remark = format!("{} groups of clips have the same audio", same.len());
+        let mut remark = format!(
+            "{} of clips {} the same audio",
+            counted(same.len(), "group"),
+            agree(same.len(), "has", "have")
+        );
         if !across.is_empty() {
             remark.push_str(&format!(", {} of them on several sides: {}", across.len(), few(&across)));
         }
@@ -66,8 +72,8 @@ pub(super) fn found(listing: &Listing, digests: &[String]) -> Vec<String> {
             .collect();
         if !across.is_empty() {
             remarks.push(format!(
-                "clips of {} recordings are on several sides: {}",
-                across.len(),
+                "clips of {} are on several sides: {}",
+                counted(across.len(), "recording"),
                 few(&across)
             ));
         }
@@ -111,9 +117,9 @@ mod tests {
         let clips = vec![clip("a", 1, "x"), clip("b", 2, "x"), clip("c", 1, "y"), clip("d", 1, "y")];
         let listing = Listing::new(clips, Vec::new(), true, vec!["src_file".to_owned()]).unwrap();
         let digests = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
-        let recordings = "clips of 1 recordings are on several sides: x (fold 1, fold 2)";
+        let recordings = "clips of 1 recording are on several sides: x (fold 1, fold 2)";
         assert_eq!(found(&listing, &digests("1234")), [recordings]);
-        assert_eq!(found(&listing, &digests("1233")), ["1 groups of clips have the same audio", recordings]);
+        assert_eq!(found(&listing, &digests("1233")), ["1 group of clips has the same audio", recordings]);
         assert_eq!(
             found(&listing, &digests("1133")),
             [

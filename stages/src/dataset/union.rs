@@ -9,7 +9,7 @@ use arrow_select::concat::concat;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::Meta;
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
 use super::listing::outputs;
 use crate::columns;
@@ -212,8 +212,8 @@ fn shared_files(sets: &[(String, RecordBatch)]) -> Result<Option<String>, StageE
     }
     let shared = holders.values().filter(|sets| sets.len() > 1).count();
     Ok((shared > 0).then(|| {
-        let files = if shared == 1 { "file is" } else { "files are" };
-        format!("{shared} {files} in several sets; `clips.exclude` with `by: digest` leaves them out of one")
+        let (files, are) = (counted(shared, "file"), agree(shared, "is", "are"));
+        format!("{files} {are} in several sets; `clips.exclude` with `by: digest` leaves them out of one")
     }))
 }
 

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sndpipe_cache::{Meta, RowRef};
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
 use super::metric::Measured;
 use super::report;
@@ -125,7 +125,9 @@ impl Stage for EvaluateConsistency {
         }
         if left_out > 0 {
             io.remark(format!(
-                "{left_out} clips have no room for a patch and a shift of {largest} frames, left out"
+                "{} {} no room for a patch and a shift of {largest} frames, left out",
+                counted(left_out, "clip"),
+                agree(left_out, "has", "have")
             ));
         }
         let fill = match params.fill {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sndpipe_cache::{Meta, Rows};
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, counted};
 
 use super::metric::{self, Judged, Measured, TieOrder};
 use super::report;
@@ -88,7 +88,7 @@ impl Stage for EvaluateKnn {
         let judged = params.subset.positions(&rows, WHAT, io)?;
         let judged = OneClass::new(&labels, &rows, &judged, WHAT)?;
         if judged.without > 0 {
-            io.remark(format!("{} clips without a class, left out", judged.without));
+            io.remark(format!("{} without a class, left out", counted(judged.without, "clip")));
         }
         let judged = read(judged, &rows, io)?;
         let classes = labels.classes.len();

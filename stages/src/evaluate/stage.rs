@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sndpipe_cache::Meta;
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, counted};
 
 use super::metric::{Judged, TieOrder};
 use super::params::{EvaluateParams, Task};
@@ -65,8 +65,8 @@ impl Stage for Evaluate {
             let named: Vec<&str> = unlabelled.iter().take(NAMED).map(String::as_str).collect();
             let fate = if task == Task::MultiLabel { "counted as having no class" } else { "left out" };
             io.remark(format!(
-                "{} clips without a class, {fate}: {}{more}",
-                unlabelled.len(),
+                "{} without a class, {fate}: {}{more}",
+                counted(unlabelled.len(), "clip"),
                 named.join(", ")
             ));
         }

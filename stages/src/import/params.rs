@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_engine::ParamError;
+use sndpipe_engine::{ParamError, counted};
 use sndpipe_nn::{InputShape, Loading};
 
 use crate::model::{OutputKind, Standardisation};
@@ -155,10 +155,10 @@ impl ImportParams {
         for (path, numbers) in [("mean", &self.mean), ("std", &self.std)] {
             if ![0, 1, self.channels, all].contains(&numbers.len()) {
                 let message = format!(
-                    "{} numbers for {} channels of {} bands",
-                    numbers.len(),
-                    self.channels,
-                    self.bands
+                    "{} for {} of {}",
+                    counted(numbers.len(), "number"),
+                    counted(self.channels, "channel"),
+                    counted(self.bands, "band")
                 );
                 let help = "give one number, one for each channel, or one for each channel and band";
                 mistakes.push(ParamError::new(path, message).help(help));

@@ -1,7 +1,9 @@
 //! The stage.
 
 use sndpipe_cache::Meta;
-use sndpipe_engine::{Kind, Output, ParamError, Port, SourceScan, Stage, StageError, StageIo};
+use sndpipe_engine::{
+    Kind, Output, ParamError, Port, SourceScan, Stage, StageError, StageIo, agree, counted,
+};
 use sndpipe_nn::{NnError, WeightFile};
 
 use super::params::ImportParams;
@@ -69,14 +71,15 @@ impl Stage for ModelImport {
         let shape = (params.input(), classes.len());
         let (model, report) =
             file.to_model(&network, shape, params.seed, &loading, &card).map_err(explain)?;
-        io.log(&format!("{} tensors were read", report.loaded.len()));
-        for (names, what) in [
-            (&report.kept, "tensors of the network keep their initial values"),
-            (&report.ignored, "tensors of the file were left out"),
+        io.log(&format!("{} read", counted(report.loaded.len(), "tensor")));
+        for (names, whose, [one, more]) in [
+            (&report.kept, "network", ["keeps its initial values", "keep their initial values"]),
+            (&report.ignored, "file", ["was left out", "were left out"]),
         ] {
-            names.iter().for_each(|name| io.log(&format!("{what}: {name}")));
+            names.iter().for_each(|name| io.log(&format!("tensor of the {whose} that {one}: {name}")));
             if let Some(first) = names.first() {
-                io.remark(format!("{} {what} (the first is `{first}`)", names.len()));
+                let (tensors, what) = (counted(names.len(), "tensor"), agree(names.len(), one, more));
+                io.remark(format!("{tensors} of the {whose} {what} (the first is `{first}`)"));
             }
         }
         io.write_blob("model", Meta::from([("classes".to_owned(), classes.into())]), &model, "safetensors")

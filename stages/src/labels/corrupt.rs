@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, did_you_mean};
+use sndpipe_engine::{
+    Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted, did_you_mean,
+};
 use sndpipe_nn::rng::Stream;
 
 use super::noise::{CorruptParams, Noise};
@@ -34,9 +36,10 @@ impl Stage for LabelsCorrupt {
         let (labels, touched) = Touched::read(&params.subsets, io)?;
         let corrupted = corrupt(params, &labels, &touched)?;
         let (wrong, all) = (corrupted.wrong, corrupted.all);
-        io.remark(format!("{wrong} of {all} labels are wrong"));
+        io.remark(format!("{wrong} of {} {} wrong", counted(all, "label"), agree(wrong, "is", "are")));
         if corrupted.bare > 0 {
-            io.remark(format!("{} clips of held-out classes have no label", corrupted.bare));
+            let have = agree(corrupted.bare, "has", "have");
+            io.remark(format!("{} of held-out classes {have} no label", counted(corrupted.bare, "clip")));
         }
         for (output, labels) in [("labels", &corrupted.labels), ("truth", &corrupted.truth)] {
             let (meta, table) = labels.to_table()?;

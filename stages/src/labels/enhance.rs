@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::{Meta, Rows};
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
 use super::table::{Labels, State};
 use crate::columns::{self, Values};
@@ -80,7 +80,9 @@ impl Stage for LabelsEnhance {
         if let Some(split) = &split {
             let without = split.of(Subset::Train).count() - clips.len();
             if without > 0 {
-                io.remark(format!("{without} training clips without scores are not marked"));
+                let are = agree(without, "is", "are");
+                let clips = counted(without, "training clip");
+                io.remark(format!("{clips} without scores {are} not marked"));
             }
         }
         let marked = mark(params.rate, &labels, &places, &rows, &clips, io)?;

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
 use super::table::Labels;
 use super::touched::{self, Touched, share_of};
@@ -55,7 +55,13 @@ impl Stage for LabelsHide {
         let (labels, [hidden, all]) = hide(params, &truth, &touched);
         let bare = labels.clips.keys().filter(|id| labels.present(id).next().is_none()).count();
         let bare = bare + truth.clips.len() - labels.clips.len();
-        io.remark(format!("{hidden} of {all} labels are hidden; {bare} clips have none left"));
+        io.remark(format!(
+            "{hidden} of {} {} hidden; {} {} none left",
+            counted(all, "label"),
+            agree(hidden, "is", "are"),
+            counted(bare, "clip"),
+            agree(bare, "has", "have")
+        ));
         for (output, labels) in [("labels", &labels), ("truth", &truth)] {
             let (meta, table) = labels.to_table()?;
             io.write_table(output, meta, &table)?;

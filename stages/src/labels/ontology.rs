@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
-use sndpipe_engine::{StageError, did_you_mean};
+use sndpipe_engine::{StageError, agree, counted, did_you_mean};
 
 /// Mistakes that a message lists.
 const SHOWN: usize = 5;
@@ -107,9 +107,10 @@ impl Ontology {
                 })
                 .collect();
             let message = format!(
-                "{} of {} classes are not in the ontology:\n  {}",
+                "{} of {} {} not in the ontology:\n  {}",
                 unknown.len(),
-                classes.len(),
+                counted(classes.len(), "class"),
+                agree(unknown.len(), "is", "are"),
                 lines.join("\n  ")
             );
             return Err(StageError::failed(message).help(
@@ -209,7 +210,7 @@ pub(super) mod tests {
         assert_eq!(as_fsd50k("Accelerating, revving, vroom"), "Accelerating_and_revving_and_vroom");
         assert_eq!(as_fsd50k("Dishes, pots, and pans"), "Dishes_and_pots_and_pans");
         let error = small().nodes(&["Bel".into(), "Bell".into()]).unwrap_err().to_string();
-        assert_eq!(error, "1 of 2 classes are not in the ontology:\n  `Bel`: did you mean `Bell`?");
+        assert_eq!(error, "1 of 2 classes is not in the ontology:\n  `Bel`: did you mean `Bell`?");
     }
 
     #[track_caller]

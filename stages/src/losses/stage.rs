@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use sndpipe_cache::{Meta, Rows};
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
 use super::params::{LossesParams, PatchLoss};
 use crate::columns::{self, Values};
@@ -73,7 +73,8 @@ impl Stage for Losses {
             losses.extend(found.into_iter().collect::<Result<Vec<_>, _>>()?);
         }
         if left_out > 0 {
-            io.remark(format!("{left_out} clips without features or a class have no loss"));
+            let have = agree(left_out, "has", "have");
+            io.remark(format!("{} without features or a class {have} no loss", counted(left_out, "clip")));
         }
         let table = columns::table(vec![
             (

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use sndpipe_cache::{Meta, Row, Values};
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
 use super::mix::{Event, Scene, scene};
 use super::params::MixParams;
@@ -42,9 +42,10 @@ impl Stage for Scenes {
         let audio = io.open_rows("audio")?;
         let meta = AudioMeta::read(io.meta("audio")?)?;
         let sources = Sources::read(io, &audio)?;
-        for (count, what) in sources.unfit.into_iter().zip(["have not exactly one class", "have no audio"]) {
+        for (count, what) in sources.unfit.into_iter().zip(["not exactly one class", "no audio"]) {
             if count > 0 {
-                io.remark(format!("{count} clips {what}, left out"));
+                let have = agree(count, "has", "have");
+                io.remark(format!("{} {have} {what}, left out", counted(count, "clip")));
             }
         }
         let shares = sources.shares(params.count);

@@ -1,7 +1,7 @@
 //! The clips of a subset, for stages that are no maps.
 
 use sndpipe_cache::Rows;
-use sndpipe_engine::{StageError, StageIo};
+use sndpipe_engine::{StageError, StageIo, counted};
 
 use super::Scored;
 use crate::split::Split;
@@ -32,7 +32,7 @@ impl Scored {
             }
         }
         if without > 0 {
-            io.remark(format!("{without} clips without {what}, left out"));
+            io.remark(format!("{} without {what}, left out", counted(without, "clip")));
         }
         if positions.is_empty() {
             let names = names.join(", ");

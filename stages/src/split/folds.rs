@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sndpipe_engine::{Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
 use super::clip_facts::ClipFacts;
 use super::contamination;
@@ -146,8 +146,9 @@ fn split(params: &FoldsParams, facts: &ClipFacts, folds: &[Option<i64>]) -> Resu
     let homeless: Vec<&str> =
         facts.ids.iter().zip(folds).filter(|(_, fold)| fold.is_none()).map(|(id, _)| id.as_str()).collect();
     if let Some(first) = homeless.first() {
-        let message =
-            format!("{} of {} clips are in no fold, the first is `{first}`", homeless.len(), facts.ids.len());
+        let (count, all) = (homeless.len(), counted(facts.ids.len(), "clip"));
+        let are = agree(count, "is", "are");
+        let message = format!("{count} of {all} {are} in no fold, the first is `{first}`");
         return Err(StageError::failed(message).help("give every clip a fold, or use `split.random`"));
     }
     let known: BTreeSet<i64> = folds.iter().flatten().copied().collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::Meta;
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
 use super::table::{Split, Subset};
 use crate::columns::{self, Values};
@@ -69,7 +69,11 @@ impl Stage for SplitPrune {
         let split = Split::read(&io.table("split")?)?;
         let Pruned { split, dropped, threshold, unknown } = prune(params.percentile, &all, split)?;
         if unknown > 0 {
-            io.remark(format!("{unknown} training clips without a loss stay"));
+            io.remark(format!(
+                "{} without a loss {}",
+                counted(unknown, "training clip"),
+                agree(unknown, "stays", "stay")
+            ));
         }
         io.write_table("split", Meta::new(), &split.to_table()?)?;
         let table = columns::table(vec![

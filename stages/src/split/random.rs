@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_engine::{Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
 use super::clip_facts::ClipFacts;
 use super::contamination;
@@ -72,8 +72,9 @@ impl Stage for SplitRandom {
             let (count, wanted) = (split.of(subset).count(), (share * facts.ids.len() as f64).round());
             if (count as f64) < 0.8 * wanted - 1.0 {
                 io.remark(format!(
-                    "{count} of {} clips are for `{}`, a share of {share} would be {wanted}: many classes have too few clips to be divided",
-                    facts.ids.len(),
+                    "{count} of {} {} for `{}`, a share of {share} would be {wanted}: many classes have too few clips to be divided",
+                    counted(facts.ids.len(), "clip"),
+                    agree(count, "is", "are"),
                     subset.name()
                 ));
             }
@@ -91,8 +92,8 @@ fn split(params: &RandomParams, facts: &ClipFacts) -> Result<Split, StageError> 
     for (subset, share) in [(Subset::Test, params.test), (Subset::Val, params.val)] {
         if share > 0.0 && split.of(subset).next().is_none() {
             let message = format!(
-                "a share of {share} of {} clips leaves none for `{}`",
-                facts.ids.len(),
+                "a share of {share} of {} leaves none for `{}`",
+                counted(facts.ids.len(), "clip"),
                 subset.name()
             );
             return Err(StageError::failed(message).help("take a larger share"));

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, counted};
 
 use super::clip_facts::ClipFacts;
 use super::contamination;
@@ -156,7 +156,8 @@ fn split(params: &TrainValParams, facts: &ClipFacts, given: &Split) -> Result<Sp
     let clips = others.chain(tests).map(|(at, subset)| (facts.ids[at].clone(), subset)).collect();
     let split = Split { clips };
     if split.of(Subset::Val).next().is_none() {
-        let message = format!("a share of {} of {} clips leaves none for validation", params.val, pool.len());
+        let all = counted(pool.len(), "clip");
+        let message = format!("a share of {} of {all} leaves none for validation", params.val);
         return Err(StageError::failed(message).help("take a larger share"));
     }
     Ok(split)
@@ -202,7 +203,7 @@ mod tests {
         assert_eq!(error, "clip `c000` is in the subset `dev`, not in train, val or test");
         let given = Split { clips: [("c000".to_owned(), Subset::Train)].into() };
         let error = split(&params(Separation::Uploader), &facts, &given).unwrap_err().to_string();
-        assert_eq!(error, "a share of 0.2 of 1 clips leaves none for validation");
+        assert_eq!(error, "a share of 0.2 of 1 clip leaves none for validation");
         assert_eq!(
             SplitTrainVal::check(&TrainValParams { val: 1.0, ..params(Separation::Random) })[0].path,
             "val"

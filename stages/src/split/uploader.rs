@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_engine::{Output, ParamError, Port, Stage, StageError, StageIo};
+use sndpipe_engine::{Output, ParamError, Port, Stage, StageError, StageIo, counted};
 
 use super::clip_facts::ClipFacts;
 use super::contamination;
@@ -73,7 +73,7 @@ impl Stage for SplitUploader {
         }
         let unknown = (0..facts.ids.len()).filter(|&at| facts.uploader_of(at).is_none()).count();
         if unknown > 0 {
-            io.remark(format!("{unknown} clips of unknown uploaders, each divided by itself"));
+            io.remark(format!("{} of unknown uploaders, each divided by itself", counted(unknown, "clip")));
         }
         let targets = targets(params, &facts);
         let split = split(params, &facts, &targets)?;

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use sndpipe_cache::{Meta, Rows};
-use sndpipe_engine::{Device, Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream};
+use sndpipe_engine::{
+    Device, Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream, agree, counted,
+};
 use sndpipe_nn::{DeviceKind, InputShape, NetworkSpec, TrainerSpec};
 
 use super::batches::{Batches, Items};
@@ -318,10 +320,10 @@ fn untrained(classes: &[String], training: &Samples) -> Option<String> {
         .filter(|class| !trained.contains(class))
         .map(|class| classes[class].as_str())
         .collect();
-    let verb = if missing.len() == 1 { "class has" } else { "classes have" };
+    let (count, have) = (counted(missing.len(), "class"), agree(missing.len(), "has", "have"));
     let more = if missing.len() > NAMED { ", …" } else { "" };
     let named = missing.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    (!missing.is_empty()).then(|| format!("{} {verb} no training clip: {named}{more}", missing.len()))
+    (!missing.is_empty()).then(|| format!("{count} {have} no training clip: {named}{more}"))
 }
 
 /// What the summary says about clips that are left out.

@@ -133,7 +133,7 @@ fn broken_data_sets_are_refused_by_the_plan() {
     refused("path,clas\na.wav,x\n", "", "has no column `class`");
     refused("path,class\na.wav,\n,y\n", "", "line 2: `class` is empty\n  line 3: `path` is empty");
     refused("path,class,fold\na.wav,x,one\n", ", fold: fold", "line 2: `fold` is `one`, not a whole number");
-    refused("path,class\na.wav,x\nmissing.wav,y\n", "", "1 of 2 audio files are missing in `");
+    refused("path,class\na.wav,x\nmissing.wav,y\n", "", "1 of 2 audio files is missing in `");
     refused("path,class\na.wav,x\nmissing.wav,y\n", "", "`missing.wav` (line 3)");
     refused("path,class\na.wav,x\nsub\\b.wav,y\n", "", "write paths with `/`");
     refused("path,class\na.wav,x\n.,y\n", "", "`.` (line 3) is a folder");
@@ -232,7 +232,7 @@ fn the_official_layout_of_esc_50() {
     assert_eq!(ten.manifest("clips", 1).meta["classes"], serde_json::json!(["dog", "water"]));
     assert!(sandbox.refused(&stages.replace("esc }", "nope }")).contains("nope` does not exist"));
     fs_err::remove_file(sandbox.path("esc/audio/2-9-A-3.wav")).unwrap();
-    assert!(sandbox.refused(stages).contains("1 of 3 audio files are missing"));
+    assert!(sandbox.refused(stages).contains("1 of 3 audio files is missing"));
 }
 
 #[test]

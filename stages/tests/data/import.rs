@@ -70,9 +70,9 @@ fn a_file_becomes_a_model() {
     assert_eq!((card.hop, card.features.len(), card.standardisation.mean.len()), (8, 0, 0));
     assert_eq!(
         remarks(&ran, "foreign"),
-        ["1 tensors of the file were left out (the first is `module.projector.weight`)"]
+        ["1 tensor of the file was left out (the first is `module.projector.weight`)"]
     );
-    assert!(ran.log("foreign").starts_with("42 tensors were read\n"), "{}", ran.log("foreign"));
+    assert!(ran.log("foreign").starts_with("42 tensors read\n"), "{}", ran.log("foreign"));
     // Content counts, not place.
     fs_err::rename(sandbox.path("foreign.safetensors"), sandbox.path("moved.safetensors")).unwrap();
     let moved = import(MAPPED).replace("foreign.safetensors", "moved.safetensors");
@@ -225,7 +225,7 @@ fn mistakes_are_found_before_anything_runs() {
     refused(", channels: 0", "0 is outside 1..=1024");
     refused(", classes: [a, a]", "`a` is listed twice");
     refused(", drop: ['']", "`` leaves out every tensor");
-    refused(", mean: [1, 2], std: [1, 2]", "2 numbers for 1 channels of 12 bands");
+    refused(", mean: [1, 2], std: [1, 2]", "2 numbers for 1 channel of 12 bands");
     refused(", mean: [1]", "0 numbers, and `mean` has 1");
     refused(", mean: [1], std: [0]", "0 is outside the positive numbers");
     refused(", mean: [1e300], std: [1]", "inf is no finite number");

@@ -98,5 +98,5 @@ fn what_does_not_fit_is_refused() {
     refused("clips_per_class: 1", "clips_per_class: 0", "0 clips are nothing to learn from");
     sandbox.file("ontology.json", ONTOLOGY.replace("Dog", "Hound").replace("/m/dog", "/m/hound"));
     let said = sandbox.try_run(STAGES).failure("merged");
-    assert!(said.contains("1 of 3 classes are not in the ontology:\n  `Dog`"), "{said}");
+    assert!(said.contains("1 of 3 classes is not in the ontology:\n  `Dog`"), "{said}");
 }

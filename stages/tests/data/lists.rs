@@ -84,7 +84,7 @@ fn a_name_is_found_in_any_unicode_form() {
         assert!(ids.contains(&format!("{listed}te/{listed}.wav")), "{ids:?}");
         assert_eq!(sandbox.run(CSV).status("clips"), "cached");
         fs_err::remove_file(sandbox.path(&format!("data/{file}te/{file}.wav"))).unwrap();
-        assert!(sandbox.refused(CSV).contains("1 of 2 audio files are missing"));
+        assert!(sandbox.refused(CSV).contains("1 of 2 audio files is missing"));
     }
     // A link is followed no further than others are.
     let sandbox = Sandbox::new();

@@ -105,7 +105,7 @@ fn what_is_missing_of_fsd50k_is_said() {
     fs_err::remove_file(sandbox.path("fsd/FSD50K.eval_audio/21.wav")).unwrap();
     let said = sandbox.refused(FSD50K);
     assert!(
-        said.contains("1 of 4 audio files are missing")
+        said.contains("1 of 4 audio files is missing")
             && said.contains("`FSD50K.eval_audio/21.wav` (line 2)"),
         "{said}"
     );
@@ -173,7 +173,7 @@ fn fsdnoisy18k_is_read() {
         &[("1.wav", "false"), ("2.wav", "true"), ("3.wav", "false"), ("9.wav", "false")],
     );
     check(&column(&ran, "freesound_id"), &[("1.wav", "1"), ("2.wav", "2"), ("3.wav", "3"), ("9.wav", "9")]);
-    assert_eq!(remarks(&ran, "clips"), "1 clips of train are in test, too, and do not train: 9.wav");
+    assert_eq!(remarks(&ran, "clips"), "1 clip of train is in test, too, and does not train: 9.wav");
     let split = zip(ran.column("split", 0, "clip_id"), ran.column("split", 0, "subset"));
     check(&split, &[("2.wav", "train"), ("3.wav", "train"), ("9.wav", "test")]);
     assert_eq!(remarks(&ran, "split"), "clips not used: 1 without verified false");
@@ -239,7 +239,7 @@ fn urbansound8k_is_read() {
         [1, 2, 10].map(Some)
     );
     assert_eq!(ran.manifest("clips", 1).meta["classes"], serde_json::json!(["car_horn", "dog_bark"]));
-    assert_eq!(remarks(&ran, "clips"), "clips of 1 recordings are on several sides: 5 (fold 1, fold 2)");
+    assert_eq!(remarks(&ran, "clips"), "clips of 1 recording are on several sides: 5 (fold 1, fold 2)");
     sandbox.file("us/metadata/UrbanSound8K.csv", SLICES.replace("1,1,3,", "1,,3,"));
     assert!(sandbox.refused(stages).contains("line 2: `5-3-0-0.wav` has no fold"));
     fs_err::remove_dir_all(sandbox.path("us/audio/fold7")).unwrap();
@@ -287,7 +287,7 @@ fn the_audio_of_audioset_that_is_there_is_used() {
     check(&column(&ran, "path"), &[("--aQ_4", "audio/eval/--aQ_4.wav")]);
     check(&column(&ran, "subset"), &[("--aQ_4", "test")]);
     assert_eq!(classes(&ran, 1)["--aQ_4"], ["Speech", "Male speech, man speaking"]);
-    assert_eq!(remarks(&ran, "clips"), "1 of 2 segments have no audio and are left out");
+    assert_eq!(remarks(&ran, "clips"), "1 of 2 segments has no audio and is left out");
     // More audio is more clips.
     sandbox.tone("as/audio/bbbb.wav", 400.0);
     assert_eq!(sandbox.run(stages).manifest("clips", 0).rows, 2);

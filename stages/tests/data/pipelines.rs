@@ -261,7 +261,7 @@ fn a_small_pipeline_without_labels_plans_on_its_list_of_clips_and_says_what_is_m
         fs_err::remove_file(sandbox.path("esc10/rain/2.wav")).unwrap();
         let said = scan().err().unwrap_or_else(|| panic!("{name} plans without a clip"));
         assert!(
-            said.contains("1 of 4 audio files are missing") && said.contains("`rain/2.wav` (line 5)"),
+            said.contains("1 of 4 audio files is missing") && said.contains("`rain/2.wav` (line 5)"),
             "{said}"
         );
         let list = fs_err::read_to_string(sandbox.path("esc10/esc10.csv")).unwrap();

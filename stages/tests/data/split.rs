@@ -48,7 +48,7 @@ fn a_clip_without_a_fold_is_an_error() {
     let text = fs_err::read_to_string(sandbox.path("data/data.csv")).unwrap();
     sandbox.file("data/data.csv", text.replace("4.wav,low,2", "4.wav,low,"));
     assert!(
-        sandbox.try_run(FOLDS).failure("split").contains("1 of 6 clips are in no fold, the first is `4.wav`")
+        sandbox.try_run(FOLDS).failure("split").contains("1 of 6 clips is in no fold, the first is `4.wav`")
     );
     let unnamed = FOLDS.replace("fold: fold, ", "");
     let graph = sandbox.graph(&unnamed);

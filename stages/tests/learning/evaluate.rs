@@ -116,7 +116,7 @@ fn clips_without_labels_are_reported() {
     labels.clips.insert("clip002".to_owned(), [(1, State::Present)].into());
     let written =
         bench.run("evaluate", json!({}), &[("scores", &scores), ("labels", &bench.labels(&labels))]);
-    assert_eq!(written.remarks, ["1 clips without a class, left out: clip001"]);
+    assert_eq!(written.remarks, ["1 clip without a class, left out: clip001"]);
     let found = metrics(&bench, &written.outputs[0]);
     assert_eq!(found[&("accuracy".to_owned(), None)], (Some(0.5), 2));
     let predictions = bench.table(&written.outputs[2]);
@@ -125,7 +125,7 @@ fn clips_without_labels_are_reported() {
 
     let with = json!({ "task": "multi_label" });
     let written = bench.run("evaluate", with, &[("scores", &scores), ("labels", &bench.labels(&labels))]);
-    assert_eq!(written.remarks, ["1 clips without a class, counted as having no class: clip001"]);
+    assert_eq!(written.remarks, ["1 clip without a class, counted as having no class: clip001"]);
     let counts = bench.table(&written.outputs[1]);
     let column =
         |name: &str| columns::maybe_int(&counts, name).unwrap().into_iter().flatten().collect::<Vec<_>>();

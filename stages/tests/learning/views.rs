@@ -125,5 +125,5 @@ fn without_a_split_all_clips_are_there() {
         )
         .map(|_| ())
         .unwrap_err();
-    assert_eq!(error.to_string(), "`mix` needs 2 training clips, and there are 1");
+    assert_eq!(error.to_string(), "`mix` needs 2 training clips, and there is 1");
 }

@@ -338,7 +338,7 @@ fn what_does_not_belong_together_is_refused() {
         "{error}"
     );
     let few = bench.rows("audio", Sounds::meta(RATE), sounds.clips[1..].to_vec());
-    assert_eq!(refused(3, few), "1 training clips have features and no audio (the first is `clip000`)");
+    assert_eq!(refused(3, few), "1 training clip has features and no audio (the first is `clip000`)");
     let mut empty = sounds.clips.clone();
     empty[1].1 = Row { frames: 0, values: Values::F32(Vec::new()) };
     assert_eq!(

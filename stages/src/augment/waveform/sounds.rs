@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use sndpipe_cache::{Meta, Rows};
-use sndpipe_engine::{StageError, StageIo};
+use sndpipe_engine::{StageError, StageIo, agree, counted};
 use sndpipe_nn::{InputShape, Stream};
 
 use super::params::{PORT, WaveformParams};
@@ -54,8 +54,9 @@ impl<'a> Sounds<'a> {
         }
         if let Some(first) = missing.first() {
             let message = format!(
-                "{} training clips have features and no audio (the first is `{first}`)",
-                missing.len()
+                "{} {} features and no audio (the first is `{first}`)",
+                counted(missing.len(), "training clip"),
+                agree(missing.len(), "has", "have")
             );
             return Err(
                 StageError::failed(message).help("make the features of the audio at the input `audio`")
