@@ -402,3 +402,24 @@ fn a_source_that_cannot_be_read_is_tried_again() {
         "{ran}"
     );
 }
+
+#[test]
+fn what_comes_and_goes_in_a_listed_folder_while_its_program_runs_is_told() {
+    let pipeline = |what: &str| {
+        format!(
+            r#"version: 1
+name: listed
+stages:
+  one: {{ uses: command, with: {{ program: [sh, -c, "cd {{file.lib}} && {what}; echo > {{out.t}}"], files: [lib], outputs: {{ t: file }} }} }}
+"#
+        )
+    };
+    let sandbox = Sandbox::new().file("lib/a.txt", "a");
+    let told = |what: &str| {
+        sandbox.write("listed.yaml", pipeline(what));
+        sandbox.ok("run listed.yaml").stderr.contains("lib` something came or went while the program ran")
+    };
+    assert!(told("touch b && rm b"));
+    assert!(!told("cat a.txt"));
+    assert!(!told("mkdir __pycache__ && touch __pycache__/a.pyc"));
+}

@@ -1,6 +1,7 @@
 //! The files that a program depends on: files, folders and patterns as they are listed, and what they lead to.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -124,6 +125,18 @@ fn matching(entry: &str, files: &mut BTreeMap<String, PathBuf>) -> Result<(), St
 fn walk(root: &Path, depth: usize) -> impl Iterator<Item = walkdir::Result<DirEntry>> {
     let walk = WalkDir::new(root).follow_links(true).max_depth(depth).sort_by_file_name();
     walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !is_passed_over(entry))
+}
+
+/// A folder and all below it that are not passed over.
+pub(super) fn folders(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let found = walk(root, usize::MAX).flatten().filter(|found| found.file_type().is_dir());
+    found.map(DirEntry::into_path)
+}
+
+/// The names of folders in a folder that are passed over.
+pub(super) fn passed_over(folder: &Path) -> impl Iterator<Item = OsString> {
+    let found = WalkDir::new(folder).follow_links(true).min_depth(1).max_depth(1).into_iter().flatten();
+    found.filter(is_passed_over).map(|entry| entry.file_name().to_owned())
 }
 
 fn is_passed_over(entry: &DirEntry) -> bool {

@@ -3,6 +3,7 @@
 mod child;
 mod environment;
 mod files;
+mod folders;
 mod foreign;
 mod hand_over;
 mod params;

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use sndpipe_engine::{Output, ParamError, Port, SourceScan, Stage, StageError, StageIo};
 
+use super::folders::Folders;
 use super::hand_over::extension;
 use super::params::CommandParams;
 use super::placeholder::Places;
@@ -97,10 +98,17 @@ impl Stage for CommandStage {
         }
         command.envs(&params.env);
         let arguments = unlisted::Arguments::of(params);
+        let folders = Folders::of(&params.files);
         child::run(command, params, &places.dir, io)
             .map_err(|error| with_advice(error, &arguments))
             .map_err(|error| io.or_full(error))?;
         refuse_new_files(params, io)?;
+        if let Some(folder) = Folders::of(&params.files).touched_since(&folders) {
+            io.remark(format!(
+                "in `{}` something came or went while the program ran: if it read that, the key does not say so",
+                folder.display()
+            ));
+        }
         take_back::read(params, &places.outputs, io)?;
         private.close()?;
         for path in program.unreadable() {
