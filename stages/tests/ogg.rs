@@ -2,6 +2,9 @@
 //!
 //! Vorbis is encoded and decoded by libvorbis (`vorbis_rs`); Opus is encoded here and compared with what went in.
 
+#[path = "ogg/matroska.rs"]
+mod matroska;
+
 use std::num::{NonZeroU8, NonZeroU32};
 
 use opus_pure::{Application, MAX_PACKET_BYTES, OggOpusWriter, OpusEncoder, OpusHead, OpusMSEncoder};
@@ -319,88 +322,6 @@ fn opus_comes_back_in_place_length_and_level() {
     // -6.02 dB in 1/256 dB.
     let want = tones(2, 9600);
     check_tones(&decode(&opus(&want, -1541), &ANY).unwrap(), &want, 0.5);
-}
-
-/// An EBML element with a size of four bytes.
-fn element(id: &[u8], body: &[u8]) -> Vec<u8> {
-    let size = (body.len() as u32 | 0x1000_0000).to_be_bytes();
-    [id, &size, body].concat()
-}
-
-/// Matroska with one track: RFC 9559. `discard` is what the last frame has too much, in nanoseconds.
-fn matroska(codec: &str, private: &[u8], delay: u32, frames: &[Vec<u8>], discard: i64) -> Vec<u8> {
-    let head = element(b"\x1a\x45\xdf\xa3", &element(b"\x42\x82", b"webm"));
-    let scale = element(b"\x2a\xd7\xb1", &1_000_000u32.to_be_bytes());
-    let programs = [element(b"\x4d\x80", b"test"), element(b"\x57\x41", b"test")].concat();
-    let info = element(b"\x15\x49\xa9\x66", &[scale, programs].concat());
-    let audio =
-        [element(b"\xb5", &48_000f32.to_be_bytes()), element(b"\x9f", &[1]), element(b"\x62\x64", &[16])];
-    let track = [
-        element(b"\xd7", &[1]),
-        element(b"\x73\xc5", &[1]),
-        element(b"\x83", &[2]),
-        element(b"\x86", codec.as_bytes()),
-        element(b"\x63\xa2", private),
-        element(b"\x56\xaa", &delay.to_be_bytes()),
-        element(b"\xe1", &audio.concat()),
-    ];
-    let tracks = element(b"\x16\x54\xae\x6b", &element(b"\xae", &track.concat()));
-    let mut cluster = element(b"\xe7", &[0]);
-    for (i, frame) in frames.iter().enumerate() {
-        let time = (20 * i as u16).to_be_bytes();
-        let block = [&[0x81, time[0], time[1], 0][..], frame].concat();
-        if i + 1 < frames.len() {
-            cluster.extend(element(b"\xa3", &block));
-        } else {
-            let padding = element(b"\x75\xa2", &discard.to_be_bytes());
-            cluster.extend(element(b"\xa0", &[element(b"\xa1", &block), padding].concat()));
-        }
-    }
-    let segment = [info, tracks, element(b"\x1f\x43\xb6\x75", &cluster)].concat();
-    [head, element(b"\x18\x53\x80\x67", &segment)].concat()
-}
-
-#[test]
-fn opus_in_matroska_has_its_delay_and_padding_removed() {
-    for length in [1, 4800, 20_000] {
-        let want = tones(1, length);
-        let (head, packets) = opus_packets(&want);
-        let skip = u32::from(head.pre_skip);
-        let mut private = b"OpusHead\x01\x01".to_vec();
-        private.extend(head.pre_skip.to_le_bytes());
-        private.extend([0x80, 0xbb, 0, 0, 0, 0, 0]);
-        let padding = packets.len() * 960 - length - skip as usize;
-        let nanoseconds = |n: f64| n * 1e9 / 48_000.0;
-        let delay = nanoseconds(skip.into()) as u32;
-        let file = |delay| matroska("A_OPUS", &private, delay, &packets, nanoseconds(padding as f64) as i64);
-        check_tones(&decode(&file(delay), &ANY).unwrap(), &want, 1.0);
-        // Without the element the header of Opus says as much.
-        assert_eq!(decode(&file(0), &ANY), decode(&file(delay), &ANY));
-        let whole = file(delay);
-        for cut in [whole.len() - 1, whole.len() / 2] {
-            let error = decode(&whole[..cut], &ANY).unwrap_err();
-            assert!(matches!(error, DecodeError::Truncated { .. }), "{cut}: {error:?}");
-        }
-    }
-}
-
-#[test]
-fn matroska_holds_other_codecs_too() {
-    let frames: Vec<Vec<u8>> = (0..3u8).map(|i| vec![0, i + 1, 0, 0x40]).collect();
-    let pcm = decode(&matroska("A_PCM/INT/LIT", &[], 0, &frames, 0), &ANY).unwrap();
-    let half = |i: f32| [256.0 * i / 32_768.0, 0.5];
-    assert_eq!(pcm.channels, [[half(1.0), half(2.0), half(3.0)].concat()]);
-    let ogg = vorbis(&noise(1, 4000), 48_000, 0.3);
-    let packets = packets(&ogg);
-    let mut private = vec![2, packets[0].len() as u8];
-    private.extend(vec![255; packets[1].len() / 255]);
-    private.push((packets[1].len() % 255) as u8);
-    private.extend(packets[..3].concat());
-    let got = decode(&matroska("A_VORBIS", &private, 0, &packets[3..], 0), &ANY).unwrap();
-    let want = by_libvorbis(&ogg);
-    assert!(got.channels[0].len() >= 4000 && largest_difference(&want, &got.channels) < 1e-6);
-    let error = decode(&matroska("A_DTS", &[], 0, &frames, 0), &ANY).unwrap_err().to_string();
-    assert!(error.contains("DTS in Matroska is not decoded here; `decoder: ffmpeg`"), "{error}");
 }
 
 /// Packets of an Ogg file with one stream.

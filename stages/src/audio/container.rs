@@ -38,7 +38,7 @@ pub(super) fn mpeg(data: &[u8]) -> Result<Stream<'_>, DecodeError> {
     })
 }
 
-/// Decodes containers of samples, Ogg and Matroska, also behind a tag; `None` for other containers.
+/// Decodes containers of samples and Ogg, also behind a tag; `None` for other containers.
 ///
 /// # Errors
 /// [`DecodeError`] if the bytes are one of these and cannot be used.
@@ -46,9 +46,6 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Option<Pcm>,
     let sound = &bytes[tags::skip_front(bytes, 0)..];
     if sound.starts_with(b"OggS") {
         return ogg::decode(sound, limits).map(Some);
-    }
-    if sound.starts_with(b"\x1a\x45\xdf\xa3") {
-        return matroska::decode(sound, limits).map(Some);
     }
     for open in [wave::open, wave64::open, aiff::open, au::open, caf::open] {
         if let Some(samples) = open(sound)? {
@@ -58,7 +55,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Option<Pcm>,
     Ok(None)
 }
 
-/// Lays out the packets of FLAC, MP4, AAC and MPEG audio; `None` for other containers.
+/// Lays out the packets of FLAC, Matroska, MP4, AAC and MPEG audio; `None` for other containers.
 ///
 /// # Errors
 /// [`DecodeError`] if the bytes are one of these and cannot be used, or known to be something else.
@@ -67,6 +64,9 @@ pub(super) fn open<'a>(bytes: &'a [u8], limits: &DecodeLimits) -> Result<Option<
     let sound = &bytes[start..];
     if sound.starts_with(b"fLaC") {
         return flac::open(bytes, start, limits).map(Some);
+    }
+    if sound.starts_with(b"\x1a\x45\xdf\xa3") {
+        return matroska::open(sound).map(Some);
     }
     if let Some(stream) = caf::packets::open(sound, limits)? {
         return Ok(Some(stream));

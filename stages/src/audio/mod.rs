@@ -9,11 +9,13 @@ mod ffmpeg;
 mod files;
 mod length;
 mod params;
+mod planes;
 mod prepare;
 mod resample;
 mod sound;
 mod stage;
 mod stream;
+mod timing;
 
 pub use damage::Damage;
 pub use decode::{DecodeError, DecodeLimits, MAX_CHANNELS, MAX_SAMPLE_RATE, Pcm, decode};

@@ -95,9 +95,9 @@ pub struct Decode;
 
 impl MapStage for Decode {
     const NAME: &'static str = "decode";
-    // 5: AAC by another decoder. 4: how samples lie in WAV, ADPCM. 3: Vorbis of more than two channels, granule positions. 2: edit lists,
+    // 6: Matroska past damage. 5: AAC by another decoder. 4: how samples lie in WAV, ADPCM. 3: Vorbis of more than two channels, granule positions. 2: edit lists,
     // lengths of MP3, damage inside.
-    const VERSION: u32 = 5;
+    const VERSION: u32 = 6;
     const NOT_IN_ROWS: &'static [&'static str] = &["on_error", "damage"];
     const REMARKED: [&'static str; 2] = ["is damaged inside", "are damaged inside"];
     type Params = DecodeParams;

@@ -2,12 +2,15 @@
 
 use std::ops::Range;
 
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_OPUS, CODEC_ID_VORBIS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 
 use super::decode::{Damage, DecodeError, DecodeLimits, Pcm, check_length, check_shape};
+use super::planes::Planes;
+use super::timing::{Clock, Timing};
 
 /// What a decoder is given at a time.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +42,8 @@ pub(super) struct Stream<'a> {
     pub pieces: Vec<Range<u64>>,
     /// What the container found damaged.
     pub marks: Vec<Mark>,
+    /// What the container says of each packet's time; none where it says nothing.
+    pub timing: Vec<Timing>,
     /// Whether the codec carries a checksum of the whole sound that is worth comparing.
     pub verify: bool,
 }
@@ -46,7 +51,8 @@ pub(super) struct Stream<'a> {
 impl<'a> Stream<'a> {
     /// Returns a stream of which all is sound.
     pub fn new(codec: AudioCodecParameters, packets: Vec<Packet<'a>>) -> Self {
-        Self { codec, packets, timescale: None, pieces: Vec::new(), marks: Vec::new(), verify: false }
+        let (timescale, pieces, marks, timing) = (None, Vec::new(), Vec::new(), Vec::new());
+        Self { codec, packets, timescale, pieces, marks, timing, verify: false }
     }
 
     /// Remarks that so many bytes before the first frame of `codec` were left out, if there are any.
@@ -66,7 +72,7 @@ impl<'a> Stream<'a> {
         if let (Some(rate), Some(channels)) = (self.codec.sample_rate, self.codec.channels.as_ref()) {
             check_shape(rate, channels.count())?;
         }
-        let options = AudioDecoderOptions::default().verify(self.verify).gapless(false);
+        let options = AudioDecoderOptions::default().verify(self.verify);
         let mut decoder = super::codecs::decoder(&self.codec, &options).map_err(|e| match e {
             Error::Unsupported(what) => DecodeError::Unsupported { detail: what.into() },
             other => DecodeError::Corrupt { seconds: 0.0, detail: other.to_string() },
@@ -77,7 +83,19 @@ impl<'a> Stream<'a> {
             while let Some(mark) = marks.next_if(|m| m.packet <= at) {
                 sound.damage(mark.detail.clone());
             }
+            let timing = self.timing.get(at).copied().unwrap_or_default();
+            if timing.loss {
+                sound.lose();
+                // Two blocks that are not neighbours must not overlap. Other codecs go on with the state that they have.
+                if self.codec.codec == CODEC_ID_VORBIS {
+                    decoder.reset();
+                }
+            }
+            let before = sound.decoded;
             sound.packet(decoder.as_mut(), packet, limits)?;
+            if sound.decoded > before {
+                sound.place(timing, self.codec.codec == CODEC_ID_OPUS);
+            }
         }
         sound.flush(limits)?;
         for mark in marks {
@@ -98,9 +116,14 @@ impl<'a> Stream<'a> {
 /// What was decoded so far.
 #[derive(Default)]
 struct Sound {
-    sample_rate: u32,
-    channels: Vec<Vec<f32>>,
-    block: Vec<Vec<f32>>,
+    planes: Planes,
+    clock: Clock,
+    /// Frames of the last packet.
+    last: usize,
+    /// Frames that were decoded and are not to be heard.
+    discarded: usize,
+    /// The remark on packets that are lost, as long as nobody knows how much sound they are.
+    told: Option<usize>,
     /// Frame and remark.
     damage: Vec<(usize, String)>,
     /// Packets that gave samples.
@@ -115,11 +138,13 @@ struct Sound {
 
 impl Sound {
     fn frames(&self) -> usize {
-        self.channels.first().map_or(0, Vec::len)
+        self.planes.frames()
     }
 
-    fn seconds(&self) -> f64 {
-        if self.sample_rate == 0 { 0.0 } else { self.frames() as f64 / f64::from(self.sample_rate) }
+    /// Packets are lost, as the last remark says.
+    fn lose(&mut self) {
+        self.clock.lose();
+        self.told = self.told.or(self.damage.len().checked_sub(1));
     }
 
     fn damage(&mut self, detail: String) {
@@ -143,7 +168,7 @@ impl Sound {
             Err(Error::Unsupported(what)) => return Err(DecodeError::Unsupported { detail: what.into() }),
             Err(error) => {
                 let detail = reason(&error);
-                let seconds = self.seconds();
+                let seconds = self.planes.seconds(self.frames());
                 self.error.get_or_insert(DecodeError::Corrupt { seconds, detail: detail.clone() });
                 self.lost += 1;
                 let run = self.run.get_or_insert_default();
@@ -155,44 +180,65 @@ impl Sound {
                 return Ok(());
             }
         };
-        let (rate, count) = (buffer.spec().rate(), buffer.num_planes());
-        buffer.copy_to_vecs_planar(&mut self.block);
-        if self.channels.is_empty() {
-            check_shape(rate, count)?;
-            self.sample_rate = rate;
-            self.channels = vec![Vec::new(); count];
-        } else if rate != self.sample_rate || count != self.channels.len() {
-            let detail = format!(
-                "the stream changes from {} channels at {} Hz to {count} at {rate} Hz",
-                self.channels.len(),
-                self.sample_rate
-            );
-            return Err(DecodeError::Corrupt { seconds: self.seconds(), detail });
-        }
+        let seconds = self.planes.seconds(self.frames());
+        self.planes.shape(&buffer, |change| DecodeError::Corrupt {
+            seconds,
+            detail: format!("the stream changes {change}"),
+        })?;
         self.flush(limits)?;
+        self.last = self.planes.push(&buffer, limits)?;
         self.decoded += 1;
-        for (channel, samples) in self.channels.iter_mut().zip(&self.block) {
-            channel.extend_from_slice(samples);
+        Ok(())
+    }
+
+    /// Compares the time of the packet that was decoded last with the sound before it, and removes of it what is not to be heard.
+    fn place(&mut self, timing: Timing, opus: bool) {
+        let start = self.frames() - self.last;
+        if let Some(nanoseconds) = timing.nanoseconds.filter(|_| self.last > 0) {
+            let seconds = self.planes.seconds(start + self.discarded);
+            match self.clock.tick(nanoseconds, seconds) {
+                Some(missing) => match self.told.and_then(|told| self.damage.get_mut(told)) {
+                    Some((_, detail)) => *detail += &format!(", {missing:.3} s of sound are lost"),
+                    None => {
+                        let detail =
+                            format!("the times of the packets jump, {missing:.3} s of sound are lost");
+                        self.damage.push((start, detail));
+                    }
+                },
+                None => {}
+            }
+            self.told = None;
         }
-        check_length(self.frames() as u64, self.sample_rate, count, limits)
+        let exact = timing.discard.unsigned_abs() as f64 * f64::from(self.planes.rate) / 1e9;
+        let mut discard = exact.round() as usize;
+        if discard > self.last {
+            // More than there is: writers that copy Vorbis from Ogg count its first packet, which gives nothing.
+            discard = if opus { self.last } else { 0 };
+        }
+        self.discarded += discard;
+        let end = self.frames();
+        for channel in &mut self.planes.channels {
+            if timing.discard < 0 {
+                channel.drain(start..start + discard);
+            } else {
+                channel.truncate(end - discard);
+            }
+        }
     }
 
     /// Puts silence in the place of packets that were lost.
     fn flush(&mut self, limits: &DecodeLimits) -> Result<(), DecodeError> {
         let Some((packets, frames, why)) = self.run.take() else { return Ok(()) };
         let start = self.frames();
-        if self.sample_rate > 0 {
-            let total = (start as u64).saturating_add(frames);
-            check_length(total, self.sample_rate, self.channels.len(), limits)?;
-            for channel in &mut self.channels {
-                channel.resize(total as usize, 0.0);
-            }
+        if self.planes.rate > 0 {
+            self.planes.silence(frames, limits)?;
         }
         if packets == 0 {
             return Ok(());
         }
         let lost = if packets == 1 { "a packet".to_owned() } else { format!("{packets} packets") };
         let at = self.damage.partition_point(|&(frame, _)| frame <= start);
+        self.told = self.told.map(|told| if at <= told { told + 1 } else { told });
         self.damage.insert(at, (start, format!("{lost} could not be decoded and became silence: {why}")));
         Ok(())
     }
@@ -207,7 +253,7 @@ impl Sound {
         if frames == 0 {
             return Err(DecodeError::Empty);
         }
-        let rate = self.sample_rate;
+        let rate = self.planes.rate;
         let frame = |ticks: u64| -> usize {
             let Some(scale) = timescale.filter(|&s| s > 0 && s != rate) else {
                 return usize::try_from(ticks).unwrap_or(usize::MAX).min(frames);
@@ -219,10 +265,10 @@ impl Sound {
             pieces.iter().map(|p| frame(p.start)..frame(p.end)).filter(|p| !p.is_empty()).collect();
         if pieces.is_empty() || (pieces.len() == 1 && pieces[0] == (0..frames)) {
             let damage = self.damage.into_iter().map(|(at, detail)| place(at, rate, detail)).collect();
-            return Ok(Pcm { sample_rate: rate, channels: self.channels, damage });
+            return Ok(Pcm { sample_rate: rate, channels: self.planes.channels, damage });
         }
         let total: u64 = pieces.iter().map(|p| p.len() as u64).sum();
-        check_length(total, rate, self.channels.len(), limits)?;
+        check_length(total, rate, self.planes.channels.len(), limits)?;
         let damage = self
             .damage
             .into_iter()
@@ -238,6 +284,7 @@ impl Sound {
             })
             .collect();
         let channels = self
+            .planes
             .channels
             .into_iter()
             .map(|mut channel| {

@@ -153,6 +153,26 @@ pub(in super::super) fn open<'a>(
     start: usize,
     limits: &DecodeLimits,
 ) -> Result<Stream<'a>, DecodeError> {
+    let (body, at) = streaminfo(bytes, start)?;
+    let info = Info::read(body).ok_or_else(no_streaminfo)?;
+    check_shape(info.sample_rate, info.channels as usize)?;
+    check_length(info.total.unwrap_or(0), info.sample_rate, info.channels as usize, limits)?;
+    let codec = parameters(&info, body);
+    let mut frames = Frames { bytes, info: &info, codec: &codec, budget: 1 << 26 };
+    frames.budget += 8 * bytes.len();
+    let (packets, marks) = frames.walk(at, limits)?;
+    let mut stream = Stream::new(codec, packets);
+    stream.marks = marks;
+    stream.verify = info.md5;
+    Ok(stream)
+}
+
+fn no_streaminfo() -> DecodeError {
+    DecodeError::Corrupt { seconds: 0.0, detail: "the FLAC header has no STREAMINFO".into() }
+}
+
+/// The block STREAMINFO of the header at `start`, and where the header ends.
+fn streaminfo(bytes: &[u8], start: usize) -> Result<(&[u8], usize), DecodeError> {
     let cut =
         || DecodeError::Truncated { seconds: 0.0, detail: "the file ends inside the FLAC header".into() };
     let (mut at, mut streaminfo) = (start + 4, None);
@@ -168,23 +188,30 @@ pub(in super::super) fn open<'a>(
             break;
         }
     }
-    let none = || DecodeError::Corrupt { seconds: 0.0, detail: "the FLAC header has no STREAMINFO".into() };
-    let body = streaminfo.and_then(|b| b.get(..34)).ok_or_else(none)?;
-    let info = Info::read(body).ok_or_else(none)?;
-    check_shape(info.sample_rate, info.channels as usize)?;
-    check_length(info.total.unwrap_or(0), info.sample_rate, info.channels as usize, limits)?;
+    let body = streaminfo.and_then(|b| b.get(..34)).ok_or_else(no_streaminfo)?;
+    Ok((body, at))
+}
+
+fn parameters(info: &Info, streaminfo: &[u8]) -> AudioCodecParameters {
     let mut codec = AudioCodecParameters::new();
     // The decoder refuses blocks beyond the longest that the header names, which some writers leave at 0.
-    let mut extra = body.to_vec();
+    let mut extra = streaminfo.to_vec();
     extra[..4].copy_from_slice(&[0, 16, 0xff, 0xff]);
     codec.for_codec(CODEC_ID_FLAC).with_sample_rate(info.sample_rate).with_extra_data(extra.into());
-    let mut frames = Frames { bytes, info: &info, codec: &codec, budget: 1 << 26 };
-    frames.budget += 8 * bytes.len();
-    let (packets, marks) = frames.walk(at, limits)?;
-    let mut stream = Stream::new(codec, packets);
-    stream.marks = marks;
-    stream.verify = info.md5;
-    Ok(stream)
+    codec
+}
+
+/// What a decoder needs to know, by the header that another container holds; `None` if that is not whole.
+pub(super) fn codec(header: &[u8]) -> Option<AudioCodecParameters> {
+    let (body, _) = streaminfo(header, 0).ok().filter(|_| header.starts_with(b"fLaC"))?;
+    let info = Info::read(body)?;
+    check_shape(info.sample_rate, info.channels as usize).ok()?;
+    Some(parameters(&info, body))
+}
+
+/// Whether the checksum of a frame is right.
+pub(super) fn is_whole(frame: &[u8]) -> bool {
+    crc16(0, frame) == 0
 }
 
 struct Frames<'a, 'i> {

@@ -5,15 +5,15 @@ use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, Timestamp};
 
 use super::super::super::codecs;
-use super::super::super::decode::{Damage, DecodeError, DecodeLimits, Pcm, check_length, check_shape};
+use super::super::super::decode::{Damage, DecodeError, DecodeLimits, Pcm};
+use super::super::super::planes::Planes;
 use super::codec::Codec;
 use super::stream::Stream;
 
 /// A sound that grows by one logical stream after the other.
 pub(super) struct Sound {
     limits: DecodeLimits,
-    sample_rate: u32,
-    channels: Vec<Vec<f32>>,
+    planes: Planes,
     damage: Vec<Damage>,
     /// A stream was read, whatever it held.
     read: bool,
@@ -23,16 +23,15 @@ pub(super) struct Sound {
 
 impl Sound {
     pub(super) fn new(limits: DecodeLimits) -> Self {
-        let (channels, damage) = (Vec::new(), Vec::new());
-        Self { limits, sample_rate: 0, channels, damage, read: false, undecodable: None }
+        Self { limits, planes: Planes::default(), damage: Vec::new(), read: false, undecodable: None }
     }
 
     fn frames(&self) -> usize {
-        self.channels.first().map_or(0, Vec::len)
+        self.planes.frames()
     }
 
     fn seconds(&self, frames: usize) -> f64 {
-        if self.sample_rate == 0 { 0.0 } else { frames as f64 / f64::from(self.sample_rate) }
+        self.planes.seconds(frames)
     }
 
     /// Decodes a stream; `rest` says what stands behind its last page.
@@ -55,7 +54,6 @@ impl Sound {
             .map_err(|e| codecs::failed(&e, self.seconds(start)))?;
         let mut clock = Clock { granule: None, since: 0, cut_start: 0, cut_end: 0 };
         let (mut holes, mut marks) = (stream.holes.iter().peekable(), stream.marks.iter().peekable());
-        let mut block: Vec<Vec<f32>> = Vec::new();
         // Where the last hole is in `damage`, and the granule position before it.
         let mut open: Option<(usize, u64)> = None;
         for (index, data) in stream.packets.iter().enumerate() {
@@ -76,15 +74,8 @@ impl Sound {
                 let packet = Packet::new(0, Timestamp::ZERO, Duration::ZERO, &data[..]);
                 match decoder.decode(&packet) {
                     Ok(buffer) => {
-                        let (rate, count, frames) =
-                            (buffer.spec().rate(), buffer.num_planes(), buffer.frames());
-                        self.shape(rate, count)?;
-                        buffer.copy_to_vecs_planar(&mut block);
-                        for (channel, samples) in self.channels.iter_mut().zip(&block) {
-                            channel.extend_from_slice(&samples[..frames.min(samples.len())]);
-                        }
-                        clock.since += frames as u64;
-                        check_length(self.frames() as u64, rate, count, &self.limits)?;
+                        self.planes.shape(&buffer, other_shape)?;
+                        clock.since += self.planes.push(&buffer, &self.limits)? as u64;
                     }
                     Err(error) => {
                         let detail = format!("packet {index} of the Ogg stream cannot be decoded: {error}");
@@ -111,31 +102,13 @@ impl Sound {
         self.end(&stream, codec.promised(head), start, rest)
     }
 
-    /// Takes over rate and channels of the first block, and refuses others.
-    fn shape(&mut self, rate: u32, count: usize) -> Result<(), DecodeError> {
-        if self.channels.is_empty() {
-            check_shape(rate, count)?;
-            self.sample_rate = rate;
-            self.channels = vec![Vec::new(); count];
-        } else if rate != self.sample_rate || count != self.channels.len() {
-            let detail = format!(
-                "the file is a chain of streams, from {} channels at {} Hz to {count} at {rate} Hz: \
-                 split it into one file per stream",
-                self.channels.len(),
-                self.sample_rate
-            );
-            return Err(DecodeError::Unsupported { detail });
-        }
-        Ok(())
-    }
-
     /// Removes what the granule positions and the pre-skip say is no sound.
     fn trim(&mut self, start: usize, pre_skip: u64, clock: &Clock) {
         let end = self.frames();
         let length = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let last = end.saturating_sub(length(clock.cut_end)).max(start);
         let first = start.saturating_add(length(clock.cut_start.saturating_add(pre_skip))).min(last);
-        for channel in &mut self.channels {
+        for channel in &mut self.planes.channels {
             channel.truncate(last);
             channel.drain(start..first);
         }
@@ -185,9 +158,15 @@ impl Sound {
                 None => DecodeError::Empty,
             });
         }
-        let Self { sample_rate, channels, damage, .. } = self;
-        Ok(Some(Pcm { sample_rate, channels, damage }))
+        let Self { planes, damage, .. } = self;
+        Ok(Some(Pcm { sample_rate: planes.rate, channels: planes.channels, damage }))
     }
+}
+
+/// Streams of different shapes are not one sound.
+fn other_shape(change: String) -> DecodeError {
+    let detail = format!("the file is a chain of streams, {change}: split it into one file per stream");
+    DecodeError::Unsupported { detail }
 }
 
 /// Headers may be repeated inside a stream; they are no sound.
