@@ -153,8 +153,8 @@ pub(super) fn check_length(
 /// Encoder delay and padding that the stream declares are removed. The result depends on nothing but the arguments.
 ///
 /// Channels stand in the order of the stream: of Vorbis and Opus left, centre, right, … from three channels on, as in
-/// libsndfile; of AAC left, right, centre, … as in WAV. Opus is at 48 kHz. Where an Ogg page is missing or damaged nothing is put in its place: the sound goes on
-/// with the next page, and Vorbis with the second block after it, as in libsndfile; a remark says what is lost.
+/// libsndfile; of AAC left, right, centre, … as in WAV. Opus is at 48 kHz. Where an Ogg page or a block of Matroska is missing or damaged nothing is put in its place: the sound
+/// goes on with the next one, and Vorbis with the second block after it, as in libsndfile; a remark says what is lost.
 ///
 /// # Errors
 /// [`DecodeError`], for anything that is not one whole sound with finite samples. No bytes make this function panic.

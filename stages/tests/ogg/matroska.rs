@@ -84,6 +84,19 @@ fn matroska_holds_other_codecs_too() {
     assert!(error.contains("DTS in Matroska is not decoded here; `decoder: ffmpeg`"), "{error}");
 }
 
+#[test]
+fn he_aac_in_matroska_is_decoded_in_full() {
+    // A silent packet of AAC-LC, mono, with a fill element of spectral band replication, and its configuration at 22.05 kHz.
+    let packet = b"\x00\xc8\x00\x06\x9d\xa5\xa5\xa5\x5a\x5a\x5a\x55\xa5\xae";
+    let file = |frames: usize| matroska("A_AAC", b"\x13\x88", 0, &vec![packet.to_vec(); frames], 0);
+    let pcm = decode(&file(10), &ANY).unwrap();
+    assert_eq!((pcm.sample_rate, pcm.channels[0].len(), pcm.damage), (44_100, 10 * 2048, Vec::new()));
+    // The name of the codec, and the rate of the track, where there is no configuration.
+    let named = matroska("A_AAC/MPEG4/LC/SBR", b"", 0, &vec![packet.to_vec(); 10], 0);
+    let pcm = decode(&named, &ANY).unwrap();
+    assert_eq!((pcm.sample_rate, pcm.channels[0].len()), (96_000, 10 * 2048));
+}
+
 /// Samples of a block: 20 ms at 48 kHz.
 const BLOCK: usize = 960;
 /// Blocks of a cluster.

@@ -49,7 +49,7 @@ impl<'a> Track<'a> {
                 0x83 => track.kind = unsigned(data),
                 0x88 => track.default = unsigned(data) != 0,
                 0x86 => track.name = String::from_utf8_lossy(data).trim_end_matches('\0').to_owned(),
-                0x63a2 => track.private = Some(data),
+                0x63a2 => track.private = Some(data).filter(|data| !data.is_empty()),
                 0x56aa => track.delay = unsigned(data),
                 0x0023_e383 => track.frame = NonZeroU64::new(unsigned(data)),
                 0x6d80 => track.encoded = children(data).any(|(id, _)| id == 0x6240),
