@@ -65,7 +65,7 @@ fn file(cookie: &[u8], valid: u64, priming: u32) -> Vec<u8> {
 fn alac_is_read_by_its_packet_table() {
     let wanted = |range: std::ops::Range<u32>| range.map(|i| f32::from(sample(i)) / 32_768.0).collect();
     let all: Vec<f32> = wanted(0..2660);
-    assert_eq!(whole(&file(&cookie(), 2660, 0)).channels, [all.clone()]);
+    assert_eq!(whole(&file(&cookie(), 2660, 0)).channels, std::slice::from_ref(&all));
     // As in the sample description of MOV.
     let atoms = [&b"\0\0\0\x0cfrmaalac\0\0\0\x24alac\0\0\0\0"[..], &cookie()].concat();
     assert_eq!(whole(&file(&atoms, 2660, 0)).channels, [all]);

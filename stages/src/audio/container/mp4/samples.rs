@@ -41,7 +41,7 @@ impl<'a> Sizes<'a> {
         }
         let byte = *self.fields.get(at * self.bits / 8)?;
         match self.bits {
-            4 => Some(u32::from(if at % 2 == 0 { byte >> 4 } else { byte & 15 })),
+            4 => Some(u32::from(if at.is_multiple_of(2) { byte >> 4 } else { byte & 15 })),
             8 => Some(u32::from(byte)),
             16 => Some(u32::from(byte) << 8 | u32::from(*self.fields.get(2 * at + 1)?)),
             32 => u32_at(self.fields, 4 * at),
