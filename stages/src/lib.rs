@@ -12,6 +12,7 @@ pub mod evaluate;
 pub mod import;
 pub mod labels;
 pub mod losses;
+pub mod metrics;
 pub mod model;
 mod named;
 pub mod neighbours;

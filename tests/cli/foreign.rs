@@ -3,19 +3,25 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, Date32Array, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+    ArrayRef, Date32Array, Decimal128Array, Float64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, UInt64Array,
 };
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::sandbox::Sandbox;
 
-/// A table that a program of the pipeline gives.
-fn given(table: &RecordBatch) -> Sandbox {
+fn parquet(table: &RecordBatch) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, table.schema(), None).unwrap();
     writer.write(table).unwrap();
     writer.close().unwrap();
+    bytes
+}
+
+/// A table that a program of the pipeline gives.
+fn given(table: &RecordBatch) -> Sandbox {
+    let bytes = parquet(table);
     let sandbox = Sandbox::new().file(
         "given.yaml",
         "version: 1\nname: given\nstages:\n  t: { uses: command, with: { program: [cp, t.parquet, '{out.t}'], files: [t.parquet], outputs: { t: table } } }\n",
@@ -77,6 +83,70 @@ stages:
     assert!(!sandbox.ok("runs show last").stdout.contains('\u{1b}'));
     let raw = sandbox.ok("logs loud.yaml c --raw").stdout;
     assert!(raw.starts_with("\u{1b}]0;title\u{7}\u{1b}[31mred\u{1b}[0m\n10%\r100%\n"), "{raw:?}");
+}
+
+/// Two systems on six folds; `error_rate` and `instance_f1` are both 0.1 larger in `new`.
+fn measured(columns: &[(&str, [Option<&str>; 2])]) -> Sandbox {
+    let sandbox = Sandbox::new().file(
+        "own.yaml",
+        "version: 1
+name: own
+matrix: { fold: [1, 2, 3, 4, 5, 6], system: [old, new] }
+stages:
+  own: { uses: command, with: { program: [cp, '${system}${fold}.parquet', '{out.m}'], files: ['${system}${fold}.parquet'], outputs: { m: metrics } } }
+  table:
+    uses: table
+    in: { metrics: { from: own, collect: [fold, system] } }
+    with: { rows: system, over: [fold], metric: [error_rate, instance_f1], baseline: old }
+",
+    );
+    for fold in 1..=6 {
+        for (system, gain) in [("old", 0.0), ("new", 0.1)] {
+            let value = f64::from(fold) / 20.0 + gain;
+            let mut all: Vec<(&str, ArrayRef)> = vec![
+                ("metric", Arc::new(StringArray::from(vec!["error_rate", "instance_f1"]))),
+                ("class", Arc::new(StringArray::from(vec![None::<&str>; 2]))),
+                ("value", Arc::new(Float64Array::from(vec![value; 2]))),
+            ];
+            for (name, values) in columns {
+                all.push((name, Arc::new(StringArray::from(values.to_vec()))));
+            }
+            let table = RecordBatch::try_from_iter_with_nullable(all.into_iter().map(|(n, a)| (n, a, true)));
+            sandbox.write(&format!("{system}{fold}.parquet"), parquet(&table.unwrap()));
+        }
+    }
+    sandbox
+}
+
+#[test]
+fn a_metric_of_a_program_says_which_values_are_better() {
+    let sandbox = measured(&[
+        ("better", [Some("lower"), Some("higher")]),
+        ("unit", [Some("fraction"), Some("fraction")]),
+    ]);
+    let run = sandbox.ok("run own.yaml");
+    assert!(!run.stderr.contains("known whether"), "{run}");
+    let rows = sandbox.ok("table own.yaml table --format json").json();
+    let verdict = |metric: &str| {
+        let mut rows = rows.iter();
+        let row = rows.find(|row| row["metric"] == metric && row["system"] == "new").unwrap();
+        row["verdict"].as_str().unwrap().to_owned()
+    };
+    assert_eq!([verdict("error_rate"), verdict("instance_f1")], ["worse", "better"]);
+    assert!(sandbox.ok("table own.yaml table").stdout.contains("(%)"), "fractions are shown in percent");
+}
+
+#[test]
+fn a_metric_of_a_program_that_says_nothing_gets_no_verdict() {
+    let sandbox = measured(&[]);
+    let run = sandbox.ok("run own.yaml");
+    let told = "of error_rate, instance_f1 is not known whether more or less is better";
+    assert!(run.stderr.contains(told), "{run}");
+    let rows = sandbox.ok("table own.yaml table --format json").json();
+    let verdicts: Vec<&str> = rows.iter().map(|row| row["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["baseline", "differs", "baseline", "differs"]);
+    let wrong = measured(&[("better", [Some("lowest"), None])]).ends("run own.yaml", 1);
+    assert!(wrong.stderr.contains("`lowest` is neither `higher` nor `lower`"), "{wrong}");
 }
 
 #[test]

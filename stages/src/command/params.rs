@@ -22,6 +22,10 @@ use crate::quantity::{Size, Time};
 /// `samples`). Models are safetensors. The artefact's metadata (classes, sample rate, …) is JSON under the key `sndpipe` of the
 /// schema; an output without it takes that of the first input of its kind. Outputs are checked and sorted by clip.
 ///
+/// Metrics have the columns `metric`, `value`, `class` (may be absent, empty over all classes), `better` (`higher` or `lower`: without it, or
+/// a common name such as `accuracy` or `loss`, `table` and `claims` give no verdicts) and `unit` (such as `fraction`, which is shown in
+/// percent, or `dB`).
+///
 /// The environment holds what `env` says and, of the environment of the run, what says where things are and which part of the machine may be
 /// used: `PATH`, `HOME`, `USER`, `TMPDIR`, `TZ`, `LANG` and `LC_*`; masks of accelerators (`*_VISIBLE_DEVICES`, `CUDA_*`, `NVIDIA_*`, `HIP_*`,
 /// `ROCR_*`, `ZE_*`, …) and `*_NUM_THREADS`; `LD_LIBRARY_PATH`, `VIRTUAL_ENV` and `CONDA_PREFIX`; proxies and certificates

@@ -21,6 +21,7 @@ use super::hand_over::{META_KEY, extension, values_column};
 use super::params::CommandParams;
 use crate::columns;
 use crate::labels::Labels;
+use crate::metrics::scales;
 use crate::split::Split;
 
 /// An output that is being read.
@@ -143,14 +144,14 @@ impl Output<'_> {
                 Ok(labels.to_table()?.1)
             }
             Kind::Metrics => {
-                columns::text(&table, "metric")?;
+                scales(&table)?;
                 columns::number(&table, "value")?;
                 Ok(table)
             }
             Kind::History => {
                 columns::maybe_int(&table, "epoch")?;
                 columns::text(&table, "subset")?;
-                columns::text(&table, "metric")?;
+                scales(&table)?;
                 columns::number(&table, "value")?;
                 Ok(table)
             }

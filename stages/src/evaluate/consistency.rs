@@ -8,7 +8,8 @@ use sndpipe_cache::{Meta, RowRef};
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
 use super::metric::Measured;
-use super::report;
+use super::report::{self, Row};
+use crate::metrics::Scale;
 use crate::model::TrainedModel;
 use crate::patch::{self, FrameShape};
 use crate::score::Scored;
@@ -59,7 +60,7 @@ pub struct EvaluateConsistency;
 
 impl Stage for EvaluateConsistency {
     const NAME: &'static str = "evaluate.consistency";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SOURCE: &'static str = "Fonseca, Ferraro, Serra, Improving Sound Event Classification by Increasing Shift Invariance in Convolutional Neural Networks, 2021";
     type Params = ConsistencyParams;
 
@@ -164,11 +165,11 @@ impl Counts {
         }
     }
 
-    fn rows(&self, params: &ConsistencyParams) -> Vec<(String, Option<usize>, Measured)> {
+    fn rows(&self, params: &ConsistencyParams) -> Vec<Row<String>> {
         let row = |axis: usize, name: &str, at: usize| {
             let value = self.same[at][axis] as f64 / self.patches as f64;
             let name = format!("consistency_{name}_{}", params.shifts[at]);
-            (name, None, Measured { value: Some(value), n: self.patches })
+            (name, None, Measured { value: Some(value), n: self.patches }, Scale::FRACTION)
         };
         let shifts = 0..params.shifts.len();
         let time = shifts.clone().map(|at| row(0, "time", at));

@@ -8,10 +8,11 @@ use sndpipe_cache::Meta;
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
 
 use super::metric::Measured;
-use super::report;
+use super::report::{self, Row};
 use crate::columns;
+use crate::metrics::{Better, Scale, scales};
 use crate::split::Subset;
-use crate::table::{OneOrMany, falls};
+use crate::table::OneOrMany;
 
 /// Makes metrics of the history of a training, so that `table` and `plot` can average them over folds and seeds.
 ///
@@ -43,7 +44,7 @@ pub struct EvaluateHistory;
 
 impl Stage for EvaluateHistory {
     const NAME: &'static str = "evaluate.history";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Params = HistoryParams;
 
     fn check(params: &HistoryParams) -> Vec<ParamError> {
@@ -64,7 +65,10 @@ impl Stage for EvaluateHistory {
     }
 
     fn inputs(_: &HistoryParams) -> Vec<Port> {
-        vec![Port::new("history", Kind::History).reading(&["epoch", "subset", "metric", "value"])]
+        vec![
+            Port::new("history", Kind::History)
+                .reading(&["epoch", "subset", "metric", "value", "better?", "unit?"]),
+        ]
     }
 
     fn outputs(_: &HistoryParams) -> Vec<Output> {
@@ -76,12 +80,14 @@ impl Stage for EvaluateHistory {
         let epochs = columns::maybe_int(&table, "epoch")?;
         let (subsets, metrics) = (columns::text(&table, "subset")?, columns::text(&table, "metric")?);
         let values = columns::number(&table, "value")?;
+        let scales = scales(&table)?;
         let all: Vec<Entry<'_>> = epochs
             .into_iter()
             .zip(subsets.iter().zip(&metrics))
             .zip(values)
-            .filter_map(|((epoch, (subset, metric)), value)| {
-                Some(Entry { epoch: epoch?, subset, metric, value })
+            .zip(&scales)
+            .filter_map(|(((epoch, (subset, metric)), value), scale)| {
+                Some(Entry { epoch: epoch?, subset, metric, value, scale })
             })
             .collect();
         let mut rows = Vec::new();
@@ -98,11 +104,14 @@ struct Entry<'a> {
     subset: &'a str,
     metric: &'a str,
     value: Option<f64>,
+    scale: &'a Scale,
 }
 
-type Row = (String, Option<usize>, Measured);
-
-fn of_metric(params: &HistoryParams, metric: &str, all: &[Entry<'_>]) -> Result<Vec<Row>, StageError> {
+fn of_metric(
+    params: &HistoryParams,
+    metric: &str,
+    all: &[Entry<'_>],
+) -> Result<Vec<Row<String>>, StageError> {
     let subset = params.subset.name();
     let of_subset = || all.iter().filter(|entry| entry.subset == subset);
     let curve: Vec<&Entry<'_>> = of_subset().filter(|entry| entry.metric == metric).collect();
@@ -125,13 +134,27 @@ fn of_metric(params: &HistoryParams, metric: &str, all: &[Entry<'_>]) -> Result<
         return Err(StageError::failed(message));
     }
     let one = |value: Option<f64>| Measured { value, n: usize::from(value.is_some()) };
-    let after = |entry: &&Entry<'_>| (format!("{metric}_after_{}", entry.epoch), None, one(entry.value));
-    let mut rows: Vec<Row> = curve.iter().map(after).collect();
+    let after = |entry: &&Entry<'_>| {
+        (format!("{metric}_after_{}", entry.epoch), None, one(entry.value), entry.scale.clone())
+    };
+    let mut rows: Vec<Row<String>> = curve.iter().map(after).collect();
     for &goal in &params.reach {
-        let reached = |value: f64| if falls(metric) { value <= goal } else { value >= goal };
+        let reached: Box<dyn Fn(f64) -> bool> = match curve[0].scale.better {
+            Some(Better::Higher) => Box::new(|value| value >= goal),
+            Some(Better::Lower) => Box::new(|value| value <= goal),
+            None => {
+                let message = format!(
+                    "of `{metric}` is not known whether more or less is better, so {goal} is not reached by either"
+                );
+                let help =
+                    "write a column `better` (`higher` or `lower`) into the history, or leave out `reach`";
+                return Err(StageError::failed(message).help(help));
+            }
+        };
         let first =
-            curve.iter().filter(|entry| entry.value.is_some_and(reached)).map(|entry| entry.epoch).min();
-        rows.push((format!("epochs_to_{metric}_{goal}"), None, one(first.map(|epoch| epoch as f64))));
+            curve.iter().filter(|entry| entry.value.is_some_and(&reached)).map(|entry| entry.epoch).min();
+        let epochs = one(first.map(|epoch| epoch as f64));
+        rows.push((format!("epochs_to_{metric}_{goal}"), None, epochs, Scale::EPOCHS));
     }
     Ok(rows)
 }
@@ -143,7 +166,13 @@ mod tests {
     use super::*;
 
     fn entries() -> Vec<Entry<'static>> {
-        let entry = |epoch, subset, metric, value| Entry { epoch, subset, metric, value: Some(value) };
+        let entry = |epoch, subset, metric, value| Entry {
+            epoch,
+            subset,
+            metric,
+            value: Some(value),
+            scale: if metric == "loss" { &Scale::FALLING } else { &Scale::FRACTION },
+        };
         let mut all = vec![entry(1, "train", "loss", 3.0)];
         for (epoch, accuracy, loss) in [(1, 0.4, 2.0), (2, 0.8, 1.0), (3, 0.7, 1.5)] {
             all.push(entry(epoch, "val", "accuracy", accuracy));
@@ -156,7 +185,7 @@ mod tests {
         let params: HistoryParams = serde_json::from_value(value).unwrap();
         assert_eq!(EvaluateHistory::check(&params), []);
         let rows = of_metric(&params, &params.metric.0[0], &entries()).map_err(|error| error.to_string())?;
-        Ok(rows.into_iter().map(|(name, _, measured)| (name, measured.value)).collect())
+        Ok(rows.into_iter().map(|(name, _, measured, _)| (name, measured.value)).collect())
     }
 
     #[test]

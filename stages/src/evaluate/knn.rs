@@ -7,9 +7,10 @@ use sndpipe_cache::{Meta, Rows};
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, counted};
 
 use super::metric::{self, Judged, Measured, TieOrder};
-use super::report;
+use super::report::{self, Row};
 use crate::embed::Embedded;
 use crate::labels::Labels;
+use crate::metrics::Scale;
 use crate::named;
 use crate::neighbours::{Classed, OneClass, Protocol, Voted};
 use crate::score::Scored;
@@ -54,7 +55,7 @@ pub struct EvaluateKnn;
 impl Stage for EvaluateKnn {
     const NAME: &'static str = "evaluate.knn";
     /// 2: ties do not depend on the order of the classes.
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SOURCE: &'static str = "Fonseca et al., Unsupervised Contrastive Learning of Sound Event Representations, ICASSP 2021 \
                                   (leave_one_clip_out); Wu et al., Unsupervised Feature Learning via Non-Parametric Instance \
                                   Discrimination, CVPR 2018 (memory_bank)";
@@ -124,24 +125,22 @@ pub fn judged(ids: &[String], scores: Vec<Vec<f32>>, class_of: &[u32], ties: &Ti
     clips.map(|((id, scores), &class)| Judged::new(id.clone(), scores, truth(class), ties)).collect()
 }
 
-/// A metric with its class, where it is of one.
-type Row = (&'static str, Option<usize>, Measured);
-
-fn metrics(clips: &[Judged], nearest: &[Judged], classes: usize) -> Vec<Row> {
+fn metrics(clips: &[Judged], nearest: &[Judged], classes: usize) -> Vec<Row<&'static str>> {
     let each = |of: &dyn Fn(usize) -> Measured| -> Vec<Measured> { (0..classes).map(of).collect() };
     let recall = each(&|class| metric::recall(clips, class));
     let within = each(&|class| metric::recall_within(clips, class, FIRST));
     let by_nearest = each(&|class| metric::recall(nearest, class));
-    let mut rows: Vec<Row> = vec![
-        ("accuracy", None, metric::accuracy(clips)),
-        ("balanced_accuracy", None, Measured::macro_mean(&recall)),
-        ("accuracy_top_3", None, metric::accuracy_within(clips, FIRST)),
-        ("balanced_accuracy_top_3", None, Measured::macro_mean(&within)),
-        ("accuracy_1nn", None, metric::accuracy(nearest)),
-        ("balanced_accuracy_1nn", None, Measured::macro_mean(&by_nearest)),
+    let share = |name, class, measured| (name, class, measured, Scale::FRACTION);
+    let mut rows = vec![
+        share("accuracy", None, metric::accuracy(clips)),
+        share("balanced_accuracy", None, Measured::macro_mean(&recall)),
+        share("accuracy_top_3", None, metric::accuracy_within(clips, FIRST)),
+        share("balanced_accuracy_top_3", None, Measured::macro_mean(&within)),
+        share("accuracy_1nn", None, metric::accuracy(nearest)),
+        share("balanced_accuracy_1nn", None, Measured::macro_mean(&by_nearest)),
     ];
     for (name, values) in [("recall", recall), ("recall_top_3", within), ("recall_1nn", by_nearest)] {
-        rows.extend(values.into_iter().enumerate().map(|(class, value)| (name, Some(class), value)));
+        rows.extend(values.into_iter().enumerate().map(|(class, value)| share(name, Some(class), value)));
     }
     rows
 }

@@ -13,6 +13,7 @@ use super::metric::Measured;
 use super::report;
 use crate::columns::{self, Values};
 use crate::labels::{Labels, State};
+use crate::metrics::Scale;
 
 /// Judges flags for missing labels by labels that are known to be missing.
 ///
@@ -30,7 +31,7 @@ pub struct EvaluateRecovery;
 
 impl Stage for EvaluateRecovery {
     const NAME: &'static str = "evaluate.recovery";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Params = RecoveryParams;
 
     fn inputs(_: &RecoveryParams) -> Vec<Port> {
@@ -122,14 +123,15 @@ fn metrics(classes: &[String], counts: &[Counts]) -> Result<RecordBatch, StageEr
     });
     let precisions: Vec<Measured> = counts.iter().map(|of| of.precision()).collect();
     let recalls: Vec<Measured> = counts.iter().map(|of| of.recall()).collect();
+    let share = |name, class, measured| (name, class, measured, Scale::FRACTION);
     let mut rows = vec![
-        ("flag_precision".to_owned(), None, all.precision()),
-        ("flag_recall".to_owned(), None, all.recall()),
-        ("flag_precision_macro".to_owned(), None, Measured::macro_mean(&precisions)),
-        ("flag_recall_macro".to_owned(), None, Measured::macro_mean(&recalls)),
+        share("flag_precision", None, all.precision()),
+        share("flag_recall", None, all.recall()),
+        share("flag_precision_macro", None, Measured::macro_mean(&precisions)),
+        share("flag_recall_macro", None, Measured::macro_mean(&recalls)),
     ];
     for (name, measured) in [("flag_precision", precisions), ("flag_recall", recalls)] {
-        rows.extend(measured.into_iter().enumerate().map(|(class, of)| (name.to_owned(), Some(class), of)));
+        rows.extend(measured.into_iter().enumerate().map(|(class, of)| share(name, Some(class), of)));
     }
     report::long_table(classes, &rows)
 }

@@ -8,6 +8,7 @@ use super::metric::{self, Judged, Measured};
 use super::params::Task;
 use super::ranks;
 use crate::columns::{self, Values};
+use crate::metrics::Scale;
 
 /// The metrics, and where some are undefined.
 pub(crate) struct Metrics {
@@ -23,7 +24,7 @@ pub(crate) struct Metrics {
 /// A metric of one class.
 type OfClass = fn(&[Judged], usize) -> Measured;
 
-/// The table `metric, class, value, n`.
+/// The table `metric, class, value, n, better, unit`.
 pub(crate) fn metrics(classes: &[String], clips: &[Judged], task: Task) -> Result<Metrics, StageError> {
     let count = classes.len();
     let each = |of: OfClass| -> Vec<Measured> { (0..count).map(|class| of(clips, class)).collect() };
@@ -32,22 +33,23 @@ pub(crate) fn metrics(classes: &[String], clips: &[Judged], task: Task) -> Resul
     let sensitivities: Vec<Measured> = areas.iter().map(|&area| d_prime(area)).collect();
     let lwlrap = ranks::lwlrap(clips, count);
     let area = Measured::macro_mean(&areas);
-    let mut rows: Vec<(&str, Option<usize>, Measured)> = Vec::new();
-    let mut by_class: Vec<(&str, Vec<Measured>)> = Vec::new();
+    let share = |name, measured| (name, None, measured, Scale::FRACTION);
+    let mut rows: Vec<Row<&str>> = Vec::new();
+    let mut by_class: Vec<(&str, Vec<Measured>, Scale)> = Vec::new();
     if task != Task::MultiLabel {
         let recalls = each(metric::recall);
         let at_3 = ranks::precision_at_3(clips, count);
-        rows.push(("accuracy", None, metric::accuracy(clips)));
-        rows.push(("balanced_accuracy", None, Measured::macro_mean(&recalls)));
-        rows.push(("mAP@3", None, at_3.all));
-        by_class.extend([("recall", recalls), ("mAP@3", at_3.by_class)]);
+        rows.push(share("accuracy", metric::accuracy(clips)));
+        rows.push(share("balanced_accuracy", Measured::macro_mean(&recalls)));
+        rows.push(share("mAP@3", at_3.all));
+        by_class.extend([("recall", recalls, Scale::FRACTION), ("mAP@3", at_3.by_class, Scale::FRACTION)]);
     }
     rows.extend([
-        ("mAP", None, Measured::macro_mean(&precisions)),
-        ("AUC", None, area),
-        ("dprime_macro", None, Measured::macro_mean(&sensitivities)),
-        ("dprime_of_mean_auc", None, d_prime(area)),
-        ("lwlrap", None, lwlrap.all),
+        share("mAP", Measured::macro_mean(&precisions)),
+        share("AUC", area),
+        ("dprime_macro", None, Measured::macro_mean(&sensitivities), Scale::RISING),
+        ("dprime_of_mean_auc", None, d_prime(area), Scale::RISING),
+        share("lwlrap", lwlrap.all),
     ]);
     let named = |chosen: &dyn Fn(usize) -> bool| -> Vec<String> {
         (0..count).filter(|&class| chosen(class)).map(|class| classes[class].clone()).collect()
@@ -56,29 +58,43 @@ pub(crate) fn metrics(classes: &[String], clips: &[Judged], task: Task) -> Resul
     let without_negatives = named(&|class| precisions[class].value.is_some() && areas[class].value.is_none());
     let infinite = named(&|class| areas[class].value.is_some() && sensitivities[class].value.is_none());
     by_class.extend([
-        ("average_precision", precisions),
-        ("AUC", areas),
-        ("dprime", sensitivities),
-        ("lwlrap", lwlrap.by_class),
+        ("average_precision", precisions, Scale::FRACTION),
+        ("AUC", areas, Scale::FRACTION),
+        ("dprime", sensitivities, Scale::RISING),
+        ("lwlrap", lwlrap.by_class, Scale::FRACTION),
     ]);
-    for (name, measured) in &by_class {
-        rows.extend(measured.iter().enumerate().map(|(class, &measured)| (*name, Some(class), measured)));
+    for (name, measured, scale) in &by_class {
+        let of_class = |(class, &measured)| (*name, Some(class), measured, scale.clone());
+        rows.extend(measured.iter().enumerate().map(of_class));
     }
     let table = long_table(classes, &rows)?;
     Ok(Metrics { table, without_positives, without_negatives, infinite })
 }
 
-/// The long table of metrics: name, class, value with its number.
+/// A metric: name, class, value with its number, and what values mean.
+pub(super) type Row<N> = (N, Option<usize>, Measured, Scale);
+
+/// The long table of metrics.
 pub(super) fn long_table<N: AsRef<str>>(
     classes: &[String],
-    rows: &[(N, Option<usize>, Measured)],
+    rows: &[Row<N>],
 ) -> Result<RecordBatch, StageError> {
     let class = |class: &Option<usize>| class.map(|class| classes[class].clone());
     columns::table(vec![
         ("metric", Values::Text(rows.iter().map(|(name, ..)| name.as_ref().to_owned()).collect())),
-        ("class", Values::MaybeText(rows.iter().map(|(_, of, _)| class(of)).collect())),
-        ("value", Values::Number(rows.iter().map(|(.., measured)| measured.value).collect())),
-        ("n", Values::Int(rows.iter().map(|(.., measured)| measured.n as i64).collect())),
+        ("class", Values::MaybeText(rows.iter().map(|(_, of, ..)| class(of)).collect())),
+        ("value", Values::Number(rows.iter().map(|(_, _, measured, _)| measured.value).collect())),
+        ("n", Values::Int(rows.iter().map(|(_, _, measured, _)| measured.n as i64).collect())),
+        (
+            "better",
+            Values::MaybeText(
+                rows.iter().map(|(.., of)| of.better.map(|better| better.to_string())).collect(),
+            ),
+        ),
+        (
+            "unit",
+            Values::MaybeText(rows.iter().map(|(.., of)| of.unit.as_deref().map(str::to_owned)).collect()),
+        ),
     ])
 }
 

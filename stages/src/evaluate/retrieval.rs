@@ -12,6 +12,7 @@ use super::metric::{self, Measured};
 use super::report;
 use crate::embed::Embedded;
 use crate::labels::{Labels, State};
+use crate::metrics::Scale;
 use crate::model::failed;
 use crate::score::Scored;
 use crate::split::place;
@@ -48,7 +49,7 @@ pub struct EvaluateRetrieval;
 
 impl Stage for EvaluateRetrieval {
     const NAME: &'static str = "evaluate.retrieval";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SOURCE: &'static str =
         "Jansen et al., Unsupervised Learning of Semantic Audio Representations, ICASSP 2018";
     type Params = RetrievalParams;
@@ -112,12 +113,17 @@ impl Stage for EvaluateRetrieval {
         if !fewer.is_empty() {
             io.log(&format!("classes with fewer than {} segments: {}", params.segments, fewer.join(", ")));
         }
+        // What chance gives is neither good nor bad.
+        let prior = Scale { better: None, ..Scale::FRACTION };
         let mut metrics = vec![
-            ("retrieval_mAP", None, Measured::macro_mean(&precisions)),
-            ("retrieval_prior", None, Measured::macro_mean(&priors)),
+            ("retrieval_mAP", None, Measured::macro_mean(&precisions), Scale::FRACTION),
+            ("retrieval_prior", None, Measured::macro_mean(&priors), prior.clone()),
         ];
-        for (name, values) in [("retrieval_AP", precisions), ("retrieval_prior", priors)] {
-            metrics.extend(values.into_iter().enumerate().map(|(class, value)| (name, Some(class), value)));
+        for (name, values, scale) in
+            [("retrieval_AP", precisions, Scale::FRACTION), ("retrieval_prior", priors, prior)]
+        {
+            let of_class = |(class, value)| (name, Some(class), value, scale.clone());
+            metrics.extend(values.into_iter().enumerate().map(of_class));
         }
         let meta = Meta::from([("classes".to_owned(), json!(labels.classes))]);
         io.write_table("metrics", meta, &report::long_table(&labels.classes, &metrics)?)

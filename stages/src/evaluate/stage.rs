@@ -19,7 +19,7 @@ pub struct Evaluate;
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
     /// 2: d', `mAP@3`, and lwlrap of each class and of clips with one class. 3: ties do not depend on the order of the classes.
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     type Params = EvaluateParams;
 
     fn check(params: &EvaluateParams) -> Vec<ParamError> {

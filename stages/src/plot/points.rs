@@ -3,7 +3,8 @@
 use sndpipe_engine::StageError;
 
 use super::params::PlotParams;
-use crate::table::{Cell, Summary, labels_of, spread_axis, summarise, values_of};
+use crate::metrics::Scale;
+use crate::table::{Cell, Summary, labels_of, scale_of, spread_axis, summarise, values_of};
 
 /// A line and its points, one for each place.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,8 @@ pub(super) struct Points {
     /// Labels of the places, in the order of the axis.
     pub places: Vec<String>,
     pub lines: Vec<Line>,
+    /// Whether all that is drawn are shares of a whole.
+    pub percent: bool,
     /// The axis that deviations are taken over.
     pub spread: Option<String>,
 }
@@ -66,7 +69,19 @@ impl Points {
                 lines.push(Line { name: parts.collect::<Vec<_>>().join(", "), points });
             }
         }
-        Ok(Self { places, lines, spread: spread.cloned() })
+        let mut drawn = Vec::new();
+        for metric in &params.metric.0 {
+            let names =
+                if params.x.is_some() { vec![metric.clone()] } else { starred_names(metric, &places) };
+            for name in names {
+                // Some lines have no value at some places.
+                if cells.iter().any(|cell| cell.metrics.iter().any(|of| of.name == name)) {
+                    drawn.push(scale_of(cells, &name)?);
+                }
+            }
+        }
+        let percent = drawn.iter().all(Scale::is_fraction);
+        Ok(Self { places, lines, percent, spread: spread.cloned() })
     }
 
     /// The places as numbers, if all are.
@@ -76,12 +91,17 @@ impl Points {
     }
 }
 
+/// The metrics that a name with a `*` stands for.
+fn starred_names(metric: &str, places: &[String]) -> Vec<String> {
+    places.iter().map(|place| metric.replacen('*', place, 1)).collect()
+}
+
 /// What stands for the `*` of the metrics' names, in the order of the evaluation.
 fn starred(metrics: &[String], cells: &[Cell]) -> Result<Vec<String>, StageError> {
     let mut places: Vec<String> = Vec::new();
     for metric in metrics {
         let (before, behind) = metric.split_once('*').unwrap_or((metric, ""));
-        let names = cells.iter().flat_map(|cell| &cell.metrics).map(|(name, _)| name);
+        let names = cells.iter().flat_map(|cell| &cell.metrics).map(|of| &of.name);
         let found: Vec<&str> =
             names.filter_map(|name| name.strip_prefix(before)?.strip_suffix(behind)).collect();
         if found.is_empty() {
@@ -102,12 +122,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::table::Metric;
 
     fn cell(axes: &[(&str, &str)], metrics: &[(&str, f64)]) -> Cell {
         let own = |text: &str| text.to_owned();
         Cell {
             axes: axes.iter().map(|(axis, label)| (own(axis), own(label))).collect(),
-            metrics: metrics.iter().map(|(name, value)| (own(name), Some(*value))).collect(),
+            metrics: metrics.iter().map(|(name, value)| Metric::of(name, Some(*value))).collect(),
             repeats: None,
         }
     }

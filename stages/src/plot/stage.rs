@@ -9,7 +9,7 @@ use super::params::PlotParams;
 use super::points::Points;
 use super::svg::{Drawing, DrawnLine, svg};
 use crate::columns::{self, Values};
-use crate::table::{Cell, is_fraction, miswired};
+use crate::table::{Cell, miswired};
 
 /// Draws metrics over an axis.
 pub struct Plot;
@@ -17,7 +17,7 @@ pub struct Plot;
 impl Stage for Plot {
     const NAME: &'static str = "plot";
     /// 2: marks at some places of long lines, other marks from the seventh line on.
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     type Params = PlotParams;
 
     fn check(params: &PlotParams) -> Vec<ParamError> {
@@ -25,7 +25,11 @@ impl Stage for Plot {
     }
 
     fn inputs(_: &PlotParams) -> Vec<Port> {
-        vec![Port::new("metrics", Kind::Metrics).collecting().reading(&["metric", "class", "value"])]
+        vec![
+            Port::new("metrics", Kind::Metrics)
+                .collecting()
+                .reading(&["metric", "class", "value", "better?", "unit?"]),
+        ]
     }
 
     fn outputs(_: &PlotParams) -> Vec<Output> {
@@ -48,7 +52,7 @@ impl Stage for Plot {
 }
 
 fn drawing(params: &PlotParams, points: &Points) -> Drawing {
-    let percent = params.metric.0.iter().all(|metric| is_fraction(metric));
+    let percent = points.percent;
     let scale = if percent { 100.0 } else { 1.0 };
     let numbers = points.numbers();
     let at = |place: usize| numbers.as_ref().map_or(place as f64, |numbers| numbers[place]);

@@ -15,7 +15,9 @@ const NOTHING: &str = "-";
 
 /// The inputs of a table: metrics, and those that stand beside them.
 pub(super) fn ports(beside: &[String]) -> Vec<Port> {
-    let port = |name| Port::new(name, Kind::Metrics).collecting().reading(&["metric", "class", "value"]);
+    let port = |name| {
+        Port::new(name, Kind::Metrics).collecting().reading(&["metric", "class", "value", "better?", "unit?"])
+    };
     std::iter::once(METRICS).chain(beside.iter().map(String::as_str)).map(port).collect()
 }
 
@@ -130,10 +132,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::table::Metric;
 
     fn cell(axes: &[(&str, &str)], value: f64) -> Cell {
         let axes = axes.iter().map(|(axis, label)| ((*axis).to_owned(), (*label).to_owned())).collect();
-        Cell { axes, metrics: vec![("mAP".to_owned(), Some(value))], repeats: None }
+        Cell { axes, metrics: vec![Metric::of("mAP", Some(value))], repeats: None }
     }
 
     fn rows(names: &[&str]) -> OneOrMany {

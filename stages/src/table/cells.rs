@@ -7,29 +7,30 @@ use sndpipe_engine::{Axes, StageError, did_you_mean};
 
 use super::params::OneOrMany;
 use crate::columns;
+use crate::metrics::{Scale, scales};
 
-/// Beginnings of the names of metrics that are the better the smaller they are: losses, those of each method of a `pretrain` that sums
-/// several among them.
-const FALLING: [&str; 6] = ["loss", "epochs_to_", "contrastive", "instance", "triplet", "coincidence"];
-
-/// Beginnings of the names of other metrics that are no fractions.
-const PLAIN: [&str; 2] = ["dprime", "rate"];
-
-/// Whether a metric is the better the smaller it is.
-pub(crate) fn falls(metric: &str) -> bool {
-    FALLING.iter().any(|start| metric.starts_with(start))
+/// A metric over all classes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Metric {
+    pub name: String,
+    /// `None` where it is undefined.
+    pub value: Option<f64>,
+    pub scale: Scale,
 }
 
-/// Whether a metric is a fraction, which is shown as a percentage.
-pub(crate) fn is_fraction(metric: &str) -> bool {
-    !falls(metric) && !PLAIN.iter().any(|start| metric.starts_with(start))
+#[cfg(test)]
+impl Metric {
+    /// A metric of common name.
+    pub fn of(name: &str, value: Option<f64>) -> Self {
+        Self { name: name.to_owned(), value, scale: Scale::of_name(name) }
+    }
 }
 
 /// One evaluation: its cell, and the metrics over all classes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cell {
     pub axes: Axes,
-    pub metrics: Vec<(String, Option<f64>)>,
+    pub metrics: Vec<Metric>,
     /// The evaluation that this cell repeats at another place, if it does, by its number in its row: it counts once.
     pub repeats: Option<usize>,
 }
@@ -49,9 +50,10 @@ impl Cell {
         let names = columns::text(table, "metric")?;
         let classes = columns::maybe_text(table, "class")?;
         let values = columns::number(table, "value")?;
-        let rows = names.into_iter().zip(classes).zip(values);
-        let metrics =
-            rows.filter(|((_, class), _)| class.is_none()).map(|((name, _), value)| (name, value)).collect();
+        let scales = scales(table)?;
+        let rows = names.into_iter().zip(classes).zip(values.into_iter().zip(scales));
+        let all = rows.filter(|((_, class), _)| class.is_none());
+        let metrics = all.map(|((name, _), (value, scale))| Metric { name, value, scale }).collect();
         Ok(Self { axes, metrics, repeats: None })
     }
 
@@ -62,7 +64,7 @@ impl Cell {
 
     /// The value of a metric; none where it is undefined or not there.
     pub fn value(&self, metric: &str) -> Option<f64> {
-        self.metrics.iter().find(|(name, _)| name == metric).and_then(|(_, value)| *value)
+        self.metrics.iter().find(|of| of.name == metric).and_then(|of| of.value)
     }
 
     /// The label on an axis.
@@ -142,12 +144,55 @@ fn axes_of(cells: &[Cell]) -> Vec<String> {
 pub(crate) fn values_of(cells: &[Cell], metric: &str) -> Result<Vec<Option<f64>>, StageError> {
     cells
         .iter()
-        .map(|cell| cell.metrics.iter().find(|(name, _)| name == metric).map(|(_, value)| *value))
+        .map(|cell| cell.metrics.iter().find(|of| of.name == metric).map(|of| of.value))
         .collect::<Option<_>>()
         .ok_or_else(|| {
             let names: BTreeSet<&str> =
-                cells.iter().flat_map(|cell| &cell.metrics).map(|(name, _)| name.as_str()).collect();
+                cells.iter().flat_map(|cell| &cell.metrics).map(|of| of.name.as_str()).collect();
             let names: Vec<&str> = names.into_iter().collect();
             StageError::failed(format!("there is no metric `{metric}`; there are {}", names.join(", ")))
         })
+}
+
+/// The scale of a metric, on which all cells must agree.
+///
+/// # Errors
+/// [`StageError::Failed`] naming two scales.
+pub(crate) fn scale_of(cells: &[Cell], metric: &str) -> Result<Scale, StageError> {
+    let mut scales =
+        cells.iter().flat_map(|cell| &cell.metrics).filter(|of| of.name == metric).map(|of| &of.scale);
+    let Some(first) = scales.next() else { return Ok(Scale::default()) };
+    match scales.find(|other| *other != first) {
+        None => Ok(first.clone()),
+        Some(other) => {
+            let said = |scale: &Scale| {
+                let better =
+                    scale.better.map_or("not said".to_owned(), |better| format!("{better} is better"));
+                format!("{better}, unit {}", scale.unit.as_deref().unwrap_or("none"))
+            };
+            let message = format!("`{metric}` has two meanings: {}; {}", said(first), said(other));
+            Err(StageError::failed(message)
+                .help("let the columns `better` and `unit` say the same in all metrics"))
+        }
+    }
+}
+
+/// Says of which metrics no verdict is possible, if there are any.
+pub(super) fn without_direction<'a>(
+    cells: &[Cell],
+    metrics: impl IntoIterator<Item = &'a str>,
+) -> Result<Option<String>, StageError> {
+    let mut names: Vec<&str> = Vec::new();
+    for metric in metrics {
+        if scale_of(cells, metric)?.better.is_none() && !names.contains(&metric) {
+            names.push(metric);
+        }
+    }
+    Ok((!names.is_empty()).then(|| {
+        format!(
+            "of {} is not known whether more or less is better, so no row is called better or worse: write a column `better` with \
+             `higher` or `lower` into the metrics",
+            names.join(", ")
+        )
+    }))
 }

@@ -8,7 +8,7 @@ use sndpipe_cache::Meta;
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, Upstream};
 
 use super::beside;
-use super::cells::{Cell, averaged, falls, is_fraction, rows_of, values_of};
+use super::cells::{Cell, averaged, rows_of, scale_of, values_of, without_direction};
 use super::paired::compare;
 use super::paper::known;
 use super::params::{Bootstrap, OneOrMany};
@@ -68,7 +68,7 @@ pub struct Claims;
 impl Stage for Claims {
     const NAME: &'static str = "claims";
     // 2: bounds that are zero but for rounding are zero.
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     type Params = ClaimsParams;
 
     fn check(params: &ClaimsParams) -> Vec<ParamError> {
@@ -102,6 +102,10 @@ impl Stage for Claims {
     fn run(params: &ClaimsParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         let cells = beside::read(&params.rows, &params.beside, io)?;
         let (meta, table) = judge(params, &cells)?;
+        let metrics = params.claims.iter().map(|claim| params.metric_of(claim));
+        if let Some(remark) = without_direction(&cells, metrics)? {
+            io.remark(remark);
+        }
         io.write_table("claims", meta, &table)
     }
 }
@@ -121,16 +125,19 @@ fn laid_out(params: &ClaimsParams, cells: &[Cell]) -> Result<Vec<String>, StageE
 /// The claims with what the cells say of them.
 fn judge(params: &ClaimsParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), StageError> {
     let over = laid_out(params, cells)?;
+    let mut percent = true;
     let mut found = Vec::with_capacity(params.claims.len());
     for (at, claim) in params.claims.iter().enumerate() {
         let metric = params.metric_of(claim);
         let values = values_of(cells, metric)?;
+        let scale = scale_of(cells, metric)?;
+        percent &= scale.is_fraction();
         let chosen = |name: &str| -> Vec<(&Cell, Option<f64>)> {
             let here = |cell: &Cell| cell.labels(&params.rows.0).join(", ") == name;
             cells.iter().zip(values.iter().copied()).filter(|(cell, _)| here(cell)).collect()
         };
         let paired =
-            compare(&chosen(&claim.better), &chosen(&claim.than), &over, &params.bootstrap, falls(metric));
+            compare(&chosen(&claim.better), &chosen(&claim.than), &over, &params.bootstrap, scale.better);
         found.push(paired.map_err(|error| error.at(&format!("claim {}, metric `{metric}`", at + 1)))?);
     }
     let said = |of: &dyn Fn(&Claim) -> String| Values::Text(params.claims.iter().map(of).collect());
@@ -151,7 +158,6 @@ fn judge(params: &ClaimsParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), S
         ("verdict", Values::Text(found.iter().map(|of| verdict(of.verdict)).collect())),
         ("source", said(&|claim| claim.source.clone())),
     ])?;
-    let percent = params.claims.iter().all(|claim| is_fraction(params.metric_of(claim)));
     let number = if percent { "percent" } else { "plain" };
     let display = json!({ "difference": number, "low": number, "high": number });
     Ok((Meta::from([("display".to_owned(), display), ("precision".to_owned(), json!(1))]), table))
@@ -160,12 +166,13 @@ fn judge(params: &ClaimsParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Metric;
 
     /// Six folds of two systems; the second is two points better in each by accuracy, and worse by loss.
     fn cells() -> Vec<Cell> {
         let cell = |fold: usize, start: &str, accuracy: f64| Cell {
             axes: vec![("fold".to_owned(), fold.to_string()), ("start".to_owned(), start.to_owned())],
-            metrics: vec![("accuracy".to_owned(), Some(accuracy)), ("loss".to_owned(), Some(accuracy))],
+            metrics: vec![Metric::of("accuracy", Some(accuracy)), Metric::of("loss", Some(accuracy))],
             repeats: None,
         };
         (0..6)

@@ -12,7 +12,9 @@ mod stage;
 
 pub(crate) use aggregate::{Summary, spread_axis, summarise};
 pub(crate) use beside::miswired;
-pub(crate) use cells::{Cell, averaged, falls, is_fraction, labels_of, values_of};
+#[cfg(test)]
+pub(crate) use cells::Metric;
+pub(crate) use cells::{Cell, averaged, labels_of, scale_of, values_of};
 pub use claims::{Claim, Claims, ClaimsParams};
 pub use params::{Bootstrap, OneOrMany, PaperValue, Recovered, TableParams};
 pub use stage::Table;

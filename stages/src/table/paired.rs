@@ -8,6 +8,10 @@ use sndpipe_nn::rng::Stream;
 use super::cells::{Cell, Evaluation};
 use super::params::Bootstrap;
 use crate::columns::Values;
+use crate::metrics::Better;
+
+/// The verdict on a difference of a metric that does not say which values are better.
+pub(super) const NO_DIRECTION: &str = "differs";
 
 /// What rounding may leave of differences, as a share of the largest.
 const ROUNDING: f64 = 1e-9;
@@ -31,8 +35,8 @@ impl Paired {
 /// Compares the cells of a row with those of the baseline: those that agree on the axes that are averaged are a pair. Two evaluations that
 /// are repeated side by side are one pair.
 ///
-/// The interval is that of the percentile bootstrap over pairs; every row is drawn with the same numbers. `falls` says that smaller
-/// values are better.
+/// The interval is that of the percentile bootstrap over pairs; every row is drawn with the same numbers. Without `better` there
+/// is no verdict.
 ///
 /// # Errors
 /// [`StageError::Failed`] naming a cell without a partner.
@@ -41,7 +45,7 @@ pub(crate) fn compare(
     baseline: &[(&Cell, Option<f64>)],
     over: &[String],
     bootstrap: &Bootstrap,
-    falls: bool,
+    better: Option<Better>,
 ) -> Result<Paired, StageError> {
     let differences = distinct(differences(row, (baseline, "baseline"), over)?);
     let pairs = differences.len();
@@ -58,7 +62,7 @@ pub(crate) fn compare(
     // Differences that add up to zero leave what was rounded, and that has a sign.
     let rounding = ROUNDING * differences.iter().fold(0.0, |largest: f64, of| largest.max(of.abs()));
     let interval = interval.map(|bound| if bound.abs() > rounding { bound } else { 0.0 });
-    let verdict = verdict(interval, pairs, bootstrap.level, falls);
+    let verdict = verdict(interval, pairs, bootstrap.level, better);
     Ok(Paired { difference: Some(difference), interval: Some(interval), pairs, verdict })
 }
 
@@ -104,15 +108,17 @@ pub(super) fn too_few(pairs: usize, level: f64) -> bool {
 }
 
 /// What an interval says.
-fn verdict([low, high]: [f64; 2], pairs: usize, level: f64, falls: bool) -> &'static str {
+fn verdict([low, high]: [f64; 2], pairs: usize, level: f64, better: Option<Better>) -> &'static str {
     if low <= 0.0 && high >= 0.0 {
         "within noise"
     } else if too_few(pairs, level) {
         "too few pairs"
-    } else if (low > 0.0) != falls {
-        "better"
     } else {
-        "worse"
+        match better {
+            None => NO_DIRECTION,
+            Some(better) if (low > 0.0) == (better == Better::Higher) => "better",
+            Some(_) => "worse",
+        }
     }
 }
 
@@ -180,10 +186,10 @@ mod tests {
     fn paired(
         row: &[(&str, Option<f64>)],
         baseline: &[(&str, Option<f64>)],
-        falls: bool,
+        better: Better,
     ) -> Result<Paired, StageError> {
         let (row, baseline) = (cells(row), cells(baseline));
-        compare(&refs(&row), &refs(&baseline), &["fold".to_owned()], &Bootstrap::default(), falls)
+        compare(&refs(&row), &refs(&baseline), &["fold".to_owned()], &Bootstrap::default(), Some(better))
     }
 
     fn folds(values: &[f64]) -> Vec<(&'static str, Option<f64>)> {
@@ -196,35 +202,46 @@ mod tests {
         let baseline = [0.5, 0.9, 0.6, 0.8, 0.4, 0.7];
         let gains = [0.01, 0.02, 0.03, 0.02, 0.01, 0.03];
         let row: Vec<f64> = baseline.iter().zip(gains).map(|(value, gain)| value + gain).collect();
-        let found = paired(&folds(&row), &folds(&baseline), false).unwrap();
+        let found = paired(&folds(&row), &folds(&baseline), Better::Higher).unwrap();
         assert!((found.difference.unwrap() - 0.02).abs() < 1e-12);
         assert_eq!((found.pairs, found.verdict), (6, "better"));
         let [low, high] = found.interval.unwrap();
         // scipy.stats.bootstrap (percentile, 9,999 resamples) gives 0.0133 to 0.0267.
         assert!((low - 0.0133).abs() < 0.001 && (high - 0.0267).abs() < 0.001, "{low} {high}");
-        assert_eq!(paired(&folds(&row), &folds(&baseline), true).unwrap().verdict, "worse");
-        assert_eq!(paired(&folds(&baseline), &folds(&row), false).unwrap().verdict, "worse");
+        assert_eq!(paired(&folds(&row), &folds(&baseline), Better::Lower).unwrap().verdict, "worse");
+        assert_eq!(paired(&folds(&baseline), &folds(&row), Better::Higher).unwrap().verdict, "worse");
         assert_eq!(
-            paired(&folds(&row), &folds(&baseline), false).unwrap(),
+            paired(&folds(&row), &folds(&baseline), Better::Higher).unwrap(),
             found,
             "nothing is left to chance"
         );
     }
 
     #[test]
+    fn without_a_direction_there_is_no_verdict() {
+        let (row, baseline) = (cells(&folds(&[0.7; 6])), cells(&folds(&[0.5, 0.6, 0.5, 0.6, 0.5, 0.6])));
+        let over = ["fold".to_owned()];
+        let found = compare(&refs(&row), &refs(&baseline), &over, &Bootstrap::default(), None).unwrap();
+        assert_eq!(found.verdict, "differs");
+    }
+
+    #[test]
     fn what_was_rounded_is_no_sign() {
         // One pair in eight is drawn three times with 5 % and four times with 1 %: the bound is 5 (0.3) - 3 (0.5).
         let row = [0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, -0.5];
-        let found = paired(&folds(&row), &folds(&[0.0; 8]), false).unwrap();
+        let found = paired(&folds(&row), &folds(&[0.0; 8]), Better::Higher).unwrap();
         assert_eq!((found.interval.unwrap()[0], found.verdict), (0.0, "within noise"));
     }
 
     #[test]
     fn an_interval_with_zero_is_noise() {
-        let found =
-            paired(&folds(&[0.5, 0.7, 0.6, 0.4, 0.5, 0.6]), &folds(&[0.6, 0.6, 0.5, 0.5, 0.6, 0.5]), false);
+        let found = paired(
+            &folds(&[0.5, 0.7, 0.6, 0.4, 0.5, 0.6]),
+            &folds(&[0.6, 0.6, 0.5, 0.5, 0.6, 0.5]),
+            Better::Higher,
+        );
         assert_eq!(found.unwrap().verdict, "within noise");
-        let same = paired(&folds(&[0.1, 0.2, 0.3]), &folds(&[0.1, 0.2, 0.3]), false).unwrap();
+        let same = paired(&folds(&[0.1, 0.2, 0.3]), &folds(&[0.1, 0.2, 0.3]), Better::Higher).unwrap();
         assert_eq!((same.difference, same.verdict), (Some(0.0), "within noise"));
     }
 
@@ -235,7 +252,7 @@ mod tests {
             (cells(&folds(&values)), cells(&folds(&values.map(|value| value - 0.1))));
         let compare = |row: &[(Cell, Option<f64>)], baseline: &[(Cell, Option<f64>)]| {
             let over = ["fold".to_owned()];
-            compare(&refs(row), &refs(baseline), &over, &Bootstrap::default(), false).unwrap()
+            compare(&refs(row), &refs(baseline), &over, &Bootstrap::default(), Some(Better::Higher)).unwrap()
         };
         baseline.iter_mut().enumerate().for_each(|(at, (cell, _))| cell.repeats = Some(at / 3));
         let one = compare(&row, &baseline);
@@ -250,19 +267,19 @@ mod tests {
     fn few_pairs_prove_nothing() {
         let (row, baseline) = ([0.6, 0.7, 0.8, 0.9, 1.0], [0.5, 0.6, 0.7, 0.8, 0.9]);
         // Of five pairs, all have one sign in two of 32 cases by chance: more than one in 20.
-        assert_eq!(paired(&folds(&row), &folds(&baseline), false).unwrap().verdict, "too few pairs");
-        let one = paired(&folds(&row[..1]), &folds(&baseline[..1]), false).unwrap();
+        assert_eq!(paired(&folds(&row), &folds(&baseline), Better::Higher).unwrap().verdict, "too few pairs");
+        let one = paired(&folds(&row[..1]), &folds(&baseline[..1]), Better::Higher).unwrap();
         assert_eq!((one.interval, one.verdict), (None, "one pair"));
     }
 
     #[test]
     fn a_cell_without_a_partner_is_named() {
         let (three, two) = (folds(&[0.5, 0.6, 0.7]), folds(&[0.5, 0.6]));
-        let error = |row, baseline| paired(row, baseline, false).unwrap_err().to_string();
+        let error = |row, baseline| paired(row, baseline, Better::Higher).unwrap_err().to_string();
         assert_eq!(error(&three, &two), "the baseline has no cell fold=3");
         assert_eq!(error(&two, &three), "the row has no cell fold=3");
         let gap = [("1", Some(0.5)), ("2", None)];
-        assert_eq!(paired(&two, &gap, false).unwrap().verdict, "undefined");
+        assert_eq!(paired(&two, &gap, Better::Higher).unwrap().verdict, "undefined");
     }
 
     #[test]

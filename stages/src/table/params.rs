@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sndpipe_engine::ParamError;
 
 use super::beside;
-use super::cells::is_fraction;
+use crate::metrics::Scale;
 
 /// Gathers metrics into a table: a row for each label of the `rows` axes, the mean over the `over` axes.
 ///
@@ -212,7 +212,9 @@ impl TableParams {
             if !self.metric.0.contains(metric) {
                 let error = ParamError::new(path, format!("the table has no metric `{metric}`"));
                 mistakes.push(error.help(format!("its metrics are: {}", self.metric.0.join(", "))));
-            } else if let Some(value) = paper.value.filter(|value| is_fraction(metric) && value.abs() > 1.0) {
+            } else if let Some(value) =
+                paper.value.filter(|value| Scale::of_name(metric).is_fraction() && value.abs() > 1.0)
+            {
                 let error = ParamError::new(path, format!("{value} is no fraction, as `{metric}` is"));
                 mistakes.push(error.help(format!("write {}", value / 100.0)));
             }

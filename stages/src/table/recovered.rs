@@ -8,6 +8,7 @@ use super::cells::Cell;
 use super::paired::{differences, interval, too_few};
 use super::params::Bootstrap;
 use crate::columns::Values;
+use crate::metrics::Better;
 
 /// The share of a gain that a row has.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -33,12 +34,16 @@ pub(crate) fn recover(
     topline: &Cells<'_>,
     over: &[String],
     bootstrap: &Bootstrap,
-    falls: bool,
+    better: Option<Better>,
 ) -> Result<Share, StageError> {
     let gains = differences(row, (baseline, "baseline"), over)?;
     let wholes = differences(topline, (baseline, "baseline"), over)?;
-    // Where smaller is better, both are turned round. The same three evaluations count once.
-    let sign = if falls { -1.0 } else { 1.0 };
+    // Where smaller is better, both are turned round; where nothing is said, towards the topline. The same three evaluations count once.
+    let sign = match better {
+        Some(Better::Higher) => 1.0,
+        Some(Better::Lower) => -1.0,
+        None => wholes.iter().filter_map(|(whole, _)| *whole).sum::<f64>().signum(),
+    };
     let mut seen = BTreeSet::new();
     let once = gains
         .into_iter()
@@ -90,11 +95,11 @@ mod tests {
         values.iter().enumerate().map(|(fold, value)| (cell(fold), Some(*value))).collect()
     }
 
-    fn share(row: &[f64], baseline: &[f64], topline: &[f64], falls: bool) -> Result<Share, StageError> {
+    fn share(row: &[f64], baseline: &[f64], topline: &[f64], better: Better) -> Result<Share, StageError> {
         let all = [row, baseline, topline].map(cells);
         let [row, baseline, topline] =
             all.each_ref().map(|cells| cells.iter().map(|(cell, value)| (cell, *value)).collect::<Vec<_>>());
-        recover(&row, &baseline, &topline, &["fold".to_owned()], &Bootstrap::default(), falls)
+        recover(&row, &baseline, &topline, &["fold".to_owned()], &Bootstrap::default(), Some(better))
     }
 
     #[test]
@@ -102,17 +107,18 @@ mod tests {
         let (baseline, topline) =
             ([0.40, 0.50, 0.45, 0.42, 0.40, 0.50], [0.80, 0.82, 0.81, 0.79, 0.80, 0.82]);
         let row = [0.56, 0.64, 0.59, 0.58, 0.56, 0.64];
-        let found = share(&row, &baseline, &topline, false).unwrap();
+        let found = share(&row, &baseline, &topline, Better::Higher).unwrap();
         // By hand: gains 0.16, 0.14, 0.14, 0.16, 0.16, 0.14 of 0.40, 0.32, 0.36, 0.37, 0.40, 0.32.
         assert!((found.share.unwrap() - 0.90 / 2.17).abs() < 1e-12, "{found:?}");
         let [low, high] = found.interval.unwrap();
         assert!(low < 0.90 / 2.17 && high > 0.90 / 2.17);
         // The ratio of any sample lies between the smallest and the largest of one cell.
         assert!(low >= 0.14 / 0.36 - 1e-12 && high <= 0.14 / 0.32 + 1e-12, "{low} {high}");
-        let turned = share(&row.map(|x| -x), &baseline.map(|x| -x), &topline.map(|x| -x), true).unwrap();
+        let turned =
+            share(&row.map(|x| -x), &baseline.map(|x| -x), &topline.map(|x| -x), Better::Lower).unwrap();
         assert_eq!(turned, found);
-        assert_eq!(share(&baseline, &baseline, &topline, false).unwrap().share, Some(0.0));
-        assert_eq!(share(&topline, &baseline, &topline, false).unwrap().share, Some(1.0));
+        assert_eq!(share(&baseline, &baseline, &topline, Better::Higher).unwrap().share, Some(0.0));
+        assert_eq!(share(&topline, &baseline, &topline, Better::Higher).unwrap().share, Some(1.0));
     }
 
     #[test]
@@ -120,17 +126,17 @@ mod tests {
         let twice = |values: [f64; 3]| [values, values].concat();
         let (row, baseline, topline) =
             (twice([0.5, 0.5, 0.6]), twice([0.4, 0.6, 0.5]), twice([0.6, 0.5, 0.7]));
-        let found = share(&row, &baseline, &topline, false).unwrap();
+        let found = share(&row, &baseline, &topline, Better::Higher).unwrap();
         assert!((found.share.unwrap() - 0.1 / 0.3).abs() < 1e-9 && found.interval.is_none(), "{found:?}");
         let certain = twice([0.7, 0.8, 0.8]);
-        assert!(share(&row, &baseline, &certain, false).unwrap().interval.is_some());
+        assert!(share(&row, &baseline, &certain, Better::Higher).unwrap().interval.is_some());
         // Five that agree on the sign do so by chance in one case of sixteen.
-        let few = share(&row[..5], &baseline[..5], &certain[..5], false).unwrap();
+        let few = share(&row[..5], &baseline[..5], &certain[..5], Better::Higher).unwrap();
         assert!(few.share.is_some() && few.interval.is_none(), "{few:?}");
-        let worse = share(&[0.5, 0.5], &[0.6, 0.6], &[0.4, 0.4], false).unwrap();
+        let worse = share(&[0.5, 0.5], &[0.6, 0.6], &[0.4, 0.4], Better::Higher).unwrap();
         assert_eq!(worse, Share::default());
-        assert_eq!(share(&[0.5], &[0.4], &[0.6], false).unwrap().interval, None);
-        let error = share(&[0.5, 0.6], &[0.4, 0.4], &[0.6], false).unwrap_err().to_string();
+        assert_eq!(share(&[0.5], &[0.4], &[0.6], Better::Higher).unwrap().interval, None);
+        let error = share(&[0.5, 0.6], &[0.4, 0.4], &[0.6], Better::Higher).unwrap_err().to_string();
         assert_eq!(error, "the row has no cell fold=1");
     }
 }

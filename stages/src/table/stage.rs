@@ -9,7 +9,7 @@ use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo,
 
 use super::aggregate::{Summary, spread_axis, summarise};
 use super::beside;
-use super::cells::{Cell, averaged, falls, is_fraction, labels_of, rows_of, values_of};
+use super::cells::{Cell, averaged, labels_of, rows_of, scale_of, values_of, without_direction};
 use super::paired::{self, Paired, compare};
 use super::paper::{known, paper};
 use super::params::{Recovered, TableParams};
@@ -22,7 +22,7 @@ pub struct Table;
 impl Stage for Table {
     const NAME: &'static str = "table";
     // 2: bounds that are zero but for rounding are zero.
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     type Params = TableParams;
 
     fn check(params: &TableParams) -> Vec<ParamError> {
@@ -44,6 +44,11 @@ impl Stage for Table {
     fn run(params: &TableParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         let cells = beside::read(&params.rows, &params.beside, io)?;
         let (meta, table) = build(params, &cells)?;
+        if params.baseline.is_some()
+            && let Some(remark) = without_direction(&cells, params.metric.0.iter().map(String::as_str))?
+        {
+            io.remark(remark);
+        }
         io.write_table("table", meta, &table)
     }
 }
@@ -77,8 +82,11 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
     let mut summaries: Vec<Vec<Summary>> = vec![Vec::new(); groups.len()];
     let mut comparisons: Vec<Vec<Paired>> = vec![Vec::new(); groups.len()];
     let mut shares: Vec<Vec<Share>> = vec![Vec::new(); groups.len()];
+    let mut percent = true;
     for metric in &params.metric.0 {
         let values = values_of(cells, metric)?;
+        let scale = scale_of(cells, metric)?;
+        percent &= scale.is_fraction();
         let chosen = |row: &[String], group: Option<&str>| -> Vec<(&Cell, Option<f64>)> {
             let here = |cell: &Cell| {
                 let column = params.columns.as_ref().and_then(|axis| cell.label(axis));
@@ -98,14 +106,14 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
                         Paired::BASELINE
                     } else {
                         let there = chosen(baseline, group.as_deref());
-                        compare(&here, &there, &over, &params.bootstrap, falls(metric))
+                        compare(&here, &there, &over, &params.bootstrap, scale.better)
                             .map_err(|error| error.at(&place()))?
                     };
                     comparisons[at].push(paired);
                 }
                 if let Some((baseline, topline)) = gain {
                     let [bottom, top] = [baseline, topline].map(|row| chosen(row, group.as_deref()));
-                    let share = recover(&here, &bottom, &top, &over, &params.bootstrap, falls(metric))
+                    let share = recover(&here, &bottom, &top, &over, &params.bootstrap, scale.better)
                         .map_err(|error| error.at(&place()))?;
                     let ends = row == baseline || row == topline;
                     shares[at].push(Share { interval: share.interval.filter(|_| !ends), ..share });
@@ -115,7 +123,6 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
         }
     }
 
-    let percent = params.metric.0.iter().all(|metric| is_fraction(metric));
     let number = if percent { "percent" } else { "plain" };
     let mut display: BTreeMap<String, Value> = BTreeMap::new();
     let mut columns: Vec<(String, Values)> = Vec::new();
@@ -177,11 +184,12 @@ fn build(params: &TableParams, cells: &[Cell]) -> Result<(Meta, RecordBatch), St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Metric;
 
     fn cells() -> Vec<Cell> {
         let value = |fold: &str, loss: &str, accuracy: f64| Cell {
             axes: vec![("fold".to_owned(), fold.to_owned()), ("loss".to_owned(), loss.to_owned())],
-            metrics: vec![("accuracy".to_owned(), Some(accuracy)), ("mAP".to_owned(), None)],
+            metrics: vec![Metric::of("accuracy", Some(accuracy)), Metric::of("mAP", None)],
             repeats: None,
         };
         vec![value("1", "lq", 0.5), value("1", "cce", 0.6), value("2", "lq", 0.7), value("2", "cce", 0.8)]
@@ -235,7 +243,7 @@ mod tests {
         let mut all = cells();
         for (fold, value) in [("1", 0.55), ("2", 0.75)] {
             let axes = vec![("fold".to_owned(), fold.to_owned()), ("loss".to_owned(), "mix".to_owned())];
-            all.push(Cell { axes, metrics: vec![("accuracy".to_owned(), Some(value))], repeats: None });
+            all.push(Cell { axes, metrics: vec![Metric::of("accuracy", Some(value))], repeats: None });
         }
         let gain = json!({ "baseline": "lq", "topline": "cce" });
         let params = params(json!({ "rows": "loss", "metric": "accuracy", "recovered": gain }));
@@ -265,8 +273,7 @@ mod tests {
 
     #[test]
     fn one_evaluation_is_one_row() {
-        let cell =
-            Cell { axes: Vec::new(), metrics: vec![("accuracy".to_owned(), Some(0.5))], repeats: None };
+        let cell = Cell { axes: Vec::new(), metrics: vec![Metric::of("accuracy", Some(0.5))], repeats: None };
         let (_, table) = build(&params(json!({ "metric": "accuracy" })), &[cell]).unwrap();
         assert_eq!(columns::number(&table, "mean").unwrap(), [Some(0.5)]);
         assert_eq!(columns::number(&table, "std").unwrap(), [None]);
