@@ -11,7 +11,8 @@
 
 use std::time::{Duration, Instant};
 
-use sndpipe_nn::{DeviceKind, InputShape, LossSpec, NetworkSpec, OptimiserSpec, Rng, Trainer, TrainerSpec};
+use sndpipe_nn::{DeviceKind, InputShape, LossSpec, NetworkSpec, OptimiserSpec, Trainer, TrainerSpec};
+use sndpipe_random::Rng;
 
 const NETWORKS: [&str; 5] = ["vgg41_plain", "vgg41", "vgg_like", "resnet18", "crnn"];
 /// Channels, frames and bands where nothing else is asked for.

@@ -19,7 +19,6 @@ mod optimiser;
 mod parameter;
 mod plateau;
 mod pretrainer;
-pub mod rng;
 mod schedule;
 mod tensor;
 mod trainer;
@@ -28,7 +27,7 @@ mod weights;
 mod window;
 
 pub use checkpoint::METADATA_KEY;
-pub use cpu::{Heap, inner_products, keep_large_buffers, simd_level};
+pub use cpu::{Heap, keep_large_buffers};
 #[cfg(feature = "cuda")]
 pub use cuda::{KernelTime, time_kernels};
 pub use device::{Device, DeviceKind};
@@ -40,7 +39,6 @@ pub use optimiser::{CpuVerdict, Found, Optimiser, OptimiserSpec, Update, UpdateK
 pub use parameter::{Init, Parameter, ParameterId, Parameters};
 pub use plateau::{Plateau, PlateauSpec};
 pub use pretrainer::{MethodSpec, Negatives, Objective, PretrainReport, Pretrainer, PretrainerSpec};
-pub use rng::{Rng, Stream};
 pub use schedule::{Moment, ScheduleSpec};
 pub use tensor::{Buffer, ChannelsLast, InputGrad, Scalar, Tensor1, Tensor2, Tensor3, Tensor4};
 pub use trainer::{StepReport, Trainer, TrainerSpec};

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{NnError, rng::Rng};
+use crate::NnError;
+use sndpipe_random::Rng;
 
 /// A method with its weight in the sum of losses.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

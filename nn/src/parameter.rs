@@ -2,7 +2,9 @@
 
 use dfdx::{shapes::HasShape, tensor::Storage};
 
-use crate::{Device, NnError, cpu, memory, rng::Rng, tensor::Tensor1};
+use crate::tensor::Tensor1;
+use crate::{Device, NnError, cpu, memory};
+use sndpipe_random::Rng;
 
 /// What the running variance of a batch norm is called, at the end of its name.
 pub(crate) const RUNNING_VAR: &str = "running_var";

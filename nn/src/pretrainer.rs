@@ -6,24 +6,20 @@ use dfdx::tensor::{Cpu, NoneTape, OwnedTape, PutTape as _, SplitTape as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::checkpoint::Archive;
+use crate::device::{on_device, place};
+use crate::learner::{FORMAT, Learner, checkpoint_metadata, nothing_left};
+use crate::net::{Coincidence, HeadSpec, InputShape, Network, NetworkSpec, Pass};
+use crate::objective::{Items, triplets};
 pub use crate::objective::{MethodSpec, Negatives, Objective};
-use crate::{
-    Device, DeviceKind, NnError,
-    checkpoint::Archive,
-    cpu,
-    device::{on_device, place},
-    learner::{FORMAT, Learner, checkpoint_metadata, nothing_left},
-    memory, model,
-    net::{Coincidence, HeadSpec, InputShape, Network, NetworkSpec, Pass},
-    objective::{Items, triplets},
-    ops::{
-        MemoryBank, NceSamples, try_bank_nce, try_bank_softmax, try_coincidence, try_concat_channels,
-        try_gather, try_linear, try_nt_xent, try_reshape, try_triplet_hinge,
-    },
-    optimiser::OptimiserSpec,
-    rng::Stream,
-    tensor::{InputGrad, Scalar, Tensor2},
+use crate::ops::{
+    MemoryBank, NceSamples, try_bank_nce, try_bank_softmax, try_coincidence, try_concat_channels, try_gather,
+    try_linear, try_nt_xent, try_reshape, try_triplet_hinge,
 };
+use crate::optimiser::OptimiserSpec;
+use crate::tensor::{InputGrad, Scalar, Tensor2};
+use crate::{Device, DeviceKind, NnError, cpu, memory, model};
+use sndpipe_random::Stream;
 
 /// The name of the memory in a checkpoint.
 const BANK: &str = "bank";

@@ -5,9 +5,10 @@ mod check;
 use check::{backward, close, differences, random, tensor, wide};
 use dfdx::prelude::Trace;
 use sndpipe_nn::{
-    InputGrad, Rng,
+    InputGrad,
     ops::{try_l2_normalise, try_prelu, try_sigmoid, try_softmax, try_tanh},
 };
+use sndpipe_random::Rng;
 
 #[test]
 fn sigmoid_and_tanh_agree_with_their_definitions() {

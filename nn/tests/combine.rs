@@ -8,13 +8,14 @@ use dfdx::{
     tensor::{PutTape, SplitTape},
 };
 use sndpipe_nn::{
-    InputGrad, NnError, Rng, Tensor4,
+    InputGrad, NnError, Tensor4,
     ops::{
         Conv2dSpec, Divisor, PolyphaseNorm, PoolSpec, try_add, try_add_relu, try_average_pool, try_bias,
         try_blur, try_concat_channels, try_conv2d, try_gather, try_global_average, try_max_pool,
         try_multiply, try_polyphase, try_relu, try_reshape, try_resize_bilinear, try_trained_low_pass,
     },
 };
+use sndpipe_random::Rng;
 
 /// Gradients of the input and of some weights, and the output, of a chain of most operations.
 fn chain() -> Result<Vec<Vec<f32>>, NnError> {

@@ -10,12 +10,13 @@ use dfdx::{
     tensor::Tensor,
 };
 use sndpipe_nn::{
-    NnError, Rng,
+    NnError,
     ops::{
         MemoryBank, NceSamples, try_bank_nce, try_bank_softmax, try_coincidence, try_nt_xent,
         try_triplet_hinge,
     },
 };
+use sndpipe_random::Rng;
 
 type Embeddings = Tensor<(usize, usize), f32, Dev, OwnedTape<f32, Dev>>;
 type Loss = Tensor<(), f32, Dev, OwnedTape<f32, Dev>>;

@@ -5,9 +5,10 @@ mod check;
 use check::{Dev, backward, close, device, differences, random, tensor, two_readers, wide};
 use dfdx::prelude::{HasShape, NoneTape, PutTape, Trace};
 use sndpipe_nn::{
-    Gru, InputGrad, Parameters, Rng, Tensor1,
+    Gru, InputGrad, Parameters, Tensor1,
     ops::{GruParameters, try_gru},
 };
+use sndpipe_random::Rng;
 
 #[derive(Clone, Copy)]
 struct Sizes {

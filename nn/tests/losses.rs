@@ -7,9 +7,10 @@ mod check;
 use check::{backward, close, differences, random, tensor, wide};
 use dfdx::prelude::Trace;
 use sndpipe_nn::{
-    LossSpec, Rng,
+    LossSpec,
     ops::{smooth_labels, try_loss, try_masked_loss, try_selective_loss},
 };
+use sndpipe_random::Rng;
 
 /// The loss of some logits, and its gradient.
 fn loss(x: &[f32], t: &[f32], classes: usize, spec: LossSpec) -> (f32, Vec<f32>) {

@@ -5,9 +5,10 @@ mod check;
 use check::{backward, close, differences, random, tensor, two_readers, wide};
 use dfdx::prelude::{HasShape, Trace};
 use sndpipe_nn::{
-    InputGrad, Rng,
+    InputGrad,
     ops::{PolyphaseNorm, try_blur, try_polyphase, try_trained_low_pass},
 };
+use sndpipe_random::Rng;
 
 type Shape = (usize, usize, usize, usize);
 

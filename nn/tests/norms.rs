@@ -11,9 +11,10 @@ use dfdx::{
     tensor::Tensor,
 };
 use sndpipe_nn::{
-    InputGrad, NnError, Rng, Tensor1,
+    InputGrad, NnError, Tensor1,
     ops::{try_instance_norm, try_layer_norm},
 };
+use sndpipe_random::Rng;
 
 const EPSILON: f64 = 1e-5;
 

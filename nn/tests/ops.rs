@@ -8,12 +8,13 @@ use dfdx::{
     tensor::PutTape,
 };
 use sndpipe_nn::{
-    InputGrad, Rng, Stream,
+    InputGrad,
     ops::{
         BatchNormParameters, BatchNormSpec, Conv2dSpec, Normalisation, Padding, try_batch_norm, try_conv2d,
         try_dropout, try_linear, try_log_softmax, try_max_pool_2x2, try_mean_max, try_relu,
     },
 };
+use sndpipe_random::{Rng, Stream};
 
 /// Batch normalisation by its formula; statistics from `x` itself or given.
 fn batch_norm(

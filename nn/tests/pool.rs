@@ -7,9 +7,10 @@ mod check;
 use check::{backward, close, differences, random, tensor, two_readers, wide};
 use dfdx::prelude::{HasShape, Trace};
 use sndpipe_nn::{
-    InputGrad, Rng,
+    InputGrad,
     ops::{Divisor, Padding, PoolSpec, try_average_pool, try_global_average, try_global_max, try_max_pool},
 };
+use sndpipe_random::Rng;
 
 type Shape = (usize, usize, usize, usize);
 

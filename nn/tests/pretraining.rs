@@ -7,8 +7,9 @@ use safetensors::SafeTensors;
 use serde_json::json;
 use sndpipe_nn::{
     DeviceKind, HeadSpec, METADATA_KEY, MethodSpec, Model, Negatives, NetworkSpec, NnError, Objective,
-    OptimiserSpec, Pretrainer, PretrainerSpec, Rng, Trainer, TrainerSpec,
+    OptimiserSpec, Pretrainer, PretrainerSpec, Trainer, TrainerSpec,
 };
+use sndpipe_random::Rng;
 
 /// The feature `test-cuda` takes these tests to the first GPU.
 #[cfg(not(feature = "test-cuda"))]

@@ -4,8 +4,9 @@
 
 use serde_json::json;
 use sndpipe_nn::{
-    DeviceKind, InputShape, LossSpec, Model, NetworkSpec, NnError, OptimiserSpec, Rng, Trainer, TrainerSpec,
+    DeviceKind, InputShape, LossSpec, Model, NetworkSpec, NnError, OptimiserSpec, Trainer, TrainerSpec,
 };
+use sndpipe_random::Rng;
 
 /// The feature `test-cuda` takes these tests to the first GPU.
 #[cfg(not(feature = "test-cuda"))]

@@ -10,8 +10,9 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
 use sndpipe_nn::{
     DeviceKind, Freeze, InputShape, LoadReport, Loading, LossSpec, Model, NetworkSpec, NnError,
-    OptimiserSpec, Partial, Rng, Trainer, TrainerSpec, Tuning, WeightFile,
+    OptimiserSpec, Partial, Trainer, TrainerSpec, Tuning, WeightFile,
 };
+use sndpipe_random::Rng;
 
 const INPUT: InputShape = InputShape { channels: 1, frames: 17, bands: 12 };
 

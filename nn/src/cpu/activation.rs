@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::{elementwise::CHUNK, simd::multiversion, zeros::filled};
+use super::elementwise::CHUNK;
+use super::zeros::filled;
+use sndpipe_linalg::multiversion;
 
 /// `exp(x)` for `x <= 0`, within two units in the last place; below -87 the value there, 1.6e-38.
 ///

@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::{elementwise::add_assign, simd::multiversion, zeros::zeros};
+use super::elementwise::add_assign;
+use super::zeros::zeros;
+use sndpipe_linalg::multiversion;
 
 /// Numbers that are added apart from each other in a sum over channels.
 const LANES: usize = 16;

@@ -2,10 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{
-    gemm::{Layout, matmul},
-    loss::softplus,
-};
+use super::loss::softplus;
+use sndpipe_linalg::{Layout, matmul};
 
 /// Embeddings that a thread compares at a time.
 const ROWS: usize = 16;

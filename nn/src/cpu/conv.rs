@@ -14,10 +14,10 @@ mod winograd;
 
 use rayon::prelude::*;
 
-#[cfg(target_arch = "x86_64")]
-use super::simd::level;
 use super::{elementwise::sum_partials, zeros::zeros};
 use crate::window::{Padding, Slide};
+#[cfg(target_arch = "x86_64")]
+use sndpipe_linalg::level;
 
 /// Sizes of a convolution; all of them at least 1, the padded image at least as large as the kernel, inputs and outputs
 /// multiples of the groups.

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{simd::multiversion, zeros::filled};
+use super::zeros::filled;
+use sndpipe_linalg::multiversion;
 
 /// Numbers a thread works on at a time.
 pub(crate) const CHUNK: usize = 1 << 14;

@@ -4,14 +4,11 @@
 
 use rayon::prelude::*;
 
-use super::{
-    activation::{sigmoid, tanh},
-    elementwise::sum_partials,
-    gemm::{Layout, matmul},
-    linear::bias_gradient,
-    simd::multiversion,
-    zeros::zeros,
-};
+use super::activation::{sigmoid, tanh};
+use super::elementwise::sum_partials;
+use super::linear::bias_gradient;
+use super::zeros::zeros;
+use sndpipe_linalg::{Layout, matmul, multiversion};
 
 /// Samples that a thread takes through all steps.
 const SAMPLES: usize = 16;

@@ -2,10 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{
-    gemm::{Layout, matmul},
-    zeros::zeros,
-};
+use super::zeros::zeros;
+use sndpipe_linalg::{Layout, matmul};
 
 /// Outputs (or inputs, backwards) that a thread computes at a time.
 const COLUMNS: usize = 128;

@@ -2,10 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{
-    simd::multiversion,
-    zeros::{filled, zeros},
-};
+use super::zeros::{filled, zeros};
+use sndpipe_linalg::multiversion;
 
 /// Positions (pixels) that a thread works on at a time.
 const ROWS: usize = 512;

@@ -2,8 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::{pool::Image, simd::multiversion, zeros::zeros};
+use super::pool::Image;
+use super::zeros::zeros;
 use crate::ops::PolyphaseNorm;
+use sndpipe_linalg::multiversion;
 
 /// The positions that a grid keeps of an axis: the even or the odd ones, of which the last may be a reflection.
 fn positions(length: usize, odd: bool) -> Vec<usize> {

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{simd::multiversion, zeros::zeros};
+use super::zeros::zeros;
+use sndpipe_linalg::multiversion;
 
 multiversion! {
     /// Maxima of 2x2 windows of two image rows, and which of the four it was (the first one wins).

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{simd::multiversion, zeros::zeros};
+use super::zeros::zeros;
+use sndpipe_linalg::multiversion;
 
 /// Between which two positions one position of the result lies, and the shares of both.
 #[derive(Debug, Clone, Copy)]

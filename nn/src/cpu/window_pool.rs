@@ -2,12 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::{
-    pool::Image,
-    simd::multiversion,
-    zeros::{filled, zeros},
-};
+use super::pool::Image;
+use super::zeros::{filled, zeros};
 use crate::window::{PoolWindow, PoolWindows};
+use sndpipe_linalg::multiversion;
 
 /// Some rows of one sample that one row of the output sees.
 struct Lines<'a> {

@@ -72,7 +72,7 @@ mod tests {
     use dfdx::tensor::{Cpu, NoneTape, TensorFromVec as _};
 
     use super::*;
-    use crate::Rng;
+    use sndpipe_random::Rng;
 
     /// The two layers are one over both features behind each other.
     #[test]

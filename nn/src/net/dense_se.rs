@@ -9,16 +9,14 @@ use super::{
     InputShape, Pass,
     layer::{BatchNorm, Conv2d, ConvInit, Linear},
 };
-use crate::{
-    Device, NnError,
-    ops::{
-        BatchNormSpec, Conv2dSpec, PoolSpec, try_concat_channels, try_dropout, try_global_average,
-        try_max_pool, try_multiply, try_relu, try_reshape, try_sigmoid,
-    },
-    parameter::Parameters,
-    rng::Stream,
-    tensor::{InputGrad, Tensor2, Tensor4},
+use crate::ops::{
+    BatchNormSpec, Conv2dSpec, PoolSpec, try_concat_channels, try_dropout, try_global_average, try_max_pool,
+    try_multiply, try_relu, try_reshape, try_sigmoid,
 };
+use crate::parameter::Parameters;
+use crate::tensor::{InputGrad, Tensor2, Tensor4};
+use crate::{Device, NnError};
+use sndpipe_random::Stream;
 
 /// Channels that the first convolution adds to those of the input.
 const STEM: usize = 15;

@@ -3,13 +3,11 @@
 use dfdx::tensor::Tape;
 
 use super::{InputShape, Pass, layer::Linear};
-use crate::{
-    Device, NnError,
-    ops::{try_dropout, try_relu},
-    parameter::Parameters,
-    rng::Stream,
-    tensor::{InputGrad, Tensor2},
-};
+use crate::ops::{try_dropout, try_relu};
+use crate::parameter::Parameters;
+use crate::tensor::{InputGrad, Tensor2};
+use crate::{Device, NnError};
+use sndpipe_random::Stream;
 
 /// Hidden layers with ReLU and dropout over the flattened patch.
 #[derive(Debug, Clone)]

@@ -6,13 +6,13 @@ use super::{
     InputShape, Pass,
     layer::{BatchNorm, Conv2d, ConvInit, Linear},
 };
-use crate::{
-    Device, NnError,
-    ops::{BatchNormSpec, Conv2dSpec, Padding, PoolSpec, try_dropout, try_max_pool, try_relu, try_reshape},
-    parameter::Parameters,
-    rng::Stream,
-    tensor::{InputGrad, Tensor2, Tensor4},
+use crate::ops::{
+    BatchNormSpec, Conv2dSpec, Padding, PoolSpec, try_dropout, try_max_pool, try_relu, try_reshape,
 };
+use crate::parameter::Parameters;
+use crate::tensor::{InputGrad, Tensor2, Tensor4};
+use crate::{Device, NnError};
+use sndpipe_random::Stream;
 
 /// Units of the hidden layer.
 const HIDDEN: usize = 64;

@@ -5,11 +5,9 @@ use dfdx::{
     tensor::{Cpu, PutTape, SplitTape, Storage, Tape, Tensor},
 };
 
-use crate::{
-    Device, NnError, cpu,
-    rng::Stream,
-    tensor::{Buffer, InputGrad, Tensor2, pass_grad, take_grad},
-};
+use crate::tensor::{Buffer, InputGrad, Tensor2, pass_grad, take_grad};
+use crate::{Device, NnError, cpu};
+use sndpipe_random::Stream;
 
 /// Kernels of the activations.
 pub trait ActivationKernel: Storage<f32> {

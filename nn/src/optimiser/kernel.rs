@@ -4,10 +4,10 @@ use dfdx::tensor::Cpu;
 use rayon::prelude::*;
 
 use super::VerdictKernel;
-use crate::{
-    cpu::{self, elementwise::CHUNK, simd::multiversion},
-    tensor::{Buffer, Tensor1},
-};
+use crate::cpu::elementwise::CHUNK;
+use crate::cpu::{self};
+use crate::tensor::{Buffer, Tensor1};
+use sndpipe_linalg::multiversion;
 
 /// The numbers of one update; computed once a step, in f64.
 #[derive(Debug, Clone, Copy, PartialEq)]

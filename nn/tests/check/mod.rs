@@ -11,7 +11,8 @@ use dfdx::{
     tensor::{Gradients, PutTape, SplitTape, Storage, Tape, Tensor},
     tensor_ops::Backward,
 };
-use sndpipe_nn::{InputGrad, NnError, Rng, ops::try_relu};
+use sndpipe_nn::{InputGrad, NnError, ops::try_relu};
+use sndpipe_random::Rng;
 
 /// The device that operations are tested on; the feature `test-cuda` takes them to the first GPU.
 #[cfg(not(feature = "test-cuda"))]

@@ -1,6 +1,7 @@
 //! Blurring with a Gaussian.
 
-use sndpipe_nn::{InputShape, Rng};
+use sndpipe_nn::InputShape;
+use sndpipe_random::Rng;
 
 /// An odd size of a kernel, 3 at the least, each with the same probability.
 pub(super) fn draw(most: usize, rng: &mut Rng) -> usize {

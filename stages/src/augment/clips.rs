@@ -2,7 +2,8 @@
 
 use sndpipe_cache::Rows;
 use sndpipe_engine::StageError;
-use sndpipe_nn::{InputShape, Rng};
+use sndpipe_nn::InputShape;
+use sndpipe_random::Rng;
 
 use super::views::At;
 use super::waveform::{Sounds, WaveformParams};

@@ -1,6 +1,7 @@
 //! A random part of a patch, stretched to its size.
 
-use sndpipe_nn::{InputShape, Rng};
+use sndpipe_nn::InputShape;
+use sndpipe_random::Rng;
 
 use crate::spectrogram::resize_time;
 
@@ -69,7 +70,7 @@ fn transposed(values: &[f32], width: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sndpipe_nn::Rng;
+    use sndpipe_random::Rng;
 
     use super::*;
 

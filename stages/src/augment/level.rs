@@ -1,6 +1,6 @@
 //! Levels: compression and noise.
 
-use sndpipe_nn::Rng;
+use sndpipe_random::Rng;
 
 use super::mix::Scale;
 use super::params::NoiseForm;

@@ -1,6 +1,7 @@
 //! Stretches of bands and frames that are hidden.
 
-use sndpipe_nn::{InputShape, Rng};
+use sndpipe_nn::InputShape;
+use sndpipe_random::Rng;
 
 use super::shift::smallest;
 
@@ -34,7 +35,7 @@ pub(super) fn hide(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sndpipe_nn::Rng;
+    use sndpipe_random::Rng;
 
     use super::*;
 

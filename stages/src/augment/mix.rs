@@ -2,7 +2,7 @@
 
 use sndpipe_cache::Meta;
 use sndpipe_engine::StageError;
-use sndpipe_nn::Rng;
+use sndpipe_random::Rng;
 
 use super::clips::Clips;
 use crate::spectrogram::{self, LogForm};
@@ -101,7 +101,7 @@ pub(super) fn background(clips: &Clips<'_>, clip: usize, rng: &mut Rng) -> Resul
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
-    use sndpipe_nn::Rng;
+    use sndpipe_random::Rng;
 
     use super::*;
 

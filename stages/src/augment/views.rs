@@ -2,7 +2,8 @@
 
 use sndpipe_cache::Meta;
 use sndpipe_engine::{StageError, agree, counted};
-use sndpipe_nn::{InputShape, Rng, Stream};
+use sndpipe_nn::InputShape;
+use sndpipe_random::{Rng, Stream};
 
 use super::clips::Clips;
 use super::mix::{self, Scale};

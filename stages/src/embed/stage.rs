@@ -64,7 +64,7 @@ impl MapStage for Embed {
             )
             .help("take a model of `pretrain`, or what the encoder gives (`of: encoder`)"));
         }
-        io.note("simd", sndpipe_nn::simd_level());
+        io.note("simd", sndpipe_linalg::simd_level());
         let meta = Meta::from([
             ("size".to_owned(), model.embedding_size(head).into()),
             ("per".to_owned(), json!(params.per)),

@@ -98,7 +98,7 @@ impl Stage for EvaluateConsistency {
         io.memory(2 * io.manifest("model")?.bytes())?;
         let model = TrainedModel::load(&io.blob("model")?)?;
         model.check_features(io.meta("features")?)?;
-        io.note("simd", sndpipe_nn::simd_level());
+        io.note("simd", sndpipe_linalg::simd_level());
         let judge = Judge::new(params, &model)?;
         let rows = io.open_rows("features")?;
         let chosen = params.subset.positions(&rows, "features", io)?;

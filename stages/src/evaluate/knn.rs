@@ -85,7 +85,7 @@ impl Stage for EvaluateKnn {
         let labels = Labels::read(&io.table("labels")?, io.meta("labels")?)?;
         let rows = io.open_rows(WHAT)?;
         io.memory(Embedded::memory(io, WHAT)?)?;
-        io.note("simd", sndpipe_nn::simd_level());
+        io.note("simd", sndpipe_linalg::simd_level());
         let judged = params.subset.positions(&rows, WHAT, io)?;
         let judged = OneClass::new(&labels, &rows, &judged, WHAT)?;
         if judged.without > 0 {

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sndpipe_cache::Meta;
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
-use sndpipe_nn::{Stream, inner_products};
+use sndpipe_linalg::inner_products;
+use sndpipe_random::Stream;
 
 use super::metric::{self, Measured};
 use super::report;
 use crate::embed::Embedded;
 use crate::labels::{Labels, State};
 use crate::metrics::Scale;
-use crate::model::failed;
 use crate::score::Scored;
 use crate::split::place;
 
@@ -76,7 +76,7 @@ impl Stage for EvaluateRetrieval {
         let labels = Labels::read(&io.table("labels")?, io.meta("labels")?)?;
         let rows = io.open_rows("embeddings")?;
         io.memory(Embedded::memory(io, "embeddings")?)?;
-        io.note("simd", sndpipe_nn::simd_level());
+        io.note("simd", sndpipe_linalg::simd_level());
         let positions = params.subset.positions(&rows, "embeddings", io)?;
         let mut embedded = Embedded::read(&rows, io.meta("embeddings")?, positions, io)?;
         embedded.normalise();
@@ -172,7 +172,8 @@ impl Judge<'_> {
         let count = targets.len() / size;
         let all = [targets.as_slice(), &rest].concat();
         let mut cosines = vec![0.0; count * (all.len() / size)];
-        inner_products(&targets, &all, size, &mut cosines).map_err(|error| failed(&error))?;
+        inner_products(&targets, &all, size, &mut cosines)
+            .map_err(|error| StageError::failed(error.to_string()))?;
         let mut pairs = Vec::new();
         for (query, cosines) in cosines.chunks_exact((all.len() / size).max(1)).enumerate() {
             pairs.extend(cosines[query + 1..count].iter().map(|&cosine| (cosine + 0.0, true)));

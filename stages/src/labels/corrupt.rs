@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sndpipe_engine::{
     Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted, did_you_mean,
 };
-use sndpipe_nn::rng::Stream;
+use sndpipe_random::Stream;
 
 use super::noise::{CorruptParams, Noise};
 use super::table::{Labels, State};

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::Meta;
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo};
-use sndpipe_nn::rng::Stream;
+use sndpipe_random::Stream;
 
 use super::Labels;
 use crate::columns::{self, Values};

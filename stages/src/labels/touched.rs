@@ -1,7 +1,7 @@
 //! Which labels a stage changes.
 
 use sndpipe_engine::{Kind, Port, StageError, StageIo};
-use sndpipe_nn::rng::Stream;
+use sndpipe_random::Stream;
 
 use super::table::{Labels, State};
 use crate::split::{Split, Subset, place};

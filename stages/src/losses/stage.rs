@@ -53,7 +53,7 @@ impl Stage for Losses {
             let message = "the model scores each class alone, and a loss needs one class a clip";
             return Err(StageError::failed(message).help("train it with `loss: cce` or another softmax loss"));
         }
-        io.note("simd", sndpipe_nn::simd_level());
+        io.note("simd", sndpipe_linalg::simd_level());
         let (clips, left_out) = clips(params, &labels, &split, &rows, &model)?;
         if clips.is_empty() {
             return Err(StageError::failed("no clip of the subset has features and a class"));

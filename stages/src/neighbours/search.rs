@@ -4,9 +4,7 @@ use std::cmp::Ordering;
 
 use rayon::prelude::*;
 use sndpipe_engine::StageError;
-use sndpipe_nn::inner_products;
-
-use crate::model::failed;
+use sndpipe_linalg::inner_products;
 
 /// Queries that are compared at once, …
 const QUERIES: usize = 64;
@@ -119,7 +117,8 @@ impl Search<'_> {
             let last = (first + BANK).min(self.bank.len());
             let products = &mut products[..(to - from) * (last - first)];
             let (query, bank) = (queries.block(from, to), self.bank.block(first, last));
-            inner_products(query, bank, self.bank.size, products).map_err(|error| failed(&error))?;
+            inner_products(query, bank, self.bank.size, products)
+                .map_err(|error| StageError::failed(error.to_string()))?;
             for ((query, products), nearest) in
                 (from..to).zip(products.chunks_exact(last - first)).zip(&mut nearest)
             {
@@ -177,7 +176,7 @@ impl Nearest {
 
 #[cfg(test)]
 mod tests {
-    use sndpipe_nn::Stream;
+    use sndpipe_random::Stream;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use sndpipe_cache::Meta;
 use sndpipe_engine::StageError;
-use sndpipe_nn::Stream;
+use sndpipe_random::Stream;
 
 use super::partners::Partners;
 use super::sampler::{PairPatches, PairRecipe};

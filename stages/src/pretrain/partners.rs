@@ -1,7 +1,7 @@
 //! Labels where pairs are made of clips of one class, and what else reads labels.
 
 use sndpipe_engine::{Kind, ParamError, Port, StageError, Upstream};
-use sndpipe_nn::Rng;
+use sndpipe_random::Rng;
 
 use crate::augment::other_clip;
 use crate::labels::Labels;

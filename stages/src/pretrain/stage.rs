@@ -134,7 +134,7 @@ impl Stage for Pretrain {
             fingerprint: fingerprint(Self::VERSION, params, io, &PORTS)?,
         };
         let fitted = fit.run()?;
-        io.note("simd", sndpipe_nn::simd_level());
+        io.note("simd", sndpipe_linalg::simd_level());
         let alone = partners.as_ref().and_then(Partners::remark);
         let missing = left_out("training", &[(&missing, "features")]);
         [missing, alone, unseen].into_iter().flatten().for_each(|text| io.remark(text));

@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use sndpipe_cache::Rows;
 use sndpipe_engine::StageError;
-use sndpipe_nn::rng::{Rng, Stream};
+use sndpipe_random::{Rng, Stream};
 
 use super::params::MixParams;
 use super::sources::{Group, Source};

@@ -55,7 +55,7 @@ impl MapStage for Score {
     fn prepare(params: &ScoreParams, io: &StageIo<'_>) -> Result<(Scorer, Meta), StageError> {
         let model = TrainedModel::load(&io.blob("model")?)?;
         model.check_features(io.meta("features")?)?;
-        io.note("simd", sndpipe_nn::simd_level());
+        io.note("simd", sndpipe_linalg::simd_level());
         let meta = Meta::from([
             ("classes".to_owned(), model.card.classes.clone().into()),
             ("output".to_owned(), serde_json::to_value(model.card.output).unwrap_or_default()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sndpipe_cache::Digest;
-use sndpipe_nn::rng::Stream;
+use sndpipe_random::Stream;
 
 /// The place of a clip in a random order: a function of the stream and its id alone.
 pub(crate) fn place(stream: &Stream, id: &str) -> u64 {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use petgraph::unionfind::UnionFind;
-use sndpipe_nn::rng::Stream;
+use sndpipe_random::Stream;
 
 use super::clip_facts::ClipFacts;
 use super::draw::place;

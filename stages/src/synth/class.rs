@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sndpipe_nn::rng::Rng;
+use sndpipe_random::Rng;
 
 /// A class of synthetic events. Neighbours are pairs: one is the other reversed, or they share their average spectrum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

@@ -1,6 +1,6 @@
 //! One clip of the data set.
 
-use sndpipe_nn::rng::{Rng, Stream};
+use sndpipe_random::{Rng, Stream};
 
 use super::params::SynthParams;
 use super::room::Uploader;

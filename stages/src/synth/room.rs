@@ -1,6 +1,6 @@
 //! Uploaders: each records with an own gain, noise floor and room.
 
-use sndpipe_nn::rng::Stream;
+use sndpipe_random::Stream;
 
 /// What one uploader does to every sound.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +47,7 @@ impl Uploader {
     }
 
     /// Adds noise with a root mean square of `level`, then applies the gain.
-    pub fn record(&self, samples: &mut [f64], level: f64, rng: &mut sndpipe_nn::rng::Rng) {
+    pub fn record(&self, samples: &mut [f64], level: f64, rng: &mut sndpipe_random::Rng) {
         let spread = (1.0 - self.colour * self.colour).sqrt() * level;
         let mut noise = rng.normal() * level;
         for x in samples {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sndpipe_engine::StageError;
-use sndpipe_nn::rng::Stream;
+use sndpipe_random::Stream;
 
 use super::cells::{Cell, Evaluation};
 use super::params::Bootstrap;

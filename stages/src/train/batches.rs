@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::Rows;
 use sndpipe_engine::StageError;
-use sndpipe_nn::{InputShape, Stream};
+use sndpipe_nn::InputShape;
+use sndpipe_random::Stream;
 
 use super::mixup::{self, MixupParams, Pairing};
 use super::samples::Samples;

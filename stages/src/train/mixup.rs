@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_engine::ParamError;
-use sndpipe_nn::Stream;
+use sndpipe_random::Stream;
 
 use super::batches::Batch;
 

@@ -179,7 +179,7 @@ impl Stage for Train {
             fingerprint: fingerprint(Self::VERSION, params, io, &PORTS)?,
         };
         let (fitted, steps) = (fit.run()?, fit.task.batches.steps());
-        io.note("simd", sndpipe_nn::simd_level());
+        io.note("simd", sndpipe_linalg::simd_level());
         io.log(&format!("the model has the weights of epoch {}", fitted.chosen));
         if fitted.epochs < params.epochs {
             let chosen = if fitted.chosen < fitted.epochs {

@@ -105,7 +105,7 @@ fn gaussian(squares: &[f64], perplexity: f64) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use sndpipe_nn::Stream;
+    use sndpipe_random::Stream;
 
     use super::*;
 

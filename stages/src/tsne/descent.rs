@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use sndpipe_engine::StageError;
-use sndpipe_nn::Stream;
+use sndpipe_random::Stream;
 
 use super::affinity::Affinities;
 use super::tree::{Point, Repulsion, Tree};

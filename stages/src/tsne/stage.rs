@@ -98,7 +98,7 @@ impl Stage for Tsne {
         // Of each vector also some hundred neighbours.
         let reach = (24.0 * 8.0 * params.perplexity) as u64;
         io.memory(Embedded::memory(io, "embeddings")? + reach * rows.len() as u64)?;
-        io.note("simd", sndpipe_nn::simd_level());
+        io.note("simd", sndpipe_linalg::simd_level());
         let positions = params.subset.positions(&rows, "embeddings", io)?;
         let mut embedded = Embedded::read(&rows, io.meta("embeddings")?, positions, io)?;
         if embedded.len() as f64 <= params.perplexity {

@@ -130,7 +130,7 @@ impl<'a> Tree<'a> {
 
 #[cfg(test)]
 mod tests {
-    use sndpipe_nn::Stream;
+    use sndpipe_random::Stream;
 
     use super::*;
 

@@ -9,7 +9,7 @@ use sndpipe_cache::{Digest, Manifest, Meta, Row, Store, Values};
 use sndpipe_engine::{
     Axes, Device, Event, Gate, IoItem, IoPort, Observer, StageError, StageIo, StageLog, Surroundings, Written,
 };
-use sndpipe_nn::Stream;
+use sndpipe_random::Stream;
 use sndpipe_stages::labels::{Labels, State};
 use sndpipe_stages::split::{Split, Subset};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sndpipe_cache::{Manifest, Meta, Row, Values};
 use sndpipe_engine::Written;
-use sndpipe_nn::Stream;
+use sndpipe_random::Stream;
 use sndpipe_stages::columns;
 use sndpipe_stages::evaluate::metric::TieOrder;
 use sndpipe_stages::labels::{Labels, State};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use sndpipe_cache::Values;
 use sndpipe_engine::{StageError, Written};
-use sndpipe_nn::Stream;
+use sndpipe_random::Stream;
 use sndpipe_stages::labels::State;
 use sndpipe_stages::split::Subset;
 

@@ -24,7 +24,7 @@ fn a_task_is_learnt() {
 fn shuffled_labels_give_chance() {
     let bench = Bench::new();
     let mut task = Task::new(300);
-    let order = sndpipe_nn::Rng::new(3, "shuffle").permutation(300);
+    let order = sndpipe_random::Rng::new(3, "shuffle").permutation(300);
     let truth: Vec<_> = task.labels.clips.values().cloned().collect();
     for (labels, from) in task.labels.clips.values_mut().zip(order) {
         *labels = truth[from].clone();

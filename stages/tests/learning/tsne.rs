@@ -1,7 +1,7 @@
 //! Embeddings in the plane.
 
 use serde_json::{Value, json};
-use sndpipe_nn::Stream;
+use sndpipe_random::Stream;
 use sndpipe_stages::columns;
 use sndpipe_stages::neighbours::{Search, Vectors};
 

@@ -5,10 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{Geometry, sum_of_shares};
-use crate::{
-    cpu::{simd::multiversion, zeros::zeros},
-    window::Slide,
-};
+use crate::cpu::zeros::zeros;
+use crate::window::Slide;
+use sndpipe_linalg::multiversion;
 
 /// Channels whose sums are kept in registers.
 const BLOCK: usize = 64;

@@ -5,10 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{Geometry, sum_of_shares};
-use crate::cpu::{
-    gemm::{Layout, matmul},
-    zeros::zeros,
-};
+use crate::cpu::zeros::zeros;
+use sndpipe_linalg::{Layout, matmul};
 
 /// Numbers of an im2col tile: 256 KiB of f32.
 const TILE: usize = 1 << 16;

@@ -14,11 +14,9 @@ use rayon::prelude::*;
 
 use self::tile::{GradientTile, ProductTile};
 use super::{Geometry, pieces};
-use crate::cpu::{
-    elementwise::sum_partials,
-    simd::{Level, multiversion},
-    zeros::{filled, zeros},
-};
+use crate::cpu::elementwise::sum_partials;
+use crate::cpu::zeros::{filled, zeros};
+use sndpipe_linalg::{Level, multiversion};
 
 /// Most numbers of a segment, and the distance of two positions in a panel.
 const DEPTH: usize = 16;

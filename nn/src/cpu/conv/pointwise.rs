@@ -3,13 +3,9 @@
 use rayon::prelude::*;
 
 use super::{Geometry, sum_of_shares};
-use crate::{
-    cpu::{
-        gemm::{Layout, matmul},
-        zeros::zeros,
-    },
-    window::Padding,
-};
+use crate::cpu::zeros::zeros;
+use crate::window::Padding;
+use sndpipe_linalg::{Layout, matmul};
 
 /// Pixels that a thread computes at a time.
 const PIXELS: usize = 512;

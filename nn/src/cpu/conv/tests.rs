@@ -1,7 +1,7 @@
 use super::*;
 #[cfg(target_arch = "x86_64")]
-use crate::cpu::simd::Level;
-use crate::rng::Rng;
+use sndpipe_linalg::Level;
+use sndpipe_random::Rng;
 
 fn random(rng: &mut Rng, n: usize) -> Vec<f32> {
     (0..n).map(|_| rng.normal() as f32).collect()

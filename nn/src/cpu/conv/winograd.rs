@@ -22,10 +22,8 @@ use std::{
 use rayon::prelude::*;
 
 use super::{Geometry, pieces};
-use crate::cpu::{
-    simd::Level,
-    zeros::{filled, zeros},
-};
+use crate::cpu::zeros::{filled, zeros};
+use sndpipe_linalg::Level;
 
 /// Numbers of a vector.
 const LANES: usize = 16;

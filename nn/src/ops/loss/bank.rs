@@ -9,11 +9,9 @@ use super::{
     classification::recorded,
     contrast::{check_indices, check_temperature},
 };
-use crate::{
-    Device, NnError,
-    rng::Rng,
-    tensor::{Scalar, Tensor1, Tensor2},
-};
+use crate::tensor::{Scalar, Tensor1, Tensor2};
+use crate::{Device, NnError};
+use sndpipe_random::Rng;
 
 /// One vector for each item of a data set: the running mean of the item's embeddings. No gradient flows into it.
 ///

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_engine::{Kind, ParamError, Port, Upstream};
-use sndpipe_nn::Rng;
+use sndpipe_random::Rng;
 
 use super::change;
 use crate::audio::{Length, LengthMode};

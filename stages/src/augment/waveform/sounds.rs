@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 use sndpipe_cache::{Meta, Rows};
 use sndpipe_engine::{StageError, StageIo, agree, counted};
-use sndpipe_nn::{InputShape, Stream};
+use sndpipe_nn::InputShape;
+use sndpipe_random::Stream;
 
 use super::params::{PORT, WaveformParams};
 use crate::audio::AudioMeta;

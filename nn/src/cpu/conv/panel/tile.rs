@@ -1,7 +1,7 @@
 //! Register tiles of the products, for AVX-512 and AVX2.
 
 use super::{DEPTH, Segment};
-use crate::cpu::simd::Level;
+use sndpipe_linalg::Level;
 
 /// Most positions of a tile at any level.
 pub(super) const ROWS: usize = 14;

@@ -2,25 +2,29 @@
 
 use gemm::Parallelism;
 
-use crate::NnError;
-
 /// A matrix inside a slice: rows, columns, and the distances between neighbours along each.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Layout {
-    pub(crate) rows: usize,
-    pub(crate) cols: usize,
-    pub(crate) row_stride: usize,
-    pub(crate) col_stride: usize,
+pub struct Layout {
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of columns.
+    pub cols: usize,
+    /// From an element to that below it.
+    pub row_stride: usize,
+    /// From an element to that on its right.
+    pub col_stride: usize,
 }
 
 impl Layout {
     /// Rows of `cols` neighbouring numbers.
-    pub(crate) fn row_major(rows: usize, cols: usize) -> Layout {
+    #[must_use]
+    pub fn row_major(rows: usize, cols: usize) -> Layout {
         Layout { rows, cols, row_stride: cols, col_stride: 1 }
     }
 
     /// The same numbers, transposed.
-    pub(crate) fn t(self) -> Layout {
+    #[must_use]
+    pub fn t(self) -> Layout {
         Layout { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride }
     }
 
@@ -37,7 +41,7 @@ impl Layout {
 ///
 /// # Panics
 /// Where the layouts do not fit each other or the slices; callers derive them from checked shapes.
-pub(crate) fn matmul(a: (&[f32], Layout), b: (&[f32], Layout), c: (&mut [f32], Layout), accumulate: bool) {
+pub fn matmul(a: (&[f32], Layout), b: (&[f32], Layout), c: (&mut [f32], Layout), accumulate: bool) {
     let (rows, inner, cols) = (a.1.rows, a.1.cols, b.1.cols);
     assert!(inner == b.1.rows && rows == c.1.rows && cols == c.1.cols);
     assert!(a.1.span() <= a.0.len() && b.1.span() <= b.0.len() && c.1.span() <= c.0.len());
@@ -69,18 +73,30 @@ pub(crate) fn matmul(a: (&[f32], Layout), b: (&[f32], Layout), c: (&mut [f32], L
     }
 }
 
+/// Slices whose lengths do not fit each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("inner products: expected lengths {expected:?}, found {found:?}")]
+pub struct ShapeMismatch {
+    /// The lengths of both operands and of the result that would fit.
+    pub expected: [usize; 3],
+    /// Those that were given.
+    pub found: [usize; 3],
+}
+
 /// Inner products of every row of `a` with every row of `b`, on the calling thread.
 ///
 /// # Shapes
 /// `a` is `[m, size]`, `b` is `[n, size]`, `out` is `[m, n]`, all row-major.
 ///
 /// # Errors
-/// [`NnError::Shape`] where a length is no multiple of `size`, or `out` has not `m * n` numbers.
-pub fn inner_products(a: &[f32], b: &[f32], size: usize, out: &mut [f32]) -> Result<(), NnError> {
+/// [`ShapeMismatch`] where a length is no multiple of `size`, or `out` has not `m * n` numbers.
+pub fn inner_products(a: &[f32], b: &[f32], size: usize, out: &mut [f32]) -> Result<(), ShapeMismatch> {
     let (rows, cols) = (a.len() / size.max(1), b.len() / size.max(1));
     if a.len() != rows * size || b.len() != cols * size || out.len() != rows * cols {
-        let found = [a.len(), b.len(), out.len()];
-        return Err(NnError::shape("inner products", &[rows * size, cols * size, rows * cols], &found));
+        return Err(ShapeMismatch {
+            expected: [rows * size, cols * size, rows * cols],
+            found: [a.len(), b.len(), out.len()],
+        });
     }
     let (a, b) = ((a, Layout::row_major(rows, size)), (b, Layout::row_major(cols, size).t()));
     matmul(a, b, (out, Layout::row_major(rows, cols)), false);
@@ -99,7 +115,7 @@ mod tests {
         assert_eq!(out, [1.0, 2.0, 0.0, 3.0, 4.0, 2.0]);
         for (a, out) in [(&a[..3], &mut [0.0; 6][..]), (&a, &mut [0.0; 5])] {
             let error = inner_products(a, &b, 2, out).unwrap_err().to_string();
-            assert!(error.starts_with("inner products: expected shape"), "{error}");
+            assert!(error.starts_with("inner products: expected lengths"), "{error}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 /// The instruction set that the kernels use on this machine: `avx512`, `avx2` or `baseline`. Results may differ
 /// between levels in the last bits, so it belongs into the provenance of a trained model.
+#[must_use]
 pub fn simd_level() -> &'static str {
     match level() {
         Level::Avx512 => "avx512",
@@ -12,7 +13,7 @@ pub fn simd_level() -> &'static str {
 
 /// An instruction set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
+pub enum Level {
     /// AVX-512 F, VL, BW and DQ.
     Avx512,
     /// AVX2 and FMA.
@@ -22,7 +23,8 @@ pub(crate) enum Level {
 }
 
 /// The best instruction set of this machine.
-pub(crate) fn level() -> Level {
+#[must_use]
+pub fn level() -> Level {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f")
@@ -42,6 +44,7 @@ pub(crate) fn level() -> Level {
 /// Compiles a function three times, for AVX-512, AVX2 and the baseline, and calls the best at run time.
 ///
 /// No fused multiply-add is introduced by the compiler, so plain arithmetic gives the same bits at every level.
+#[macro_export]
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
@@ -59,16 +62,15 @@ macro_rules! multiversion {
                 fn avx2($($arg: $ty),*) $(-> $ret)? {
                     body($($arg),*)
                 }
-                match $crate::cpu::simd::level() {
+                match $crate::level() {
                     // SAFETY: `level` has seen that this machine has the features.
-                    $crate::cpu::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::Level::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
-                    $crate::cpu::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
-                    $crate::cpu::simd::Level::Baseline => {}
+                    $crate::Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::Level::Baseline => {}
                 }
             }
             body($($arg),*)
         }
     };
 }
-pub(crate) use multiversion;
