@@ -212,6 +212,51 @@ fn damage_between_pages_is_kept_with_a_remark() {
 }
 
 #[test]
+fn parts_of_a_chain_that_cannot_be_read_are_told() {
+    let first = vorbis(&noise(1, 8000), 8000, 0.3);
+    let second: Vec<Vec<u8>> =
+        pages(&vorbis(&noise(1, 16_000), 8000, 0.3)).into_iter().map(|p| serial(p, 9)).collect();
+    let count = second.len() - 1;
+    let useless = format!(": {count} more pages are of no use without it, about 2.000 s of sound");
+    // The first page of the second stream is damaged, or not there; of the first one, too.
+    let mut damaged = [&first[..], &second.concat()].concat();
+    damaged[first.len() + 40] ^= 1;
+    let at = first.len();
+    let wrong = format!("at 1.000 s: Ogg page 0 at byte {at} is damaged: its checksum is wrong{useless}");
+    assert_eq!(remarks(&damaged), (8000, vec![wrong]));
+    let rest = second[1..].concat();
+    let gone = format!("the first page of an Ogg stream is missing{useless}");
+    assert_eq!(remarks(&[&first[..], &rest].concat()), (8000, vec![format!("at 1.000 s: {gone}")]));
+    let gone = gone.split(", about").next().unwrap();
+    assert_eq!(remarks(&[&rest, &first[..]].concat()), (8000, vec![format!("at 0.000 s: {gone}")]));
+    // A third one behind it is read.
+    let third = pages(&first).into_iter().flat_map(|page| serial(page, 11)).collect::<Vec<u8>>();
+    let (length, told) = remarks(&[damaged, third].concat());
+    assert_eq!((length, told.len()), (16_000, 1));
+    // Opus tells its own time.
+    let opus = opus(&tones(1, 48_000), 0);
+    let tail = pages(&opus).into_iter().skip(1).flat_map(|page| serial(page, 9)).collect::<Vec<u8>>();
+    let (_, told) = remarks(&[&first[..], &tail].concat());
+    assert!(told.len() == 1 && told[0].ends_with("about 1.006 s of sound"), "{told:?}");
+    // A codec that is not decoded, and one that nobody knows; pictures are no sound.
+    let alone = |head: &[u8]| {
+        let mut page = b"OggS\0\x02\0\0\0\0\0\0\0\0\x63\0\0\0\0\0\0\0\0\0\0\0\x01".to_vec();
+        page.push(head.len() as u8);
+        page.extend(head);
+        remarks(&[&first[..], &sealed(page)].concat())
+    };
+    let (length, told) = alone(b"Speex   1.2");
+    assert!(
+        length == 8000
+            && told.len() == 1
+            && told[0].starts_with("at 1.000 s: a stream of Speex is not decoded"),
+        "{told:?}"
+    );
+    assert_eq!(alone(b"anything").1, ["at 1.000 s: a stream of an unknown codec was left out"]);
+    assert_eq!(alone(b"fishead\0\x04\0"), (8000, Vec::new()));
+}
+
+#[test]
 fn a_missing_end_is_told_and_a_cut_page_refused() {
     for ogg in [vorbis(&noise(1, 4000), 16_000, 0.3), opus(&tones(1, 4000), 0)] {
         let mut last = pages(&ogg).pop().unwrap();

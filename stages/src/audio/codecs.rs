@@ -1,6 +1,7 @@
 //! The decoders of packets: symphonia's, and others where symphonia's are missing or wrong.
 
 mod aac;
+mod framed;
 mod mpeg;
 mod opus;
 mod vorbis;
@@ -20,10 +21,10 @@ pub(super) fn codecs() -> &'static CodecRegistry {
     static REGISTRY: LazyLock<CodecRegistry> = LazyLock::new(|| {
         let mut registry = CodecRegistry::new();
         symphonia::default::register_enabled_codecs(&mut registry);
-        registry.register_audio_decoder_at_tier::<aac::Aac>(Tier::Preferred);
+        registry.register_audio_decoder_at_tier::<framed::Framed<aac::Aac>>(Tier::Preferred);
         registry.register_audio_decoder_at_tier::<mpeg::Mpeg>(Tier::Preferred);
-        registry.register_audio_decoder_at_tier::<vorbis::Vorbis>(Tier::Preferred);
-        registry.register_audio_decoder_at_tier::<opus::Opus>(Tier::Preferred);
+        registry.register_audio_decoder_at_tier::<framed::Framed<vorbis::Vorbis>>(Tier::Preferred);
+        registry.register_audio_decoder_at_tier::<framed::Framed<opus::Opus>>(Tier::Preferred);
         registry
     });
     &REGISTRY

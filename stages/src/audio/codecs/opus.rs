@@ -2,19 +2,15 @@
 
 use opus_pure::packet::samples_48k;
 use opus_pure::{MAX_PACKET_SAMPLES, OpusDecoder};
-use symphonia::core::audio::{
-    AsGenericAudioBufferRef, AudioBuffer, AudioMut, AudioSpec, Channels, GenericAudioBufferRef,
-};
+use symphonia::core::audio::{AudioBuffer, AudioMut, AudioSpec, Channels};
 use symphonia::core::codecs::CodecInfo;
+use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
-use symphonia::core::codecs::audio::{
-    AudioCodecParameters, AudioDecoder, AudioDecoderOptions, FinalizeResult,
-};
-use symphonia::core::codecs::registry::{RegisterableAudioDecoder, SupportedAudioCodec};
-use symphonia::core::errors::{Result, decode_error, unsupported_error};
-use symphonia::core::packet::PacketRef;
+use symphonia::core::codecs::registry::SupportedAudioCodec;
+use symphonia::core::errors::{Error, Result, decode_error, unsupported_error};
 
 use super::super::decode::MAX_CHANNELS;
+use super::framed::Packets;
 
 /// Every stream is decoded at this rate, whatever rate it was made from, Hz.
 const RATE: u32 = 48_000;
@@ -73,16 +69,19 @@ impl Layout {
 
 /// Decodes packets of Opus; channels stand in the order of the mapping, which is that of Vorbis.
 pub(super) struct Opus {
-    params: AudioCodecParameters,
     layout: Layout,
     decoders: Vec<OpusDecoder>,
     /// The channels of one stream, interleaved.
     block: Vec<f32>,
-    buffer: AudioBuffer<f32>,
 }
 
-impl Opus {
-    fn new(params: &AudioCodecParameters) -> Result<Self> {
+impl Packets for Opus {
+    const CODEC: &'static [SupportedAudioCodec; 1] = &[SupportedAudioCodec {
+        id: CODEC_ID_OPUS,
+        info: CodecInfo { short_name: "opus", long_name: "Opus", profiles: &[] },
+    }];
+
+    fn new(params: &AudioCodecParameters) -> Result<(Self, AudioBuffer<f32>)> {
         let layout = match &params.extra_data {
             Some(head) => Layout::read(head)?,
             None => Layout::plain(params.channels.as_ref().map_or(1, Channels::count)).check()?,
@@ -100,11 +99,10 @@ impl Opus {
         let spec = AudioSpec::new(RATE, Channels::Discrete(channels));
         let buffer = AudioBuffer::new(spec, MAX_PACKET_SAMPLES);
         let block = vec![0.0; 2 * MAX_PACKET_SAMPLES];
-        Ok(Self { params: params.clone(), layout, decoders, block, buffer })
+        Ok((Self { layout, decoders, block }, buffer))
     }
 
-    fn decode_packet(&mut self, mut rest: &[u8]) -> Result<()> {
-        self.buffer.clear();
+    fn decode(&mut self, mut rest: &[u8], buffer: &mut AudioBuffer<f32>) -> Result<()> {
         let mut frames = None;
         let mut first = 0u8;
         for (stream, decoder) in self.decoders.iter_mut().enumerate() {
@@ -119,11 +117,10 @@ impl Opus {
             }
             let count = samples_48k(packet)
                 .and_then(|n| decoder.decode(packet, n, &mut self.block))
-                .map_err(|_| symphonia::core::errors::Error::DecodeError("an invalid packet of Opus"))?;
+                .map_err(|_| Error::DecodeError("an invalid packet of Opus"))?;
             if frames.is_none() {
-                self.buffer.render_silence(Some(count));
+                buffer.render_silence(Some(count));
             } else if frames != Some(count) {
-                self.buffer.clear();
                 return decode_error("the streams of a packet of Opus differ in length");
             }
             frames = Some(count);
@@ -133,12 +130,19 @@ impl Opus {
                     continue;
                 };
                 let samples = self.block[usize::from(offset)..].iter().step_by(usize::from(width));
-                let plane = self.buffer.plane_mut(channel).into_iter().flatten();
+                let plane = buffer.plane_mut(channel).into_iter().flatten();
                 plane.zip(samples).for_each(|(to, &x)| *to = x);
             }
             first = first.saturating_add(width);
         }
         Ok(())
+    }
+
+    fn reset(&mut self) {
+        for decoder in &mut self.decoders {
+            // Fails for no decoder that could be made.
+            let _ = decoder.reset_state();
+        }
     }
 }
 
@@ -184,54 +188,6 @@ fn undelimit(data: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let end = at + total + padding;
     let packet = [&data[..header], data.get(at..end)?].concat();
     Some((packet, &data[end..]))
-}
-
-impl AudioDecoder for Opus {
-    fn codec_info(&self) -> &CodecInfo {
-        &CODECS[0].info
-    }
-
-    fn reset(&mut self) {
-        for decoder in &mut self.decoders {
-            // Fails for no decoder that could be made.
-            let _ = decoder.reset_state();
-        }
-    }
-
-    fn codec_params(&self) -> &AudioCodecParameters {
-        &self.params
-    }
-
-    fn decode_ref(&mut self, packet: &PacketRef<'_>) -> Result<GenericAudioBufferRef<'_>> {
-        self.decode_packet(packet.data)?;
-        Ok(self.buffer.as_generic_audio_buffer_ref())
-    }
-
-    fn finalize(&mut self) -> FinalizeResult {
-        FinalizeResult::default()
-    }
-
-    fn last_decoded(&self) -> GenericAudioBufferRef<'_> {
-        self.buffer.as_generic_audio_buffer_ref()
-    }
-}
-
-static CODECS: [SupportedAudioCodec; 1] = [SupportedAudioCodec {
-    id: CODEC_ID_OPUS,
-    info: CodecInfo { short_name: "opus", long_name: "Opus", profiles: &[] },
-}];
-
-impl RegisterableAudioDecoder for Opus {
-    fn try_registry_new(
-        params: &AudioCodecParameters,
-        _: &AudioDecoderOptions,
-    ) -> Result<Box<dyn AudioDecoder>> {
-        Ok(Box::new(Self::new(params)?))
-    }
-
-    fn supported_codecs() -> &'static [SupportedAudioCodec] {
-        &CODECS
-    }
 }
 
 #[cfg(test)]

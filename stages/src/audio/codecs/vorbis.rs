@@ -2,20 +2,16 @@
 
 use lewton::audio::{PreviousWindowRight, read_audio_packet_generic};
 use lewton::header::{IdentHeader, SetupHeader, read_header_ident, read_header_setup};
-use symphonia::core::audio::{
-    AsGenericAudioBufferRef, AudioBuffer, AudioMut, AudioSpec, Channels, GenericAudioBufferRef,
-};
+use symphonia::core::audio::{AudioBuffer, AudioMut, AudioSpec, Channels};
 use symphonia::core::codecs::CodecInfo;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
-use symphonia::core::codecs::audio::{
-    AudioCodecParameters, AudioDecoder, AudioDecoderOptions, FinalizeResult,
-};
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::{RegisterableAudioDecoder, SupportedAudioCodec};
 use symphonia::core::errors::{Error, Result, decode_error};
-use symphonia::core::packet::PacketRef;
 use symphonia::default::codecs::VorbisDecoder;
 
 use super::super::decode::check_shape;
+use super::framed::{Framed, Packets};
 use super::vorbis_setup::{Block, Setup};
 
 /// Bytes of the identification header.
@@ -23,7 +19,6 @@ const IDENT: usize = 30;
 
 /// Decodes packets of Vorbis; channels stand in the order of the stream (L, C, R, … from three channels on).
 pub(super) struct Vorbis {
-    params: AudioCodecParameters,
     ident: IdentHeader,
     setup: SetupHeader,
     /// The part of the setup that tells the shape of a block.
@@ -33,22 +28,9 @@ pub(super) struct Vorbis {
     half: Option<usize>,
     /// Samples behind the middle of that block, which belong to the next packet.
     ahead: Vec<Vec<f32>>,
-    buffer: AudioBuffer<f32>,
 }
 
 impl Vorbis {
-    fn new(params: &AudioCodecParameters, ident: &[u8], setup: &[u8], shapes: Setup) -> Result<Self> {
-        let invalid = |_| Error::DecodeError("the headers of Vorbis are damaged");
-        let ident = read_header_ident(ident).map_err(invalid)?;
-        let sizes = (ident.blocksize_0, ident.blocksize_1);
-        let setup = read_header_setup(setup, ident.audio_channels, sizes).map_err(invalid)?;
-        let spec = AudioSpec::new(ident.audio_sample_rate, Channels::Discrete(ident.audio_channels.into()));
-        let buffer = AudioBuffer::new(spec, 1 << ident.blocksize_1);
-        let ahead = vec![Vec::new(); usize::from(ident.audio_channels)];
-        let previous = PreviousWindowRight::new();
-        Ok(Self { params: params.clone(), ident, setup, shapes, previous, half: None, ahead, buffer })
-    }
-
     fn block(&mut self, data: &[u8]) -> Result<Vec<Vec<f32>>> {
         read_audio_packet_generic(&self.ident, &self.setup, data, &mut self.previous)
             .map_err(|_| Error::DecodeError("an invalid packet of Vorbis"))
@@ -72,11 +54,46 @@ impl Vorbis {
         }
         Ok(())
     }
+}
+
+/// The identification header, the setup header and what it says of blocks.
+fn headers(params: &AudioCodecParameters) -> Result<(&[u8], &[u8], Setup)> {
+    let extra = params.extra_data.as_deref().unwrap_or_default();
+    let (Some(ident), Some(setup)) = (extra.get(..IDENT), extra.get(IDENT..)) else {
+        return decode_error("the headers of Vorbis are missing");
+    };
+    let rate = u32::from_le_bytes([ident[12], ident[13], ident[14], ident[15]]);
+    if check_shape(rate, ident[11].into()).is_err() {
+        return decode_error("the headers of Vorbis name a rate or channels that are not credible");
+    }
+    let Some(parsed) = Setup::read(setup, ident[11]) else {
+        return decode_error("the setup header of Vorbis is damaged");
+    };
+    Ok((ident, setup, parsed))
+}
+
+impl Packets for Vorbis {
+    const CODEC: &'static [SupportedAudioCodec; 1] = &[SupportedAudioCodec {
+        id: CODEC_ID_VORBIS,
+        info: CodecInfo { short_name: "vorbis", long_name: "Vorbis", profiles: &[] },
+    }];
+
+    fn new(params: &AudioCodecParameters) -> Result<(Self, AudioBuffer<f32>)> {
+        let (ident, setup, shapes) = headers(params)?;
+        let invalid = |_| Error::DecodeError("the headers of Vorbis are damaged");
+        let ident = read_header_ident(ident).map_err(invalid)?;
+        let sizes = (ident.blocksize_0, ident.blocksize_1);
+        let setup = read_header_setup(setup, ident.audio_channels, sizes).map_err(invalid)?;
+        let spec = AudioSpec::new(ident.audio_sample_rate, Channels::Discrete(ident.audio_channels.into()));
+        let buffer = AudioBuffer::new(spec, 1 << ident.blocksize_1);
+        let ahead = vec![Vec::new(); usize::from(ident.audio_channels)];
+        let previous = PreviousWindowRight::new();
+        Ok((Self { ident, setup, shapes, previous, half: None, ahead }, buffer))
+    }
 
     /// A packet gives the samples from the middle of the block before to the middle of its own, as the granule
     /// positions count; `lewton` gives them up to the next overlap.
-    fn decode_packet(&mut self, data: &[u8]) -> Result<()> {
-        self.buffer.clear();
+    fn decode(&mut self, data: &[u8], buffer: &mut AudioBuffer<f32>) -> Result<()> {
         let Some(shape) = self.shapes.block(data) else {
             return decode_error("an invalid packet of Vorbis");
         };
@@ -87,20 +104,14 @@ impl Vorbis {
         };
         let block = self.block(data)?;
         let count = before.midpoint(half);
-        self.buffer.render_silence(Some(count));
+        buffer.render_silence(Some(count));
         for (channel, (ahead, samples)) in self.ahead.iter_mut().zip(&block).enumerate() {
             ahead.extend_from_slice(samples);
-            let plane = self.buffer.plane_mut(channel).into_iter().flatten();
+            let plane = buffer.plane_mut(channel).into_iter().flatten();
             plane.zip(ahead.iter()).for_each(|(to, &x)| *to = x);
             ahead.drain(..count.min(ahead.len()));
         }
         Ok(())
-    }
-}
-
-impl AudioDecoder for Vorbis {
-    fn codec_info(&self) -> &CodecInfo {
-        &CODECS[0].info
     }
 
     fn reset(&mut self) {
@@ -109,52 +120,10 @@ impl AudioDecoder for Vorbis {
         self.ahead.iter_mut().for_each(Vec::clear);
     }
 
-    fn codec_params(&self) -> &AudioCodecParameters {
-        &self.params
-    }
-
-    fn decode_ref(&mut self, packet: &PacketRef<'_>) -> Result<GenericAudioBufferRef<'_>> {
-        self.decode_packet(packet.data)?;
-        Ok(self.buffer.as_generic_audio_buffer_ref())
-    }
-
-    fn finalize(&mut self) -> FinalizeResult {
-        FinalizeResult::default()
-    }
-
-    fn last_decoded(&self) -> GenericAudioBufferRef<'_> {
-        self.buffer.as_generic_audio_buffer_ref()
-    }
-}
-
-static CODECS: [SupportedAudioCodec; 1] = [SupportedAudioCodec {
-    id: CODEC_ID_VORBIS,
-    info: CodecInfo { short_name: "vorbis", long_name: "Vorbis", profiles: &[] },
-}];
-
-impl RegisterableAudioDecoder for Vorbis {
-    fn try_registry_new(
-        params: &AudioCodecParameters,
-        options: &AudioDecoderOptions,
-    ) -> Result<Box<dyn AudioDecoder>> {
-        let extra = params.extra_data.as_deref().unwrap_or_default();
-        let (Some(ident), Some(setup)) = (extra.get(..IDENT), extra.get(IDENT..)) else {
-            return decode_error("the headers of Vorbis are missing");
-        };
-        let rate = u32::from_le_bytes([ident[12], ident[13], ident[14], ident[15]]);
-        if check_shape(rate, ident[11].into()).is_err() {
-            return decode_error("the headers of Vorbis name a rate or channels that are not credible");
-        }
-        let Some(parsed) = Setup::read(setup, ident[11]) else {
-            return decode_error("the setup header of Vorbis is damaged");
-        };
-        if parsed.symphonia_is_right() {
+    fn open(params: &AudioCodecParameters, options: &AudioDecoderOptions) -> Result<Box<dyn AudioDecoder>> {
+        if headers(params)?.2.symphonia_is_right() {
             return VorbisDecoder::try_registry_new(params, options);
         }
-        Ok(Box::new(Self::new(params, ident, setup, parsed)?))
-    }
-
-    fn supported_codecs() -> &'static [SupportedAudioCodec] {
-        &CODECS
+        Framed::<Self>::boxed(params)
     }
 }

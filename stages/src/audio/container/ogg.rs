@@ -3,14 +3,17 @@
 //! The pages are read here and not by symphonia, because a data set needs to know what a player passes over in silence:
 //! a page that is missing, a checksum that is wrong, an end without its flag. Lengths are those of libsndfile: the
 //! granule positions decide where the sound starts and ends. Of several streams side by side the first with sound is
-//! read; streams one after the other (a chain) are read as one sound if rate and channels agree.
+//! read; streams one after the other (a chain) are read as one sound if rate and channels agree. A remark names those that
+//! cannot be read.
 
 mod codec;
+mod lost;
 mod page;
 mod sound;
 mod stream;
 
 use self::codec::{Codec, Content};
+use self::lost::Lost;
 use self::page::{Item, Page, Pages};
 use self::sound::Sound;
 use self::stream::Stream;
@@ -22,6 +25,10 @@ struct Link<'a> {
     chosen: Option<(Stream<'a>, Codec)>,
     /// What the other streams hold.
     others: Vec<Content>,
+    /// The streams that begin here.
+    serials: Vec<u32>,
+    /// Streams without a first page.
+    lost: Vec<Lost>,
     /// A page other than a first one has been seen.
     begun: bool,
     /// Granule position of the first page that ends a packet of sound.
@@ -30,16 +37,32 @@ struct Link<'a> {
 
 impl<'a> Link<'a> {
     fn new() -> Self {
-        Self { chosen: None, others: Vec::new(), begun: false, first: None }
+        let (others, serials, lost) = (Vec::new(), Vec::new(), Vec::new());
+        Self { chosen: None, others, serials, lost, begun: false, first: None }
     }
 
     /// Adds the first page of a stream.
     fn begin(&mut self, page: &Page<'a>) {
+        self.serials.push(page.serial);
         match Content::of(page.body) {
             Content::Audio(codec) if self.chosen.is_none() => {
                 self.chosen = Some((Stream::new(page), codec));
             }
             content => self.others.push(content),
+        }
+    }
+
+    /// Whether what follows, unless it belongs to a stream that begins here, is another part of the file.
+    fn ended(&self) -> bool {
+        self.chosen.as_ref().is_some_and(|(stream, _)| stream.ended)
+    }
+
+    /// Adds a page of a stream that begins nowhere.
+    fn lose(&mut self, page: &Page<'_>, skipped: &mut Option<String>) {
+        self.begun = true;
+        match self.lost.iter_mut().find(|lost| lost.serial == page.serial) {
+            Some(lost) => lost.add(page),
+            None => self.lost.push(Lost::new(page, skipped.take())),
         }
     }
 
@@ -82,8 +105,16 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pcm, DecodeE
                 if page.first && links.last().is_none_or(|link| link.begun) {
                     links.push(Link::new());
                 }
+                let stray = |link: &Link<'_>| !link.serials.contains(&page.serial);
+                let elsewhere = |link: &Link<'_>| {
+                    stray(link) && link.ended() && link.lost.iter().all(|lost| lost.serial != page.serial)
+                };
+                if !page.first && links.last().is_none_or(elsewhere) {
+                    links.push(Link::new());
+                }
                 match links.last_mut() {
                     Some(link) if page.first => link.begin(&page),
+                    Some(link) if stray(link) => link.lose(&page, &mut skipped),
                     Some(link) => link.add(&page, &mut skipped, limits)?,
                     None => {}
                 }
@@ -92,7 +123,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pcm, DecodeE
                 skipped.get_or_insert_with(|| no_page(at, length, sequence));
             }
             Item::Rest { at, sequence, cut } => {
-                let ended = links.last().is_none_or(|l| l.chosen.as_ref().is_none_or(|(s, _)| s.ended));
+                let ended = links.last().is_none_or(|link| link.chosen.is_none() || link.ended());
                 // Tags or padding behind the last page belong to nobody.
                 if cut && (!ended || bytes[at..].starts_with(b"OggS")) {
                     let seconds = links.last().map_or(0.0, Link::seconds);
@@ -108,11 +139,17 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pcm, DecodeE
     let mut sound = Sound::new(*limits);
     let mut others = Vec::new();
     for link in links {
+        if link.chosen.is_none() {
+            link.others.iter().filter_map(Content::left_out).for_each(|detail| sound.remark(detail));
+        }
         others.extend(link.others);
+        let mut rate = sound.rate();
         if let Some((stream, codec)) = link.chosen {
             let rest = if stream.ended { None } else { skipped.take() };
             sound.add(stream, codec, rest)?;
+            rate = rate.or(sound.rate());
         }
+        link.lost.iter().map(|lost| lost.told(rate)).for_each(|detail| sound.remark(detail));
     }
     match sound.finish()? {
         Some(pcm) => Ok(pcm),
@@ -133,6 +170,7 @@ fn no_sound(others: &[Content]) -> DecodeError {
     let name = |audio: bool| {
         others.iter().find_map(|content| match (content, audio) {
             (Content::Unsupported(name), true) | (Content::Other(name), false) => Some(*name),
+            (Content::Unknown, false) => Some("an unknown codec"),
             _ => None,
         })
     };

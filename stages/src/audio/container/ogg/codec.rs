@@ -25,6 +25,8 @@ pub(super) enum Content {
     Unsupported(&'static str),
     /// Pictures, text or an index, by name.
     Other(&'static str),
+    /// Nobody knows what.
+    Unknown,
 }
 
 /// First bytes of the first packet, and what they stand for. Source: the Ogg mappings of the codecs.
@@ -49,10 +51,18 @@ const MARKS: [(&[u8], Content); 15] = [
 impl Content {
     /// Looks at the first packet of a stream.
     pub(super) fn of(packet: &[u8]) -> Self {
-        MARKS
-            .iter()
-            .find(|(mark, _)| packet.starts_with(mark))
-            .map_or(Self::Other("an unknown codec"), |&(_, content)| content)
+        MARKS.iter().find(|(mark, _)| packet.starts_with(mark)).map_or(Self::Unknown, |&(_, content)| content)
+    }
+
+    /// Says that a part of the file with nothing but this is left out, where it may be sound.
+    pub(super) fn left_out(&self) -> Option<String> {
+        match self {
+            Self::Unsupported(name) => Some(format!(
+                "a stream of {name} is not decoded here and was left out: `decoder: ffmpeg` may read it"
+            )),
+            Self::Unknown => Some("a stream of an unknown codec was left out".to_owned()),
+            Self::Audio(_) | Self::Other(_) => None,
+        }
     }
 }
 

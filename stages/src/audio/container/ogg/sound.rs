@@ -34,6 +34,17 @@ impl Sound {
         self.planes.seconds(frames)
     }
 
+    /// The sample rate, once it is known, Hz.
+    pub(super) fn rate(&self) -> Option<u32> {
+        Some(self.planes.rate).filter(|&rate| rate > 0)
+    }
+
+    /// Tells of something missing after what was read so far.
+    pub(super) fn remark(&mut self, detail: String) {
+        let seconds = self.seconds(self.frames());
+        self.damage.push(Damage { seconds, detail });
+    }
+
     /// Decodes a stream; `rest` says what stands behind its last page.
     pub(super) fn add(
         &mut self,
@@ -136,7 +147,7 @@ impl Sound {
             return Err(DecodeError::Truncated { seconds, detail });
         }
         if let Some(detail) = rest {
-            self.damage.push(Damage { seconds, detail });
+            self.remark(detail);
         } else if !stream.ended && promised != Some(length) {
             let detail =
                 "the last Ogg page has no end-of-stream flag: its writer did not set it, or the file is \
