@@ -20,6 +20,7 @@ use super::foreign::{self, Foreign};
 use super::hand_over::{META_KEY, extension, values_column};
 use super::params::CommandParams;
 use crate::columns;
+use crate::dataset::composed;
 use crate::labels::Labels;
 use crate::metrics::scales;
 use crate::split::Split;
@@ -132,7 +133,8 @@ impl Output<'_> {
             }
             Kind::Labels => {
                 if !meta.contains_key("classes") {
-                    let mut classes = columns::text(&table, "class")?;
+                    let classes = columns::text(&table, "class")?;
+                    let mut classes: Vec<String> = classes.iter().map(|class| composed(class)).collect();
                     classes.sort();
                     classes.dedup();
                     meta.insert("classes".to_owned(), classes.into());

@@ -32,6 +32,7 @@ pub use fsdkaggle2018::{DatasetFsdkaggle2018, Fsdkaggle2018Params};
 pub use fsdnoisy18k::{DatasetFsdnoisy18k, Fsdnoisy18kParams};
 pub use gtzan::{DatasetGtzan, GtzanParams};
 pub(crate) use listing::{Clip, Listing, outputs};
+pub(crate) use located::composed;
 pub use official::{ClassName, Official};
 pub use synth::DatasetSynth;
 pub use union::{ClipsUnion, UnionParams};

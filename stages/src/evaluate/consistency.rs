@@ -7,7 +7,7 @@ use serde_json::json;
 use sndpipe_cache::{Meta, RowRef};
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
-use super::metric::Measured;
+use super::metric::{Measured, TieOrder};
 use super::report::{self, Row};
 use crate::metrics::Scale;
 use crate::model::TrainedModel;
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 32;
 /// Judges how often the best class of a patch stays the same when the spectrogram is shifted in time, and in frequency.
 ///
 /// Inputs: `model`, `features`, and `split` where `subset` is not `all`. `metrics` has `consistency_time_1` and
-/// `consistency_frequency_1`, and so on for each shift: the share of patches whose best class (of equals the first) is the one of the
+/// `consistency_frequency_1`, and so on for each shift: the share of patches whose best class (of equals the one whose name is the least) is the one of the
 /// patch without a shift. `n` counts patches, which are the same for every shift. A shift in time looks at the patch that
 /// starts so many frames later: a stretch of the clip itself, nothing is made up. Clips shorter than a patch are repeated, as for
 /// `score`; patches that no shift may leave the clip with are taken, others not. A shift in frequency moves every channel of the
@@ -60,7 +60,8 @@ pub struct EvaluateConsistency;
 
 impl Stage for EvaluateConsistency {
     const NAME: &'static str = "evaluate.consistency";
-    const VERSION: u32 = 2;
+    // 3: of classes that tie the first name counts, not the first place. 2: metrics say which values are better.
+    const VERSION: u32 = 3;
     const SOURCE: &'static str = "Fonseca, Ferraro, Serra, Improving Sound Event Classification by Increasing Shift Invariance in Convolutional Neural Networks, 2021";
     type Params = ConsistencyParams;
 
@@ -182,6 +183,7 @@ struct Judge<'a> {
     params: &'a ConsistencyParams,
     model: &'a TrainedModel,
     hop: usize,
+    ties: TieOrder,
     /// The largest shift.
     largest: usize,
 }
@@ -197,7 +199,8 @@ impl<'a> Judge<'a> {
             );
             return Err(StageError::failed(message).help(format!("take shifts below {least}")));
         }
-        Ok(Self { params, model, hop: params.hop.unwrap_or(model.card.hop), largest })
+        let (hop, ties) = (params.hop.unwrap_or(model.card.hop), TieOrder::of(&model.card.classes));
+        Ok(Self { params, model, hop, ties, largest })
     }
 
     /// Counts for a clip.
@@ -236,18 +239,10 @@ impl<'a> Judge<'a> {
     }
 
     /// The best class of each patch.
-    fn best(&self, inputs: &[f32]) -> Result<Vec<usize>, String> {
+    fn best(&self, inputs: &[f32]) -> Result<Vec<Option<usize>>, String> {
         let logits = self.model.logits(inputs).map_err(|error| error.to_string())?;
-        let best = |logits: &[f32]| {
-            let mut best = 0;
-            for (class, logit) in logits.iter().enumerate() {
-                if *logit > logits[best] {
-                    best = class;
-                }
-            }
-            best
-        };
-        Ok(logits.chunks_exact(self.model.card.classes.len()).map(best).collect())
+        let patches = logits.chunks_exact(self.model.card.classes.len());
+        Ok(patches.map(|logits| self.ties.best(logits, |_| true)).collect())
     }
 }
 

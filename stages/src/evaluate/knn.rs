@@ -182,7 +182,7 @@ mod tests {
             &["a".to_owned(), "b".to_owned()],
             vec![vec![0.0, 1.0, 0.0], vec![0.2, 1.0, 0.3]],
             &[0, 0],
-            &TieOrder::by_index(3),
+            &TieOrder::of(&["a", "b", "c"].map(str::to_owned)),
         );
         assert_eq!(metric::accuracy_within(&clips, 3), Measured { value: Some(0.5), n: 2 });
         assert_eq!(metric::accuracy_within(&clips, 2), Measured { value: Some(0.0), n: 2 });

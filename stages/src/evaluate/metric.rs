@@ -26,22 +26,16 @@ impl TieOrder {
         Self(order)
     }
 
-    /// The order of their indices, where the training itself depends on these.
-    #[must_use]
-    pub fn by_index(classes: usize) -> Self {
-        Self((0..classes).collect())
-    }
-
     /// The classes in this order.
     #[must_use]
     pub fn classes(&self) -> &[usize] {
         &self.0
     }
 
-    /// The class with the largest score. Ignored classes do not stand.
-    fn best(&self, scores: &[f32], truth: &[Option<bool>]) -> Option<usize> {
+    /// The class with the largest score among those that stand.
+    pub(crate) fn best(&self, scores: &[f32], stands: impl Fn(usize) -> bool) -> Option<usize> {
         let mut best: Option<usize> = None;
-        for &class in self.0.iter().filter(|&&class| truth[class].is_some()) {
+        for &class in self.0.iter().filter(|&&class| stands(class)) {
             if best.is_none_or(|best| scores[class] > scores[best]) {
                 best = Some(class);
             }
@@ -54,7 +48,7 @@ impl Judged {
     /// A clip with finite scores and a truth for each of the classes of `ties`.
     #[must_use]
     pub fn new(id: String, scores: Vec<f32>, truth: Vec<Option<bool>>, ties: &TieOrder) -> Self {
-        let predicted = ties.best(&scores, &truth);
+        let predicted = ties.best(&scores, |class| truth[class].is_some());
         Self { id, scores, truth, predicted }
     }
 
@@ -225,10 +219,26 @@ mod tests {
             text.chars().map(state).collect()
         };
         let clip = |(scores, text): &(&[f32], &str)| {
-            let ties = TieOrder::by_index(scores.len());
+            let ties = TieOrder::of(&(0..scores.len()).map(|class| class.to_string()).collect::<Vec<_>>());
             Judged::new(String::new(), scores.to_vec(), truth(text), &ties)
         };
         rows.iter().map(clip).collect()
+    }
+
+    proptest::proptest! {
+        /// With logits in quarters most classes tie with another one.
+        #[test]
+        fn the_best_class_does_not_depend_on_the_order(
+            scores in proptest::collection::vec(0u8..3, 6),
+            shuffled in proptest::strategy::Strategy::prop_shuffle(proptest::strategy::Just((0..6).collect::<Vec<usize>>())),
+        ) {
+            let best = |order: &[usize]| {
+                let names: Vec<String> = order.iter().map(|class| format!("class {class}")).collect();
+                let scores: Vec<f32> = order.iter().map(|&class| f32::from(scores[class]) / 4.0).collect();
+                TieOrder::of(&names).best(&scores, |_| true).map(|class| order[class])
+            };
+            proptest::prop_assert_eq!(best(&[0, 1, 2, 3, 4, 5]), best(&shuffled));
+        }
     }
 
     #[test]

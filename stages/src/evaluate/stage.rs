@@ -8,7 +8,7 @@ use super::metric::{Judged, TieOrder};
 use super::params::{EvaluateParams, Task};
 use super::report;
 use super::truth::Truth;
-use crate::labels::Labels;
+use crate::labels::{Labels, class_names};
 
 /// Clips that a remark names.
 const NAMED: usize = 5;
@@ -43,11 +43,9 @@ impl Stage for Evaluate {
     }
 
     fn run(params: &EvaluateParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
-        let classes = io.meta("scores")?.get("classes").cloned();
-        let classes: Vec<String> =
-            classes.and_then(|value| serde_json::from_value(value).ok()).ok_or_else(|| {
-                StageError::failed("the scores do not name their classes (`classes` in their metadata)")
-            })?;
+        let classes = class_names(io.meta("scores")?).ok_or_else(|| {
+            StageError::failed("the scores do not name their classes (`classes` in their metadata)")
+        })?;
         let labels = Labels::read(&io.table("labels")?, io.meta("labels")?)?;
         let (mut clips, unlabelled) = judge(&classes, &labels, io)?;
         let task = decide(params.task, &clips)?;

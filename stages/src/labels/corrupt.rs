@@ -10,6 +10,7 @@ use sndpipe_random::Stream;
 use super::noise::{CorruptParams, Noise};
 use super::table::{Labels, State};
 use super::touched::{Touched, share_of};
+use crate::dataset::composed;
 use crate::split::place;
 
 /// `labels.corrupt`.
@@ -71,7 +72,7 @@ fn corrupt(params: &CorruptParams, labels: &Labels, touched: &Touched) -> Result
 
 /// The place of a class in the vocabulary.
 fn index(labels: &Labels, class: &str) -> Result<usize, StageError> {
-    labels.classes.iter().position(|known| known == class).ok_or_else(|| {
+    labels.classes.iter().position(|known| *known == composed(class)).ok_or_else(|| {
         let near = did_you_mean(class, labels.classes.iter().map(String::as_str));
         StageError::failed(format!("`kind` names the class `{class}`, which the labels do not have{near}"))
     })

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sndpipe_cache::{Meta, Rows};
 use sndpipe_engine::{Kind, Output, ParamError, Port, Stage, StageError, StageIo, agree, counted};
 
-use super::table::{Labels, State};
+use super::table::{Labels, State, class_names};
 use crate::columns::{self, Values};
 use crate::split::{Split, Subset};
 
@@ -123,10 +123,9 @@ struct Marked {
 
 /// For each class of the labels its place among the scores.
 fn places(classes: &[String], scores: &Meta) -> Result<Vec<usize>, StageError> {
-    let scored: Vec<String> =
-        scores.get("classes").and_then(|value| serde_json::from_value(value.clone()).ok()).ok_or_else(
-            || StageError::failed("the scores do not name their classes (`classes` in their metadata)"),
-        )?;
+    let scored = class_names(scores).ok_or_else(|| {
+        StageError::failed("the scores do not name their classes (`classes` in their metadata)")
+    })?;
     let index: BTreeMap<&String, usize> = scored.iter().enumerate().map(|(i, class)| (class, i)).collect();
     let place = |class: &String| {
         index.get(class).copied().ok_or_else(|| {

@@ -12,6 +12,7 @@ use super::ontology::Ontology;
 use super::table::vocabulary;
 use super::{Labels, State};
 use crate::columns::{self, Values};
+use crate::dataset::composed;
 use crate::declared;
 
 /// Replaces each class outside a vocabulary by its nearest ancestors in it: on each way up to a root the first that is met.
@@ -44,7 +45,7 @@ impl Stage for LabelsMerge {
     fn check(params: &MergeParams) -> Vec<ParamError> {
         let Some(classes) = &params.classes else { return Vec::new() };
         let mut seen = BTreeSet::new();
-        let twice = classes.iter().enumerate().filter(|(_, class)| !seen.insert(*class));
+        let twice = classes.iter().enumerate().filter(|(_, class)| !seen.insert(composed(class)));
         let mut errors: Vec<ParamError> = twice
             .map(|(index, class)| {
                 ParamError::new(format!("classes[{index}]"), format!("`{class}` is listed twice"))
@@ -89,7 +90,7 @@ impl Stage for LabelsMerge {
     fn run(params: &MergeParams, io: &mut StageIo<'_>) -> Result<(), StageError> {
         let labels = Labels::read(&io.table("labels")?, io.meta("labels")?)?;
         let classes = match &params.classes {
-            Some(classes) => classes.clone(),
+            Some(classes) => classes.iter().map(|class| composed(class)).collect(),
             None => vocabulary(io.meta("vocabulary")?)?,
         };
         let bytes = declared::read(Ontology::LABEL, &params.ontology, io)?;

@@ -24,4 +24,5 @@ pub use propagate::{LabelsPropagate, PropagateParams, Propagation};
 #[cfg(test)]
 pub(crate) use propagate::{by_ontology, by_pairs, propagate};
 pub use subset::{LabelsSubset, SubsetParams};
+pub(crate) use table::class_names;
 pub use table::{Labels, State, table};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sndpipe_engine::ParamError;
 
 use super::touched;
+use crate::dataset::composed;
 use crate::named;
 use crate::split::Subset;
 
@@ -101,7 +102,7 @@ impl CorruptParams {
                 }
             }
             Noise::OutOfVocabulary { classes } => {
-                let unique: BTreeSet<&String> = classes.iter().collect();
+                let unique: BTreeSet<String> = classes.iter().map(|class| composed(class)).collect();
                 if unique.is_empty() {
                     say("kind.classes", "no class leaves the vocabulary".to_owned());
                 } else if unique.len() < classes.len() {

@@ -6,6 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 use sndpipe_engine::{StageError, agree, counted, did_you_mean};
 
+use crate::dataset::composed;
+
 /// Mistakes that a message lists.
 const SHOWN: usize = 5;
 
@@ -81,7 +83,7 @@ impl Ontology {
             let node = &nodes[place];
             ontology.ids.push(node.id.clone());
             ontology.parents.push(parents[place].iter().filter_map(|&parent| number[parent]).collect());
-            for name in [node.id.clone(), node.name.clone(), as_fsd50k(&node.name)] {
+            for name in [node.id.clone(), composed(&node.name), as_fsd50k(&composed(&node.name))] {
                 let other = *ontology.names.entry(name.clone()).or_insert(new);
                 if other != new {
                     return Err(refused(format!("two classes are called `{name}`")));

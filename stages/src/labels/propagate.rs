@@ -11,6 +11,7 @@ use sndpipe_engine::{Kind, Output, ParamError, Port, SourceScan, Stage, StageErr
 use super::ontology::Ontology;
 use super::{Labels, State};
 use crate::columns::{self, Values};
+use crate::dataset::composed;
 use crate::dataset::sheet::{Sheet, refuse};
 use crate::declared;
 
@@ -175,7 +176,7 @@ pub(crate) fn by_pairs(
             mistakes.push(format!("line {}: `fraction` is `{text}`, not a number from 0 to 1", line.number));
             continue;
         };
-        let of = |at: usize| index.get(line[at].trim()).copied();
+        let of = |at: usize| index.get(composed(line[at].trim()).as_str()).copied();
         if let (Some(child), Some(ancestor)) = (of(child), of(ancestor)) {
             used += 1;
             if share >= least {

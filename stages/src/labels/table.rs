@@ -1,6 +1,6 @@
 //! The table of labels: sparse, with the ordered vocabulary in its metadata.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
@@ -10,6 +10,7 @@ use sndpipe_cache::Meta;
 use sndpipe_engine::StageError;
 
 use crate::columns;
+use crate::dataset::composed;
 
 /// What a row of the table says about a clip and a class. A pair without a row is an implicit negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,8 +77,19 @@ pub fn table<'a>(
 /// # Errors
 /// [`StageError::Failed`] if it names none.
 pub(super) fn vocabulary(meta: &Meta) -> Result<Vec<String>, StageError> {
-    let classes = meta.get("classes").and_then(|value| serde_json::from_value(value.clone()).ok());
-    classes.ok_or_else(|| StageError::failed("the labels have no vocabulary (`classes` in their metadata)"))
+    let classes = class_names(meta)
+        .ok_or_else(|| StageError::failed("the labels have no vocabulary (`classes` in their metadata)"))?;
+    let mut seen = BTreeSet::new();
+    match classes.iter().find(|class| !seen.insert(*class)) {
+        Some(class) => Err(StageError::failed(format!("the vocabulary lists the class `{class}` twice"))),
+        None => Ok(classes),
+    }
+}
+
+/// The names of the classes in the metadata of labels or scores, composed as the readers of data sets do: programs may write either form.
+pub(crate) fn class_names(meta: &Meta) -> Option<Vec<String>> {
+    let names: Vec<String> = serde_json::from_value(meta.get("classes")?.clone()).ok()?;
+    Some(names.iter().map(|name| composed(name)).collect())
 }
 
 /// The labels of a data set.
@@ -108,7 +120,7 @@ impl Labels {
             columns::text(table, "state")?,
         );
         for ((id, class), state) in ids.into_iter().zip(names).zip(states) {
-            let class = *index.get(class.as_str()).ok_or_else(|| {
+            let class = *index.get(composed(&class).as_str()).ok_or_else(|| {
                 StageError::failed(format!(
                     "clip `{id}` has the class `{class}`, which is not in the vocabulary"
                 ))

@@ -153,7 +153,8 @@ mod tests {
         // Two clips of class 1 with two patches each, one of class 0 between them.
         let values = circle(&[0.0, 1.0, 2.5, 5.0, 90.0]);
         let vectors = Vectors { values: &values, size: 2, clips: &[0, 0, 1, 2, 2] };
-        let found = leave_one_clip_out(vectors, &[1, 0, 1], &TieOrder::by_index(2), 1, &|| Ok(())).unwrap();
+        let ties = TieOrder::of(&["a", "b"].map(str::to_owned));
+        let found = leave_one_clip_out(vectors, &[1, 0, 1], &ties, 1, &|| Ok(())).unwrap();
         // The nearest of clip 0 and of clip 2 is clip 1, of class 0; that of clip 1 is the patch at 1 degree.
         assert_eq!(found.scores[0], [2.0, 0.0]);
         assert_eq!(found.scores[1], [0.0, 1.0]);

@@ -17,7 +17,7 @@ pub(crate) struct Validation<'a> {
     pub rows: &'a Rows,
     pub samples: &'a Samples,
     pub input: InputShape,
-    pub classes: usize,
+    pub classes: &'a [String],
     pub standardisation: &'a Standardisation,
     pub hop: usize,
     pub loss: &'a LossParams,
@@ -46,7 +46,7 @@ impl Validation<'_> {
         tick: &(dyn Fn() -> Result<(), StageError> + Sync),
     ) -> Result<Measures, StageError> {
         let output = self.loss.output();
-        let ties = TieOrder::by_index(self.classes);
+        let (classes, ties) = (self.classes.len(), TieOrder::of(self.classes));
         // All are looked at, so that the first mistake is the same for any number of threads.
         let clips = (0..self.samples.len())
             .into_par_iter()
@@ -58,11 +58,11 @@ impl Validation<'_> {
                 let network = |inputs: &[f32]| trainer.predict(inputs);
                 let logits = model::clip_logits(row, self.input, self.hop, self.standardisation, &network)
                     .map_err(|message| StageError::failed(format!("clip `{id}`: {message}")))?;
-                let mut truth = vec![Some(false); self.classes];
+                let mut truth = vec![Some(false); classes];
                 self.samples.present[sample].iter().for_each(|&class| truth[class] = Some(true));
                 self.samples.ignored[sample].iter().for_each(|&class| truth[class] = None);
                 let loss = mean_loss(&logits, &truth, output);
-                let scores = model::pool(&logits, self.classes, output, PatchMean::Arithmetic);
+                let scores = model::pool(&logits, classes, output, PatchMean::Arithmetic);
                 Ok((Judged::new(id.to_owned(), scores, truth, &ties), loss))
             })
             .collect::<Vec<_>>();
@@ -70,7 +70,7 @@ impl Validation<'_> {
         let loss = clips.iter().map(|(_, loss)| loss).sum::<f64>() / clips.len().max(1) as f64;
         let clips: Vec<Judged> = clips.into_iter().map(|(clip, _)| clip).collect();
         let over_classes = |of: fn(&[Judged], usize) -> Measured| {
-            let each: Vec<Measured> = (0..self.classes).map(|class| of(&clips, class)).collect();
+            let each: Vec<Measured> = (0..classes).map(|class| of(&clips, class)).collect();
             Measured::macro_mean(&each).value
         };
         let mut measures = vec![(WatchedMetric::Loss, Some(loss))];

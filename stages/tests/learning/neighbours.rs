@@ -226,7 +226,7 @@ fn many_vectors_are_judged_within_seconds() {
     let voted = sndpipe_stages::neighbours::leave_one_clip_out(
         vectors,
         &classes,
-        &TieOrder::by_index(50),
+        &TieOrder::of(&(0..50).map(|class| format!("{class:02}")).collect::<Vec<_>>()),
         200,
         &|| Ok(()),
     )
