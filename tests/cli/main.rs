@@ -23,4 +23,5 @@ mod pretrain;
 mod runs;
 mod sandbox;
 mod sharing;
+mod sounds;
 mod volumes;
