@@ -196,16 +196,12 @@ impl Sound {
         let start = self.frames() - self.last;
         if let Some(nanoseconds) = timing.nanoseconds.filter(|_| self.last > 0) {
             let seconds = self.planes.seconds(start + self.discarded);
-            match self.clock.tick(nanoseconds, seconds) {
-                Some(missing) => match self.told.and_then(|told| self.damage.get_mut(told)) {
-                    Some((_, detail)) => *detail += &format!(", {missing:.3} s of sound are lost"),
-                    None => {
-                        let detail =
-                            format!("the times of the packets jump, {missing:.3} s of sound are lost");
-                        self.damage.push((start, detail));
-                    }
-                },
-                None => {}
+            if let Some(missing) = self.clock.tick(nanoseconds, seconds) {
+                let lost = format!("{missing:.3} s of sound are lost");
+                match self.told.and_then(|told| self.damage.get_mut(told)) {
+                    Some((_, detail)) => *detail += &format!(", {lost}"),
+                    None => self.damage.push((start, format!("the times of the packets jump, {lost}"))),
+                }
             }
             self.told = None;
         }

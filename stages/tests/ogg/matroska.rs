@@ -142,8 +142,8 @@ fn clusters(samples: &[i16], sums: bool) -> Vec<Vec<u8>> {
 fn pcm_file(clusters: &[Vec<u8>]) -> Vec<u8> {
     let frames: Vec<Vec<u8>> = Vec::new();
     let empty = matroska("A_PCM/INT/LIT", &[], 0, &frames, 0);
-    let start = empty.windows(4).position(|w| w == b"\x18\x53\x80\x67").unwrap();
-    let cluster = empty.windows(4).rposition(|w| w == b"\x1f\x43\xb6\x75").unwrap();
+    let start = empty.windows(4).position(|w| w == b"\x18\x53\x80\x67").expect("valid by construction");
+    let cluster = empty.windows(4).rposition(|w| w == b"\x1f\x43\xb6\x75").expect("valid by construction");
     let segment = [&empty[start + 8..cluster], &clusters.concat()[..]].concat();
     [&empty[..start], &element(b"\x18\x53\x80\x67", &segment)].concat()
 }

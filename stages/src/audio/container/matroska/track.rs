@@ -72,7 +72,7 @@ impl<'a> Track<'a> {
     }
 
     /// The track of sound that is read: the first that its writer means to be played, else the first.
-    pub(super) fn choose<'t>(tracks: &'t [Self]) -> Option<&'t Self> {
+    pub(super) fn choose(tracks: &[Self]) -> Option<&Self> {
         let sounds = || tracks.iter().filter(|track| track.kind == 2);
         sounds().find(|track| track.default).or_else(|| sounds().next())
     }
