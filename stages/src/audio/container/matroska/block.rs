@@ -2,6 +2,12 @@
 
 use super::ebml::{Element, signed, unsigned, vint};
 
+/// The most elements of a group that are read: more are damage, which must not be searched for ever.
+const MAX_ELEMENTS: usize = 256;
+
+/// The longest frame that is laced, in bytes.
+const MAX_LACED: usize = 1 << 20;
+
 /// The frames of one track that a block holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Block<'a> {
@@ -44,7 +50,12 @@ impl<'a> Block<'a> {
     /// Reads the data of a `BlockGroup`, whose elements come in any order.
     pub(super) fn group(data: &'a [u8]) -> Option<Self> {
         let (mut block, mut duration, mut discard, mut at) = (None, None, 0, 0);
+        let mut elements = 0;
         while at < data.len() {
+            elements += 1;
+            if elements > MAX_ELEMENTS {
+                return None;
+            }
             let element = Element::read(data, at)?;
             let body = data.get(element.body..element.end?)?;
             at = element.body + body.len();
@@ -74,7 +85,7 @@ fn unlace(lacing: u8, data: &[u8]) -> Option<Vec<&[u8]>> {
     let mut sizes: Vec<usize> = Vec::with_capacity(more);
     for _ in 0..more {
         let size = if lacing == 1 {
-            let long = rest.iter().take_while(|&&b| b == 255).count();
+            let long = rest.iter().take(MAX_LACED / 255).take_while(|&&b| b == 255).count();
             let last = usize::from(*rest.get(long)?);
             rest = &rest[long + 1..];
             255 * long + last

@@ -3,7 +3,6 @@
 //! What stands in a file is believed where one element follows the other. Where none does, what follows is searched for the next that
 //! nothing but a writer puts there: an element of the segment, whose id has four bytes, or a block of a track that exists.
 
-use super::super::tags;
 use super::block::Block;
 use super::ebml::{Element, children, float, unsigned};
 use super::track::Track;
@@ -39,6 +38,9 @@ pub(super) struct Cut {
     /// What is missing lies behind the last block, as far as the bytes tell.
     pub(super) behind: bool,
 }
+
+/// The most tracks that are looked at.
+const MAX_TRACKS: usize = 256;
 
 const EBML: u32 = 0x1a45_dfa3;
 const SEGMENT: u32 = 0x1853_8067;
@@ -80,6 +82,8 @@ pub(super) fn walk(bytes: &[u8]) -> Found<'_> {
         found: Found::default(),
         scale: 1_000_000,
         cluster: None,
+        padding: bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1),
+        checked: 0,
         segment: None,
         closing: false,
     };
@@ -127,6 +131,10 @@ struct Walk<'a> {
     /// Nanoseconds of a tick.
     scale: u64,
     cluster: Option<Cluster>,
+    /// From here on there are only zeros.
+    padding: usize,
+    /// Up to here checksums were compared.
+    checked: usize,
     /// Where the segment ends, if it says so.
     segment: Option<usize>,
     /// Something that writers put behind all clusters has come.
@@ -165,7 +173,7 @@ impl<'a> Walk<'a> {
             INFO => self.info(data),
             TRACKS if self.found.tracks.is_empty() => {
                 let entries = children(data).filter(|&(id, _)| id == 0xae);
-                self.found.tracks = entries.map(|(_, entry)| Track::read(entry)).collect();
+                self.found.tracks = entries.take(MAX_TRACKS).map(|(_, entry)| Track::read(entry)).collect();
             }
             TIMESTAMP => self.time(at, unsigned(data)),
             SIMPLE_BLOCK => self.block(at, Block::simple(data)),
@@ -180,7 +188,7 @@ impl<'a> Walk<'a> {
         at == self.bytes.len()
             || self.segment.is_some_and(|end| end == at)
             || Element::read(self.bytes, at).is_some_and(|next| is_known(&next))
-            || tags::is_padding(&self.bytes[at..])
+            || at >= self.padding
     }
 
     fn info(&mut self, data: &[u8]) {
@@ -227,7 +235,10 @@ impl<'a> Walk<'a> {
 
     fn enter_cluster(&mut self, at: usize, element: &Element) {
         self.closing = false;
-        let data = element.end.and_then(|end| self.bytes.get(element.body..end));
+        // Clusters do not lie in each other, whatever damaged ones claim.
+        let data =
+            element.end.and_then(|end| self.bytes.get(element.body..end)).filter(|_| at >= self.checked);
+        self.checked = data.and(element.end).unwrap_or(self.checked);
         let checked = data.and_then(|data| match Element::read(data, 0) {
             Some(Element { id: CRC, body, end: Some(end) }) if end == body + 4 => {
                 Some((data.get(body..end)?, data.get(end..)?))
@@ -304,7 +315,7 @@ impl<'a> Walk<'a> {
                 let detail = format!("the element at byte {at} lacks {missing} bytes");
                 self.found.cut = Some(Cut { detail, behind });
             }
-            None if tags::is_padding(rest) => {}
+            None if at >= self.padding => {}
             // No longer than the head of an element.
             None if rest.len() < 12 => {
                 let detail = format!("the element at byte {at} is cut off at byte {end}");
