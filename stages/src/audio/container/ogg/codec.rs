@@ -58,7 +58,7 @@ impl Content {
     pub(super) fn left_out(&self) -> Option<String> {
         match self {
             Self::Unsupported(name) => Some(format!(
-                "a stream of {name} is not decoded here and was left out: `decoder: ffmpeg` may read it"
+                "a stream of {name} is not decoded here and was left out; split the file into one per stream"
             )),
             Self::Unknown => Some("a stream of an unknown codec was left out".to_owned()),
             Self::Audio(_) | Self::Other(_) => None,
