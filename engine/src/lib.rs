@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod count;
+pub mod declared;
 mod device;
 mod event;
 mod gate;
@@ -16,6 +17,7 @@ mod log;
 mod map;
 mod panic;
 mod plan;
+pub mod program;
 mod quantity;
 mod record;
 mod registry;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use sndpipe_cache::{Digest, IndexBuilder, Manifest, Meta, Row, Store, Values};
 use sndpipe_engine::{Sources, load};
 use sndpipe_nn::{DeviceKind, InputShape, Loading, Model, NetworkSpec, Partial, WeightFile};
-use sndpipe_stages::audio::{DecodeLimits, decode as decode_audio};
+use sndpipe_stages::artefacts::audio::DecodeLimits;
+use sndpipe_stages::audio::decode as decode_audio;
 
 /// A folder for the files of a target, one for each thread.
 struct Place {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, json};
-use sndpipe_stages::audio::AudioFiles;
-use sndpipe_stages::predict::{Prediction, Scores, predict as apply};
+use sndpipe_stages::artefacts::audio::AudioFiles;
+use sndpipe_stages::learn::predict::{Prediction, Scores, predict as apply};
 
 use crate::args::{Pipeline, Predict, PredictFormat};
 use crate::command::show::chosen;

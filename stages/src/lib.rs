@@ -1,41 +1,16 @@
 //! The stages of sndpipe: everything that a pipeline file can name.
+//!
+//! The crates below hold them; this one lists them and adds `command`.
 #![deny(unsafe_code)]
 
-pub mod audio;
-pub mod augment;
-pub mod columns;
 pub mod command;
-pub mod dataset;
-mod declared;
-pub mod embed;
-pub mod evaluate;
-pub mod import;
-pub mod labels;
-pub mod losses;
-pub mod metrics;
-pub mod model;
-mod named;
-pub mod neighbours;
-pub mod patch;
-pub mod plot;
-pub mod predict;
-pub mod pretrain;
-mod program;
 mod quantity;
-#[cfg(test)]
-#[path = "../tests/real/mod.rs"]
-mod real;
 mod registry;
-pub mod scenes;
-pub mod score;
-pub mod spectrogram;
-pub mod split;
-pub mod synth;
-pub mod table;
-pub mod train;
-pub mod tsne;
-pub mod views;
-mod written;
 
 pub use registry::registry;
-pub use written::Written;
+pub use sndpipe_artefacts as artefacts;
+pub use sndpipe_audio as audio;
+pub use sndpipe_data as data;
+pub use sndpipe_learn as learn;
+pub use sndpipe_metrics as metrics;
+pub use sndpipe_report as report;

@@ -1,30 +1,31 @@
 //! Every stage kind that a pipeline file can name.
 
-use sndpipe_engine::Registry;
-
-use crate::audio::Decode;
-use crate::command::CommandStage;
-use crate::dataset::{
+use sndpipe_audio::Decode;
+use sndpipe_audio::spectrogram::SpectrogramStage;
+use sndpipe_data::dataset::{
     ClipsExclude, ClipsUnion, DatasetAudioset, DatasetCsv, DatasetDcase2013, DatasetEsc50, DatasetFolder,
     DatasetFsd50k, DatasetFsdkaggle2018, DatasetFsdnoisy18k, DatasetGtzan, DatasetSynth, DatasetUrbansound8k,
 };
-use crate::embed::{Embed, EmbedRaw};
-use crate::evaluate::{
-    Evaluate, EvaluateConsistency, EvaluateHistory, EvaluateKnn, EvaluateRecovery, EvaluateRetrieval,
+use sndpipe_data::labels::{
+    LabelsCorrupt, LabelsEnhance, LabelsHide, LabelsMerge, LabelsPropagate, LabelsSubset,
 };
-use crate::import::ModelImport;
-use crate::labels::{LabelsCorrupt, LabelsEnhance, LabelsHide, LabelsMerge, LabelsPropagate, LabelsSubset};
-use crate::losses::Losses;
-use crate::plot::{Plot, Scatter};
-use crate::pretrain::Pretrain;
-use crate::scenes::Scenes;
-use crate::score::Score;
-use crate::spectrogram::SpectrogramStage;
-use crate::split::{SplitFolds, SplitPrune, SplitRandom, SplitSubsets, SplitTrainVal, SplitUploader};
-use crate::table::{Claims, Table};
-use crate::train::Train;
-use crate::tsne::Tsne;
-use crate::views::ViewsStage;
+use sndpipe_data::scenes::Scenes;
+use sndpipe_data::split::{SplitFolds, SplitPrune, SplitRandom, SplitSubsets, SplitTrainVal, SplitUploader};
+use sndpipe_engine::Registry;
+use sndpipe_learn::consistency::EvaluateConsistency;
+use sndpipe_learn::embed::{Embed, EmbedRaw};
+use sndpipe_learn::import::ModelImport;
+use sndpipe_learn::losses::Losses;
+use sndpipe_learn::pretrain::Pretrain;
+use sndpipe_learn::score::Score;
+use sndpipe_learn::train::Train;
+use sndpipe_learn::views::ViewsStage;
+use sndpipe_report::evaluate::{Evaluate, EvaluateHistory, EvaluateKnn, EvaluateRecovery, EvaluateRetrieval};
+use sndpipe_report::plot::{Plot, Scatter};
+use sndpipe_report::table::{Claims, Table};
+use sndpipe_report::tsne::Tsne;
+
+use crate::command::CommandStage;
 
 /// The registry of all stages.
 #[must_use]

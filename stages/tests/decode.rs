@@ -6,7 +6,8 @@ use std::io::Cursor;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 use proptest::prelude::*;
-use sndpipe_stages::audio::{DecodeError, DecodeLimits, decode};
+use sndpipe_stages::artefacts::audio::DecodeLimits;
+use sndpipe_stages::audio::{DecodeError, decode};
 
 const ANY: DecodeLimits = DecodeLimits { max_seconds: 60.0 };
 

@@ -3,8 +3,9 @@
 
 mod real;
 
-use sndpipe_stages::audio::{DecodeParams, Normalise, decode, prepare};
-use sndpipe_stages::spectrogram::{Frontend, Recipe, SpectrogramParams};
+use sndpipe_stages::artefacts::audio::{DecodeParams, Normalise};
+use sndpipe_stages::audio::spectrogram::{Frontend, Recipe, SpectrogramParams};
+use sndpipe_stages::audio::{decode, prepare};
 
 /// Path, frames, mean and standard deviation over all values, means of bands 0, 47 and 95.
 const CLIPS: [(&str, usize, f64, f64, [f64; 3]); 5] = [

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 use sndpipe_engine::StageError;
+use sndpipe_engine::program::relative_paths;
 use walkdir::{DirEntry, WalkDir};
-
-use crate::program::relative_paths;
 
 /// Folders below a listed one that are passed over: history of version control, and what programs write beside their sources.
 const PASSED_OVER: [&str; 10] = [
@@ -264,6 +263,7 @@ mod tests {
     #[test]
     fn names_that_are_no_text_stay_apart() {
         use std::ffi::OsStr;
+
         let tree = Tree::new(&["lib/a"]);
         for byte in [0xfe, 0xff] {
             fs_err::write(Path::new(&tree.entry("lib")).join(OsStr::from_bytes(&[byte])), "").unwrap();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sndpipe_engine::program::Program;
 use sndpipe_engine::{Output, ParamError, Port, SourceScan, Stage, StageError, StageIo};
 
 use super::folders::Folders;
@@ -11,7 +12,6 @@ use super::hand_over::extension;
 use super::params::CommandParams;
 use super::placeholder::Places;
 use super::{child, environment, files, hand_over, strays, take_back, unlisted};
-use crate::program::Program;
 use crate::quantity::Size;
 
 /// How the names of the directories begin in which programs run.

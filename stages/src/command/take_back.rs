@@ -13,17 +13,17 @@ use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, UInt32Array};
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::DataType;
 use arrow_select::take::take_record_batch;
+use sndpipe_artefacts::Labels;
+use sndpipe_artefacts::Split;
+use sndpipe_artefacts::columns;
+use sndpipe_artefacts::composed;
+use sndpipe_artefacts::scales;
 use sndpipe_cache::{Digest, Meta, Row, Values};
 use sndpipe_engine::{FormKind, Kind, StageError, StageIo};
 
 use super::foreign::{self, Foreign};
 use super::hand_over::{META_KEY, extension, values_column};
 use super::params::CommandParams;
-use crate::columns;
-use crate::dataset::composed;
-use crate::labels::Labels;
-use crate::metrics::scales;
-use crate::split::Split;
 
 /// An output that is being read.
 struct Output<'a> {

@@ -20,7 +20,7 @@ fn rows_become_clips_and_labels() {
     let names: Vec<_> = clips.schema().fields().iter().map(|field| field.name().clone()).collect();
     assert_eq!(names, ["clip_id", "path", "digest", "fold", "uploader", "license"]);
     assert_eq!(ran.column("clips", 0, "clip_id"), ["0.wav", "1.wav", "2.wav", "3.wav", "4.wav", "5.wav"]);
-    let folds = sndpipe_stages::columns::maybe_int(&clips, "fold").unwrap();
+    let folds = sndpipe_stages::artefacts::columns::maybe_int(&clips, "fold").unwrap();
     assert_eq!(folds, [1, 2, 3, 1, 2, 3].map(Some));
     let bytes = fs_err::read(sandbox.path("data/2.wav")).unwrap();
     assert_eq!(ran.column("clips", 0, "digest")[2], sndpipe_cache::Digest::of(&bytes).to_string());

@@ -1,7 +1,7 @@
 //! Models from elsewhere, and what they are used for.
 
 use sndpipe_engine::Outcome;
-use sndpipe_stages::model::TrainedModel;
+use sndpipe_stages::learn::model::TrainedModel;
 
 use crate::sandbox::{Ran, Sandbox};
 
@@ -91,7 +91,7 @@ fn a_file_becomes_a_model() {
 
 #[test]
 fn statistics_of_channels_go_to_their_bands() {
-    let params: sndpipe_stages::import::ImportParams = serde_json::from_value(serde_json::json!({
+    let params: sndpipe_stages::learn::import::ImportParams = serde_json::from_value(serde_json::json!({
         "file": "x", "network": "resnet18", "channels": 2, "bands": 3, "mean": [1, 2], "std": [3, 4],
     }))
     .unwrap();

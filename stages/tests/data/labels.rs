@@ -55,7 +55,7 @@ fn collected_labels_are_merged_and_propagated() {
     assert_eq!(ran.manifest("merged", 0).meta["classes"], serde_json::json!(["Bell", "Dog", "Music"]));
     check(&ran, "all", &[("11", "Bell Music"), ("12", "Bell Music"), ("21", "Dog")]);
     check(&ran, "some", &[("11", "Bell"), ("12", "Bell"), ("21", "Dog Music")]);
-    let counts = |name| sndpipe_stages::columns::maybe_int(&ran.table("all", 1), name).unwrap();
+    let counts = |name| sndpipe_stages::artefacts::columns::maybe_int(&ran.table("all", 1), name).unwrap();
     assert_eq!(counts("before"), [2, 1, 0].map(Some));
     assert_eq!(counts("after"), [2, 1, 2].map(Some));
     assert_eq!(ran.manifest("few", 1).rows, labels(&ran, "few").len() as u64);

@@ -235,7 +235,7 @@ fn urbansound8k_is_read() {
     let stages = "stages:\n  clips: { uses: dataset.urbansound8k, with: { root: DIR/us } }\n";
     let ran = sandbox.run(stages);
     assert_eq!(
-        sndpipe_stages::columns::maybe_int(&ran.table("clips", 0), "fold").unwrap(),
+        sndpipe_stages::artefacts::columns::maybe_int(&ran.table("clips", 0), "fold").unwrap(),
         [1, 2, 10].map(Some)
     );
     assert_eq!(ran.manifest("clips", 1).meta["classes"], serde_json::json!(["car_horn", "dog_bark"]));
@@ -372,7 +372,7 @@ fn scenes_are_named_after_places() {
             ("b/bus01.wav", "test"),
         ],
     );
-    let folds = sndpipe_stages::columns::maybe_int(&ran.table("clips", 0), "fold").unwrap();
+    let folds = sndpipe_stages::artefacts::columns::maybe_int(&ran.table("clips", 0), "fold").unwrap();
     assert_eq!(folds, [1, 1, 2, 1].map(Some));
     assert_eq!(ran.manifest("clips", 1).meta["classes"], serde_json::json!(["bus", "tube"]));
     sandbox.tone("scenes/scenes_stereo/street.wav", 300.0);
@@ -451,7 +451,7 @@ fn several_sets_are_one() {
     assert_eq!(ran.column("clips", 0, "clip_id"), ids);
     assert_eq!(ran.column("clips", 0, "set"), ["c", "s", "s", "s", "u", "u", "u"]);
     assert_eq!(ran.column("clips", 0, "subset"), ["-", "train", "train", "train", "-", "-", "-"]);
-    let folds = sndpipe_stages::columns::maybe_int(&ran.table("clips", 0), "fold").unwrap();
+    let folds = sndpipe_stages::artefacts::columns::maybe_int(&ran.table("clips", 0), "fold").unwrap();
     assert_eq!(folds, [None, Some(1), Some(2), Some(1), Some(1), Some(2), Some(10)]);
     assert_eq!(
         ran.manifest("clips", 1).meta["classes"],

@@ -214,7 +214,8 @@ impl Ran {
 
     /// A text column; absent values are `-`.
     pub fn column(&self, name: &str, output: usize, column: &str) -> Vec<String> {
-        let texts = sndpipe_stages::columns::maybe_text(&self.table(name, output), column).unwrap();
+        let texts =
+            sndpipe_stages::artefacts::columns::maybe_text(&self.table(name, output), column).unwrap();
         texts.into_iter().map(|text| text.unwrap_or_else(|| "-".to_owned())).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sndpipe_stages::columns;
+use sndpipe_stages::artefacts::columns;
 
 use crate::real::data;
 use crate::sandbox::{Ran, Sandbox, zip};

@@ -21,7 +21,8 @@ fn a_fold_tests_and_the_next_validates() {
     assert_eq!(subsets, ["test", "val", "train", "test", "val", "train"]);
     // Trained on: 2.wav (low, person-1) and 5.wav (high, person-2). Of the clips that test, 0.wav is of person-0
     // and 3.wav (high) of person-1; of those that validate, 1.wav is of person-0 and 4.wav (low) of person-2.
-    let numbers = |column| sndpipe_stages::columns::maybe_int(&ran.table("split", 1), column).unwrap();
+    let numbers =
+        |column| sndpipe_stages::artefacts::columns::maybe_int(&ran.table("split", 1), column).unwrap();
     assert_eq!(ran.column("split", 1, "subset"), ["train", "val", "test"]);
     assert_eq!(numbers("within_class"), [None, Some(0), Some(0)]);
     assert_eq!(numbers("between_class"), [None, Some(1), Some(1)]);
@@ -112,12 +113,16 @@ fn validation_is_separated_from_what_trains() {
         ([2, 2], &["test", "test"].map(str::to_owned)[..])
     );
     assert_eq!(ran.ids("again"), ran.ids("split"), "from a split or from the column, it is the same");
-    let numbers =
-        |stage, output, name| sndpipe_stages::columns::maybe_int(&ran.table(stage, output), name).unwrap();
+    let numbers = |stage, output, name| {
+        sndpipe_stages::artefacts::columns::maybe_int(&ran.table(stage, output), name).unwrap()
+    };
     assert_eq!(numbers("split", 1, "within_class"), [None, Some(0), Some(0)]);
     let classes = ran.table("split", 2);
     assert_eq!(ran.column("split", 2, "class")[..3], ["high", "high", "high"]);
-    assert_eq!(sndpipe_stages::columns::number(&classes, "target").unwrap()[..3], [None, Some(1.0), None]);
+    assert_eq!(
+        sndpipe_stages::artefacts::columns::number(&classes, "target").unwrap()[..3],
+        [None, Some(1.0), None]
+    );
     assert_eq!(ran.column("split", 3, "uploader"), ["person-0", "person-1", "person-2"]);
     // One of three people with a clip of each class is a third of each class.
     let people = ran.column("people", 0, "subset");
@@ -179,7 +184,7 @@ fn esc50() -> Option<Sandbox> {
 fn contamination(ran: &Ran, stage: &str, subset: usize) -> [i64; 3] {
     let table = ran.table(stage, 1);
     ["within_class", "between_class", "clean"]
-        .map(|name| sndpipe_stages::columns::maybe_int(&table, name).unwrap()[subset].unwrap())
+        .map(|name| sndpipe_stages::artefacts::columns::maybe_int(&table, name).unwrap()[subset].unwrap())
 }
 
 /// Where any clips validate, about 120 of 200 are contaminated, and about 225 of 400.
@@ -236,8 +241,9 @@ stages:
     ];
     for (fold, expected) in (1..).zip(expected) {
         let table = ran.table(&format!("split[fold={fold}]"), 1);
-        let number =
-            |column, row: usize| sndpipe_stages::columns::maybe_int(&table, column).unwrap()[row].unwrap();
+        let number = |column, row: usize| {
+            sndpipe_stages::artefacts::columns::maybe_int(&table, column).unwrap()[row].unwrap()
+        };
         let got = (
             number("within_class", 1),
             number("between_class", 1),

@@ -29,7 +29,7 @@ fn the_outputs_belong_together() {
     assert_eq!(ran.column("clips", 3, "class"), classes);
     // No uploader is on both sides of the split.
     assert_eq!(
-        sndpipe_stages::columns::maybe_int(&ran.table("split", 1), "shared").unwrap(),
+        sndpipe_stages::artefacts::columns::maybe_int(&ran.table("split", 1), "shared").unwrap(),
         [None, Some(0)]
     );
     assert_eq!(ran.manifest("audio", 0).meta["recipe"]["decode"]["normalise"], "peak");

@@ -10,8 +10,8 @@ use sndpipe_engine::{
     Axes, Device, Event, Gate, IoItem, IoPort, Observer, StageError, StageIo, StageLog, Surroundings, Written,
 };
 use sndpipe_random::Stream;
-use sndpipe_stages::labels::{Labels, State};
-use sndpipe_stages::split::{Split, Subset};
+use sndpipe_stages::artefacts::{Labels, State};
+use sndpipe_stages::artefacts::{Split, Subset};
 
 /// Bands of the features.
 pub const BANDS: usize = 6;
@@ -149,11 +149,11 @@ impl Bench {
     /// The value of a metric over all classes.
     pub fn metric(&self, metrics: &Manifest, name: &str) -> Option<f64> {
         let table = self.table(metrics);
-        let names = sndpipe_stages::columns::text(&table, "metric").unwrap();
-        let classes = sndpipe_stages::columns::maybe_text(&table, "class").unwrap();
+        let names = sndpipe_stages::artefacts::columns::text(&table, "metric").unwrap();
+        let classes = sndpipe_stages::artefacts::columns::maybe_text(&table, "class").unwrap();
         let row =
             names.iter().zip(&classes).position(|(metric, class)| metric == name && class.is_none()).unwrap();
-        sndpipe_stages::columns::number(&table, "value").unwrap()[row]
+        sndpipe_stages::artefacts::columns::number(&table, "value").unwrap()[row]
     }
 }
 

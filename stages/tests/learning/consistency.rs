@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use sndpipe_cache::{Manifest, Row, Values};
-use sndpipe_stages::model::{PatchMean, TrainedModel};
-use sndpipe_stages::split::Subset;
+use sndpipe_stages::artefacts::PatchMean;
+use sndpipe_stages::artefacts::Subset;
+use sndpipe_stages::learn::model::TrainedModel;
 
 use crate::bench::{BANDS, Bench, Task, small};
 

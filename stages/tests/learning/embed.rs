@@ -3,7 +3,7 @@
 use serde_json::json;
 use sndpipe_cache::{Row, Values};
 use sndpipe_engine::RowCounts;
-use sndpipe_stages::split::Subset;
+use sndpipe_stages::artefacts::Subset;
 
 use crate::bench::{BANDS, Bench, Task, meta, small};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sndpipe_cache::{Manifest, Meta, Row, Values};
-use sndpipe_stages::columns;
-use sndpipe_stages::labels::{Labels, State};
+use sndpipe_stages::artefacts::columns;
+use sndpipe_stages::artefacts::{Labels, State};
 
 use crate::bench::Bench;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sndpipe_cache::{Digest, Manifest};
 use sndpipe_engine::{Axes, StageError, Written};
-use sndpipe_stages::labels::Labels;
+use sndpipe_stages::artefacts::Labels;
 
 use crate::bench::{Bench, Run, Task, meta, small};
 
@@ -81,7 +81,7 @@ fn starting_from_a_model_is_a_head_start() {
     let model = pretrained(&bench, &task);
     let first_loss = |written: &Written| {
         let history = bench.table(&written.outputs[1]);
-        sndpipe_stages::columns::number(&history, "value").unwrap()[0].unwrap()
+        sndpipe_stages::artefacts::columns::number(&history, "value").unwrap()[0].unwrap()
     };
     let new = first_loss(&task.train(&bench, small(json!({ "epochs": 1, "seed": 4 }))));
     let with = small(json!({ "epochs": 1, "seed": 4, "init": "all" }));
@@ -94,7 +94,8 @@ fn standardisation_can_be_that_of_the_model() {
     let bench = Bench::new();
     let task = Task::new(40);
     let model = pretrained(&bench, &task);
-    let card = |bytes: &[u8]| sndpipe_stages::model::TrainedModel::load(bytes).unwrap().card.standardisation;
+    let card =
+        |bytes: &[u8]| sndpipe_stages::learn::model::TrainedModel::load(bytes).unwrap().card.standardisation;
     let mut fewer = Task::new(40);
     fewer.split.clips.retain(|id, _| id.as_str() < "clip020");
     let with = |standardise: &str| small(json!({ "epochs": 1, "standardise": standardise }));

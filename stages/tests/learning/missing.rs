@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use sndpipe_cache::Manifest;
 use sndpipe_engine::Written;
-use sndpipe_stages::columns;
-use sndpipe_stages::labels::{Labels, State};
-use sndpipe_stages::split::Subset;
+use sndpipe_stages::artefacts::Subset;
+use sndpipe_stages::artefacts::columns;
+use sndpipe_stages::artefacts::{Labels, State};
 
 use crate::bench::{Bench, CLASSES, Task, small};
 use crate::train::curve;

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use sndpipe_cache::{Manifest, Meta, Row, Values};
 use sndpipe_engine::Written;
 use sndpipe_random::Stream;
-use sndpipe_stages::columns;
-use sndpipe_stages::evaluate::metric::TieOrder;
-use sndpipe_stages::labels::{Labels, State};
-use sndpipe_stages::split::{Split, Subset};
+use sndpipe_stages::artefacts::columns;
+use sndpipe_stages::artefacts::{Labels, State};
+use sndpipe_stages::artefacts::{Split, Subset};
+use sndpipe_stages::metrics::metric::TieOrder;
 
 use crate::bench::Bench;
 
@@ -221,9 +221,9 @@ fn many_vectors_are_judged_within_seconds() {
         .collect();
     let clips: Vec<u32> = (0..15_000).map(|at| at / 5).collect();
     let classes: Vec<u32> = (0..3000).map(|clip| clip % 50).collect();
-    let vectors = sndpipe_stages::neighbours::Vectors { values: &values, size: 512, clips: &clips };
+    let vectors = sndpipe_stages::metrics::neighbours::Vectors { values: &values, size: 512, clips: &clips };
     let from = std::time::Instant::now();
-    let voted = sndpipe_stages::neighbours::leave_one_clip_out(
+    let voted = sndpipe_stages::metrics::neighbours::leave_one_clip_out(
         vectors,
         &classes,
         &TieOrder::of(&(0..50).map(|class| format!("{class:02}")).collect::<Vec<_>>()),

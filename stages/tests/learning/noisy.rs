@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use sndpipe_cache::{Manifest, Meta, Values};
 use sndpipe_engine::{StageError, Written};
-use sndpipe_stages::columns;
-use sndpipe_stages::labels::State;
-use sndpipe_stages::split::{Split, Subset};
+use sndpipe_stages::artefacts::State;
+use sndpipe_stages::artefacts::columns;
+use sndpipe_stages::artefacts::{Split, Subset};
 
 use crate::bench::{Bench, CLASSES, Task, small};
 use crate::train::curve;

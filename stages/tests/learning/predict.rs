@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use sndpipe_cache::{Row, Values};
-use sndpipe_stages::audio::{AudioMeta, DecodeParams, decode, prepare};
-use sndpipe_stages::labels::{Labels, State};
-use sndpipe_stages::predict::predict;
-use sndpipe_stages::split::{Split, Subset};
+use sndpipe_stages::artefacts::audio::{AudioMeta, DecodeParams};
+use sndpipe_stages::artefacts::{Labels, State};
+use sndpipe_stages::artefacts::{Split, Subset};
+use sndpipe_stages::audio::{decode, prepare};
+use sndpipe_stages::learn::predict::predict;
 
 use crate::bench::{Bench, CLASSES, Task, small};
 

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use sndpipe_cache::Values;
 use sndpipe_engine::{StageError, Written};
-use sndpipe_stages::columns;
-use sndpipe_stages::model::TrainedModel;
-use sndpipe_stages::split::Subset;
+use sndpipe_stages::artefacts::Subset;
+use sndpipe_stages::artefacts::columns;
+use sndpipe_stages::learn::model::TrainedModel;
 
 use crate::bench::{Bench, Task, small};
 use crate::resume::stop_everywhere;

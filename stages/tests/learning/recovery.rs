@@ -1,7 +1,7 @@
 //! Flags for missing labels, judged by labels that were hidden.
 
 use serde_json::json;
-use sndpipe_stages::labels::{Labels, State};
+use sndpipe_stages::artefacts::{Labels, State};
 
 use crate::bench::{Bench, Task};
 

@@ -75,7 +75,7 @@ fn stopping_changes_nothing_for_any_option() {
     let mut task = Task::new(40);
     for labels in task.labels.clips.values_mut().step_by(3) {
         let class = *labels.keys().next().unwrap();
-        labels.insert((class + 1) % 3, sndpipe_stages::labels::State::Ignored);
+        labels.insert((class + 1) % 3, sndpipe_stages::artefacts::State::Ignored);
     }
     for changes in [
         json!({ "mixup": { "alpha": 0.3, "pairing": "inter", "warm_up": 1 }, "schedule": { "name": "plateau", "patience": 1 } }),

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use sndpipe_cache::Values;
 use sndpipe_engine::{StageError, Written};
 use sndpipe_random::Stream;
-use sndpipe_stages::labels::State;
-use sndpipe_stages::split::Subset;
+use sndpipe_stages::artefacts::State;
+use sndpipe_stages::artefacts::Subset;
 
 use crate::bench::{Bench, Task};
 use crate::pretrain::unlabelled;

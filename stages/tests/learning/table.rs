@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sndpipe_engine::Axes;
-use sndpipe_stages::columns;
+use sndpipe_stages::artefacts::columns;
 
 use crate::bench::{Bench, Run, Task, small};
 

@@ -3,10 +3,10 @@
 use serde_json::json;
 use sndpipe_cache::Values;
 use sndpipe_nn::{DeviceKind, Model};
-use sndpipe_stages::columns;
-use sndpipe_stages::labels::State;
-use sndpipe_stages::model::TrainedModel;
-use sndpipe_stages::split::Subset;
+use sndpipe_stages::artefacts::State;
+use sndpipe_stages::artefacts::Subset;
+use sndpipe_stages::artefacts::columns;
+use sndpipe_stages::learn::model::TrainedModel;
 
 use crate::bench::{BANDS, Bench, Task, small};
 

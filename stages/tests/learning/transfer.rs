@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use sndpipe_cache::{Manifest, Meta};
 use sndpipe_engine::{Axes, Upstream};
-use sndpipe_stages::columns;
-use sndpipe_stages::split::Subset;
+use sndpipe_stages::artefacts::Subset;
+use sndpipe_stages::artefacts::columns;
 
 use crate::bench::{BANDS, Bench, Run, Task, Wire, small};
 use crate::train::curve;

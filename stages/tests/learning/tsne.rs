@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use sndpipe_random::Stream;
-use sndpipe_stages::columns;
-use sndpipe_stages::neighbours::{Search, Vectors};
+use sndpipe_stages::artefacts::columns;
+use sndpipe_stages::metrics::neighbours::{Search, Vectors};
 
 use crate::bench::Bench;
 use crate::neighbours::{embeddings, labels};

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use sndpipe_engine::{Axes, StageError, Written};
-use sndpipe_stages::columns;
-use sndpipe_stages::labels::State;
+use sndpipe_stages::artefacts::State;
+use sndpipe_stages::artefacts::columns;
 
 use crate::bench::{Bench, Run, Task, Wire};
 use crate::pretrain::{unlabelled, varied};
@@ -165,11 +165,11 @@ fn what_cannot_be_watched_is_said() {
     );
     let mut none = Task::new(40);
     none.split.clips.values_mut().filter(|subset| subset.name() == "val").for_each(|subset| {
-        *subset = sndpipe_stages::split::Subset::Test;
+        *subset = sndpipe_stages::artefacts::Subset::Test;
     });
     let nothing = "`knn`: the subset val: no clip has features and a class";
     assert_eq!(refused(&none, json!({})), nothing);
-    *none.split.clips.get_mut("clip002").unwrap() = sndpipe_stages::split::Subset::Val;
+    *none.split.clips.get_mut("clip002").unwrap() = sndpipe_stages::artefacts::Subset::Val;
     let alone = refused(&none, json!({}));
     assert!(alone.contains("of 0 patches of other clips are all of them, whatever the clip"), "{alone}");
     let mut broken = Task::new(40);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sndpipe_cache::{Digest, Manifest, Meta, Row, Values};
 use sndpipe_engine::{Axes, StageError, Written};
 use sndpipe_random::Stream;
-use sndpipe_stages::split::Subset;
+use sndpipe_stages::artefacts::Subset;
 
 use crate::bench::{Bench, CLASSES, Run, Task, small};
 
