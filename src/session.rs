@@ -12,14 +12,18 @@ use crate::failure::Failure;
 use crate::paint::Paint;
 use crate::progress::hashing;
 
-/// Every stage kind.
-pub fn registry() -> Registry {
-    sndpipe_stages::registry()
+/// What pipeline files can name, and where results lie.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Every stage kind.
+    pub registry: &'a Registry,
+    /// The cache.
+    pub cache: &'a Path,
 }
 
 /// Reads and checks a pipeline file.
-pub fn load(pipeline: &Pipeline) -> Result<Graph, Failure> {
-    Ok(sndpipe_engine::load(&pipeline.file, &pipeline.set, &registry())?)
+pub fn load(pipeline: &Pipeline, registry: &Registry) -> Result<Graph, Failure> {
+    Ok(sndpipe_engine::load(&pipeline.file, &pipeline.set, registry)?)
 }
 
 /// Opens the cache; damaged entries are told on standard error.
@@ -45,16 +49,17 @@ pub struct Session {
 
 impl Session {
     /// Checks the pipeline and opens the cache.
-    pub fn open(pipeline: &Pipeline, cache: &Path) -> Result<Self, Failure> {
+    pub fn open(pipeline: &Pipeline, place: Place<'_>) -> Result<Self, Failure> {
+        let Place { registry, cache } = place;
         // A mistake in the file is told before one about the cache, and makes no cache.
         if cache.is_dir()
             && let Ok(store) = open(cache)
         {
             let Pipeline { file, set } = pipeline;
-            let graph = sndpipe_engine::load_remembered(file, set, &registry(), &store)?;
+            let graph = sndpipe_engine::load_remembered(file, set, registry, &store)?;
             return Ok(Self { graph: ManuallyDrop::new(graph), store });
         }
-        let graph = ManuallyDrop::new(load(pipeline)?);
+        let graph = ManuallyDrop::new(load(pipeline, registry)?);
         Ok(Self { graph, store: open(cache)? })
     }
 

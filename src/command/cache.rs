@@ -17,17 +17,18 @@ use crate::human::{bytes, count, plural};
 use crate::out::Out;
 use crate::paint::Paint;
 use crate::render::{Grid, Side};
-use crate::session::open;
+use crate::session::{Place, open};
 
 /// Looks at the cache, or frees some of it.
-pub fn cache(command: &Cache, dir: &Path) -> Result<Exit, Failure> {
+pub fn cache(command: &Cache, place: Place<'_>) -> Result<Exit, Failure> {
+    let dir = place.cache;
     match command {
         Cache::Stats { format } => stats(*format, dir),
-        Cache::Gc(args) => gc::gc(args, dir),
-        Cache::Pin(args) => pin::pin(args, dir),
+        Cache::Gc(args) => gc::gc(args, place),
+        Cache::Pin(args) => pin::pin(args, place),
         Cache::Unpin { name } => pin::unpin(name, dir),
         Cache::Verify(args) => match &args.rerun {
-            Some(stage) => rerun::rerun(args, stage, dir),
+            Some(stage) => rerun::rerun(args, stage, place),
             None => verify(args, dir),
         },
     }

@@ -1,7 +1,5 @@
 //! `sndpipe explain`.
 
-use std::path::Path;
-
 use serde_json::json;
 use sndpipe_engine::{Graph, History, KeyParts, PlanItem, PlanStatus, Provenance, Record};
 
@@ -12,14 +10,14 @@ use crate::failure::Failure;
 use crate::human::{plural, seconds, short, time};
 use crate::out::Out;
 use crate::paint::Paint;
-use crate::session::Session;
+use crate::session::{Place, Session};
 
 /// So many cells of a repeated stage are explained.
 const SHOWN: usize = 20;
 
 /// Says why a stage would run.
-pub fn explain(args: &args::Explain, cache: &Path) -> Result<Exit, Failure> {
-    let session = Session::open(&args.pipeline, cache)?;
+pub fn explain(args: &args::Explain, place: Place<'_>) -> Result<Exit, Failure> {
+    let session = Session::open(&args.pipeline, place)?;
     let targets = session.select(std::slice::from_ref(&args.stage))?;
     let sources = session.scan(&targets)?;
     let plan = session.plan(&sources, &targets, &[])?;

@@ -16,13 +16,18 @@ use crate::out::Out;
 use crate::paint::Paint;
 use crate::render::{Grid, Side};
 use crate::results::warn;
-use crate::session::{load, open};
+use crate::session::{Place, load, open};
 
 /// Frees what nothing needs.
-pub fn gc(args: &Gc, dir: &Path) -> Result<Exit, Failure> {
+pub fn gc(args: &Gc, place: Place<'_>) -> Result<Exit, Failure> {
     // Whatever is wrong with a pipeline is found before anything goes.
     let pipeline = |file: &_| Pipeline { file: Path::to_owned(file), set: args.set.clone() };
-    let graphs = args.files.iter().map(|file| load(&pipeline(file))).collect::<Result<Vec<_>, Failure>>()?;
+    let graphs = args
+        .files
+        .iter()
+        .map(|file| load(&pipeline(file), place.registry))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let dir = place.cache;
     let store = open(dir)?;
     let collection = begin(&store)?;
     let mut named = Needed::default();

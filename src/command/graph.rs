@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sndpipe_engine::{Graph, Instance};
+use sndpipe_engine::{Graph, Instance, Registry};
 
 use crate::args::{self, GraphFormat};
 use crate::exit::Exit;
@@ -29,8 +29,8 @@ struct Edge {
 }
 
 /// Shows the stages and what they read.
-pub fn graph(args: &args::Graph) -> Result<Exit, Failure> {
-    let graph = load(&args.pipeline)?;
+pub fn graph(args: &args::Graph, registry: &Registry) -> Result<Exit, Failure> {
+    let graph = load(&args.pipeline, registry)?;
     let (nodes, edges) = if args.cells { cells(&graph) } else { stages(&graph) };
     let mut out = Out::new();
     match args.format {

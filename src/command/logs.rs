@@ -1,6 +1,6 @@
 //! `sndpipe logs`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sndpipe_cache::Digest;
 use sndpipe_engine::{InstanceId, RunRecord};
@@ -12,14 +12,14 @@ use crate::failure::Failure;
 use crate::out::Out;
 use crate::plain;
 use crate::results::{Results, never_ran};
-use crate::session::{Session, select};
+use crate::session::{Place, Session, select};
 
 /// How many past runs are searched for a stage that failed.
 const RUNS: usize = 50;
 
 /// Prints what a stage said.
-pub fn logs(args: &Logs, cache: &Path) -> Result<Exit, Failure> {
-    let session = Session::open(&args.pipeline, cache)?;
+pub fn logs(args: &Logs, place: Place<'_>) -> Result<Exit, Failure> {
+    let session = Session::open(&args.pipeline, place)?;
     let ids = select(&session.graph, &args.stage)?;
     let results = Results::look(&session, &ids)?;
     let mut out = Out::new();

@@ -12,11 +12,11 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::human::plural;
 use crate::results::{Results, never_ran, warn_if_old};
-use crate::session::{Session, open};
+use crate::session::{Place, Session, open};
 
 /// Keeps results, as they are now, until they are unpinned.
-pub fn pin(args: &args::Pin, cache: &Path) -> Result<Exit, Failure> {
-    let session = Session::open(&args.pipeline, cache)?;
+pub fn pin(args: &args::Pin, place: Place<'_>) -> Result<Exit, Failure> {
+    let session = Session::open(&args.pipeline, place)?;
     let mut ids = session.select(&args.stages)?;
     if args.stages.is_empty() {
         ids = (0..session.graph.instances.len()).collect();

@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Serialize;
 use serde_json::json;
@@ -16,11 +15,11 @@ use crate::human::{self, plural};
 use crate::out::Out;
 use crate::paint::Paint;
 use crate::render::{Grid, Side};
-use crate::session::Session;
+use crate::session::{Place, Session};
 
 /// Says what a run would do.
-pub fn plan(args: &args::Plan, cache: &Path) -> Result<Exit, Failure> {
-    let session = Session::open(&args.pipeline, cache)?;
+pub fn plan(args: &args::Plan, place: Place<'_>) -> Result<Exit, Failure> {
+    let session = Session::open(&args.pipeline, place)?;
     if args.rehash {
         session.store.distrust_digests();
     }

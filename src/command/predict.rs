@@ -17,14 +17,14 @@ use crate::out::Out;
 use crate::paint::Paint;
 use crate::render::{Grid, Side};
 use crate::results::{Results, never_ran, warn_if_old};
-use crate::session::Session;
+use crate::session::{Place, Session};
 
 /// A file with its scores.
 type Scored = (PathBuf, Scores);
 
 /// Applies a trained model to audio files. Those that cannot be used are named when the scores of all others are printed.
-pub fn predict(args: &Predict, cache: &Path) -> Result<Exit, Failure> {
-    let model = model(&args.model, cache)?;
+pub fn predict(args: &Predict, place: Place<'_>) -> Result<Exit, Failure> {
+    let model = model(&args.model, place)?;
     let Files { files, mut unusable } = Files::of(&args.paths)?;
     let bar = if console::is_terminal() {
         console::bars().add(ProgressBar::new(files.len() as u64))
@@ -70,7 +70,7 @@ pub fn predict(args: &Predict, cache: &Path) -> Result<Exit, Failure> {
 }
 
 /// The bytes of an exported model, or of one in the cache.
-fn model(name: &str, cache: &Path) -> Result<Vec<u8>, Failure> {
+fn model(name: &str, place: Place<'_>) -> Result<Vec<u8>, Failure> {
     let path = Path::new(name);
     if path.is_file() {
         return fs_err::read(path).map_err(|error| Failure::usage(error.to_string()));
@@ -80,7 +80,7 @@ fn model(name: &str, cache: &Path) -> Result<Vec<u8>, Failure> {
         return Err(Failure::usage(format!("there is no model file `{name}`")).help(help));
     };
     let pipeline = Pipeline { file: PathBuf::from(file), set: Vec::new() };
-    let session = Session::open(&pipeline, cache)?;
+    let session = Session::open(&pipeline, place)?;
     let (ids, output) = chosen(&session.graph, stage)?;
     let &[id] = &ids[..] else {
         let cells: Vec<String> =

@@ -1,6 +1,6 @@
 //! `sndpipe cache verify --rerun`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 use sndpipe_cache::{CacheError, Store};
@@ -19,13 +19,13 @@ use crate::machine;
 use crate::out::Out;
 use crate::paint::Paint;
 use crate::results::never_ran;
-use crate::session::Session;
+use crate::session::{Place, Session};
 
 /// Runs a cached stage again and compares.
-pub fn rerun(args: &Verify, stage: &[String], cache: &Path) -> Result<Exit, Failure> {
+pub fn rerun(args: &Verify, stage: &[String], place: Place<'_>) -> Result<Exit, Failure> {
     let [file, stage] = stage else { return Err(Failure::usage("`--rerun` takes a file and a stage")) };
     let pipeline = Pipeline { file: PathBuf::from(file), set: args.set.clone() };
-    let session = Session::open(&pipeline, cache)?;
+    let session = Session::open(&pipeline, place)?;
     let targets = session.select(std::slice::from_ref(stage))?;
     let sources = session.scan(&targets)?;
     let plan = session.plan(&sources, &targets, &[])?;

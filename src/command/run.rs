@@ -1,6 +1,5 @@
 //! `sndpipe run`.
 
-use std::path::Path;
 use std::thread::available_parallelism;
 
 use sndpipe_engine::{InstanceId, Observer, RunOptions, RunReport};
@@ -17,14 +16,14 @@ use crate::out::Out;
 use crate::paint::Paint;
 use crate::progress::{Bars, Json, Lines, Wording, failure, summary};
 use crate::results::warn;
-use crate::session::{Session, select};
+use crate::session::{Place, Session, select};
 use crate::trace::Trace;
 
 /// So many tables are printed after a run.
 const TABLES: usize = 10;
 
 /// Executes what is missing.
-pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
+pub fn run(args: Run, place: Place<'_>) -> Result<Exit, Failure> {
     let jobs = match args.jobs {
         Some(jobs) => jobs,
         None => available_parallelism().map_or(1, usize::from),
@@ -34,7 +33,7 @@ pub fn run(args: Run, cache: &Path) -> Result<Exit, Failure> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build_global();
         pool.map_err(|error| Failure::failed(format!("cannot start {jobs} threads: {error}")))?;
     }
-    let session = Session::open(&args.pipeline, cache)?;
+    let session = Session::open(&args.pipeline, place)?;
     if args.rehash {
         session.store.distrust_digests();
     }

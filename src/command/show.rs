@@ -1,7 +1,5 @@
 //! `sndpipe show`.
 
-use std::path::Path;
-
 use safetensors::SafeTensors;
 use serde_json::json;
 use sndpipe_cache::{Form, Manifest, Store};
@@ -19,14 +17,14 @@ use crate::paint::Paint;
 use crate::plain;
 use crate::render::{self, Cell, Grid, Side};
 use crate::results::{Found, Results, never_ran, warn_if_old};
-use crate::session::{Session, select};
+use crate::session::{Place, Session, select};
 
 /// How many skipped clips and remarks are listed.
 const LISTED: usize = 10;
 
 /// Shows artefacts, or writes them as plain files.
-pub fn show(args: &Show, cache: &Path) -> Result<Exit, Failure> {
-    let session = Session::open(&args.pipeline, cache)?;
+pub fn show(args: &Show, place: Place<'_>) -> Result<Exit, Failure> {
+    let session = Session::open(&args.pipeline, place)?;
     let (ids, output) = chosen(&session.graph, &args.artefact)?;
     let results = Results::look(&session, &ids)?;
     let mut found = Vec::with_capacity(ids.len());

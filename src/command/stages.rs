@@ -9,15 +9,13 @@ use crate::failure::Failure;
 use crate::out::Out;
 use crate::paint::Paint;
 use crate::render::{Grid, ParamDoc, Side, params_of};
-use crate::session::registry;
 
 /// Lists the stage kinds, or describes one.
-pub fn stages(args: &Stages) -> Result<Exit, Failure> {
-    let registry = registry();
+pub fn stages(args: &Stages, registry: &Registry) -> Result<Exit, Failure> {
     let mut out = Out::new();
     match &args.name {
         Some(name) => {
-            let kind = registry.get(name).ok_or_else(|| unknown(&registry, name))?;
+            let kind = registry.get(name).ok_or_else(|| unknown(registry, name))?;
             match args.format {
                 Format::Json => out.json(&describe(&**kind))?,
                 Format::Text => one(&mut out, &**kind)?,
@@ -25,7 +23,7 @@ pub fn stages(args: &Stages) -> Result<Exit, Failure> {
         }
         None => match args.format {
             Format::Json => registry.iter().try_for_each(|kind| out.json(&describe(&**kind)))?,
-            Format::Text => list(&mut out, &registry)?,
+            Format::Text => list(&mut out, registry)?,
         },
     }
     out.finish()?;

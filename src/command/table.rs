@@ -1,7 +1,5 @@
 //! `sndpipe table`.
 
-use std::path::Path;
-
 use arrow_array::RecordBatch;
 use sndpipe_cache::Meta;
 use sndpipe_engine::{FormKind, Graph, InstanceId};
@@ -13,14 +11,14 @@ use crate::out::Out;
 use crate::paint::Paint;
 use crate::render;
 use crate::results::{Results, never_ran, warn_if_old};
-use crate::session::{Session, select};
+use crate::session::{Place, Session, select};
 
 /// The stage kinds whose tables are printed when none is named.
 pub const KINDS: [&str; 2] = ["table", "claims"];
 
 /// Prints result tables.
-pub fn table(args: &Table, cache: &Path) -> Result<Exit, Failure> {
-    let session = Session::open(&args.pipeline, cache)?;
+pub fn table(args: &Table, place: Place<'_>) -> Result<Exit, Failure> {
+    let session = Session::open(&args.pipeline, place)?;
     let ids = chosen(&session.graph, args.stage.as_deref())?;
     let results = Results::look(&session, &ids)?;
     let mut found = Vec::with_capacity(ids.len());

@@ -4,6 +4,7 @@
 mod again;
 mod artefacts;
 mod broken;
+mod custom;
 mod damage;
 mod disk;
 mod faults;

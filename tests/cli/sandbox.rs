@@ -70,7 +70,12 @@ impl Sandbox {
 
     /// The program, not started yet.
     pub fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sndpipe"));
+        self.program(Path::new(env!("CARGO_BIN_EXE_sndpipe")), args)
+    }
+
+    /// Another program, not started yet.
+    pub fn program<'a>(&self, program: &Path, args: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("NO_COLOR", "1");
         command.current_dir(self.0.path()).args(args).stdin(Stdio::null());
         command
@@ -78,7 +83,12 @@ impl Sandbox {
 
     /// Runs the program.
     pub fn run<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Ran {
-        let output = self.command(args).output().unwrap();
+        self.done(self.command(args))
+    }
+
+    /// What a program leaves.
+    pub fn done(&self, mut command: Command) -> Ran {
+        let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| self.redact(&String::from_utf8(bytes).unwrap());
         Ran { stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code() }
     }
