@@ -1,6 +1,7 @@
 //! Matrix products on one thread.
 
-use gemm::Parallelism;
+use gemm_common::Parallelism;
+use gemm_f32::gemm::f32::get_gemm_fn;
 
 /// A matrix inside a slice: rows, columns, and the distances between neighbours along each.
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +47,17 @@ pub fn matmul(a: (&[f32], Layout), b: (&[f32], Layout), c: (&mut [f32], Layout),
     assert!(inner == b.1.rows && rows == c.1.rows && cols == c.1.cols);
     assert!(a.1.span() <= a.0.len() && b.1.span() <= b.0.len() && c.1.span() <= c.0.len());
     assert!(c.1.row_stride >= cols || c.1.col_stride >= rows || rows <= 1 || cols <= 1);
+    // The kernels write columns.
+    let (a, b, c) = if c.1.col_stride < c.1.row_stride {
+        ((b.0, b.1.t()), (a.0, a.1.t()), (c.0, c.1.t()))
+    } else {
+        (a, b, c)
+    };
+    let (rows, cols) = (a.1.rows, b.1.cols);
     // SAFETY: every element the three layouts name lies in its slice (checked above), `c` is borrowed mutably and its
     // elements do not overlap.
     unsafe {
-        gemm::gemm(
+        get_gemm_fn()(
             rows,
             cols,
             inner,
@@ -106,6 +114,36 @@ pub fn inner_products(a: &[f32], b: &[f32], size: usize, out: &mut [f32]) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every way to lie in memory, and sizes of nothing.
+    #[test]
+    fn layouts_do_not_change_products() {
+        let value = |i: usize| (i * 7 % 11) as f32 - 5.0;
+        for (rows, inner, cols) in
+            [(3, 4, 5), (1, 4, 3), (5, 1, 2), (2, 3, 1), (0, 3, 2), (2, 0, 3), (2, 3, 0)]
+        {
+            let (a, b): (Vec<f32>, Vec<f32>) =
+                ((0..rows * inner).map(value).collect(), (0..inner * cols).map(|i| value(i + 3)).collect());
+            let at = |m: &[f32], layout: Layout, i: usize, j: usize| {
+                m[i * layout.row_stride + j * layout.col_stride]
+            };
+            let ways = |rows, cols| [Layout::row_major(rows, cols), Layout::row_major(cols, rows).t()];
+            for la in ways(rows, inner) {
+                for lb in ways(inner, cols) {
+                    for lc in ways(rows, cols) {
+                        let mut c = vec![1.0; rows * cols];
+                        matmul((&a, la), (&b, lb), (&mut c, lc), true);
+                        for i in 0..rows {
+                            for j in 0..cols {
+                                let sum: f32 = (0..inner).map(|k| at(&a, la, i, k) * at(&b, lb, k, j)).sum();
+                                assert_eq!(at(&c, lc, i, j), 1.0 + sum, "{rows} {inner} {cols}: {i}, {j}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_row_meets_every_row() {
