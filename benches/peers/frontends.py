@@ -1,6 +1,6 @@
 """Check values for the spectrogram front-ends, computed with librosa, numpy and Pillow.
 
-  python benches/peers/frontends.py [--out stages/tests/frontends.json]
+  python benches/peers/frontends.py [--out stages/audio/tests/audio/frontends.json]
 
 Needs: librosa, numpy, pillow. The test signal is a formula (see `signal`), so that no audio file is needed;
 stages/tests/frontends.rs builds the same one. Each case holds some frames of the features and the parameters that
@@ -124,7 +124,7 @@ def case(name, rate, params, values, per_log10, band_step=1):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", default="stages/tests/frontends.json")
+    parser.add_argument("--out", default="stages/audio/tests/audio/frontends.json")
     args = parser.parse_args()
     ln10 = float(np.log(10))
     cases = [

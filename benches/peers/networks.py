@@ -4,7 +4,7 @@
   python benches/peers/networks.py --roundtrip FILE [--to FILE]
 
 Needs: torch, safetensors, numpy. All parameters, buffers and inputs come from formulas (`noise`, `value_of`), which
-nn/tests/networks.rs repeats, so that the fixture holds results only. Results are computed in f64 from values that were
+nn/tests/nn/networks.rs repeats, so that the fixture holds results only. Results are computed in f64 from values that were
 rounded to f32; what f32 gives is printed beside them. `--roundtrip` reads weights that sndpipe has written into the
 same network here, name by name, prints the logits of two samples, and writes the weights for sndpipe to read.
 """

@@ -15,6 +15,7 @@ mod key;
 mod kind;
 mod log;
 mod map;
+pub mod misfit;
 mod panic;
 mod plan;
 pub mod program;

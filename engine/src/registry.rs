@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::io::StageIo;
 use crate::key::KeyHead;
 use crate::map;
+use crate::misfit::{self, Misfit};
 use crate::scan::SourceScan;
 use crate::stage::{MapStage, Output, ParamError, Port, Stage, StageError, Upstream};
 
@@ -167,7 +168,7 @@ impl<S: Stage> StageKind for PlainKind<S> {
         Ok(Arc::new(PlainStage::<S>::new(typed, &with.to_string(), head)))
     }
     fn bind_again(&self, with: &str, head: KeyHead) -> Option<Arc<dyn BoundStage>> {
-        Some(Arc::new(PlainStage::<S>::new(serde_json::from_str(with).ok()?, with, head)))
+        Some(Arc::new(PlainStage::<S>::new(again(with)?, with, head)))
     }
 }
 
@@ -190,7 +191,7 @@ impl<M: MapStage> StageKind for MapKind<M> {
         Ok(Arc::new(MappedStage::<M>::new(typed, &with.to_string(), head)))
     }
     fn bind_again(&self, with: &str, head: KeyHead) -> Option<Arc<dyn BoundStage>> {
-        Some(Arc::new(MappedStage::<M>::new(serde_json::from_str(with).ok()?, with, head)))
+        Some(Arc::new(MappedStage::<M>::new(again(with)?, with, head)))
     }
 }
 
@@ -266,6 +267,11 @@ impl<M: MapStage> BoundStage for MappedStage<M> {
     }
 }
 
+/// Parses parameters that were parsed before.
+fn again<P: DeserializeOwned>(with: &str) -> Option<P> {
+    misfit::read(&serde_json::from_str(with).ok()?).ok()
+}
+
 /// How many values are parsed in the search for every mistake in the parameters of one stage: it begins anew behind each one.
 const WORK: usize = 20_000_000;
 
@@ -274,8 +280,7 @@ fn parse<P>(with: &Value, check: fn(&P) -> Vec<ParamError>) -> Result<(P, Value)
 where
     P: Serialize + DeserializeOwned + JsonSchema,
 {
-    // Keeping track of where one is takes longer than all the rest: only for those who made a mistake.
-    if let Ok(typed) = P::deserialize(with) {
+    if let Ok(typed) = misfit::read::<P>(with) {
         let errors = check(&typed);
         if !errors.is_empty() {
             return Err(errors);
@@ -291,7 +296,7 @@ where
         if work > WORK {
             return Err(errors);
         }
-        match serde_path_to_error::deserialize::<_, P>(&*with) {
+        match misfit::read::<P>(&with) {
             Ok(typed) => {
                 // What was set aside has its default here, about which nothing is to be said.
                 let aside: Vec<String> = errors.iter().map(|error| first(&error.path).to_owned()).collect();
@@ -302,10 +307,8 @@ where
                 );
                 return Err(errors);
             }
-            Err(error) => {
-                let path = error.path().to_string();
-                let path = if path == "." { String::new() } else { path };
-                let (path, message) = inside(path, &error.inner().to_string());
+            Err(Misfit { path, error }) => {
+                let (path, message) = inside(path, &error.to_string());
                 let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
                 let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
                 let at = match unknown.or(missing) {
@@ -335,7 +338,7 @@ where
                         errors.push(ParamError::new(at, message));
                     }
                 }
-                work += again(&mut with, aside, values.saturating_sub(errors.len()));
+                work += behind(&mut with, aside, values.saturating_sub(errors.len()));
                 let removed = remove(with.to_mut(), aside);
                 errors.push(ParamError::new(at, message));
                 if !removed {
@@ -398,7 +401,7 @@ fn strangers(map: &mut Map<String, Value>, but: &str, known: &BTreeSet<String>) 
 }
 
 /// How many of so many values are parsed again until a mistake is reached: all but those behind it in its own map.
-fn again(with: &mut Cow<'_, Value>, path: &str, values: usize) -> usize {
+fn behind(with: &mut Cow<'_, Value>, path: &str, values: usize) -> usize {
     let (head, last) = path.rsplit_once('.').map_or(("", path), |(head, last)| (head, last));
     let map = lead(with.to_mut(), head);
     let behind = map.map_or(0, |map| map.len() - map.keys().take_while(|key| *key != last).count());

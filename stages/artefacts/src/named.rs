@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use sndpipe_engine::misfit::{self, Misfit};
 
 /// Reads a list of names or maps; see [`deserialize`].
 ///
@@ -39,11 +40,10 @@ where
         Value::String(name) => serde_json::json!({ "name": name }),
         value => value,
     };
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let message = error.inner().to_string();
+    misfit::read(&value).map_err(|Misfit { path, error }| {
+        let message = error.to_string();
         // An error about a field of the map is at the map, which the caller names.
-        if path == "." || message.starts_with("unknown field") {
+        if path.is_empty() || message.starts_with("unknown field") {
             D::Error::custom(message)
         } else {
             D::Error::custom(format!("`{path}`: {message}"))

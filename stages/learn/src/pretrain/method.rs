@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use sndpipe_artefacts::named;
 use sndpipe_engine::ParamError;
+use sndpipe_engine::misfit::{self, Misfit};
 use sndpipe_nn::{MethodSpec, Negatives, Objective};
 
 use crate::train::nested;
@@ -141,9 +142,9 @@ impl<'de> Deserialize<'de> for Methods {
             let method = named::deserialize(value).map_err(D::Error::custom)?;
             return Ok(Self(vec![WeightedMethod { method, weight: 1.0 }]));
         }
-        serde_path_to_error::deserialize(value)
+        misfit::read(&value)
             .map(Self)
-            .map_err(|error| D::Error::custom(format!("`{}`: {}", error.path(), error.inner())))
+            .map_err(|Misfit { path, error }| D::Error::custom(format!("`{path}`: {error}")))
     }
 }
 

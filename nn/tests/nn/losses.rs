@@ -2,9 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod check;
-
-use check::{backward, close, differences, random, tensor, wide};
+use crate::check::{backward, close, differences, random, tensor, wide};
 use dfdx::prelude::Trace;
 use sndpipe_nn::{
     LossSpec,

@@ -1,11 +1,9 @@
 //! Decoding and the front-end F1 on real clips, against values that libsndfile, soxr (HQ) and librosa gave for the same files.
 //! The resamplers differ in their transition band, so the bound is on statistics, not on every number.
 
-mod real;
-
-use sndpipe_stages::artefacts::audio::{DecodeParams, Normalise};
-use sndpipe_stages::audio::spectrogram::{Frontend, Recipe, SpectrogramParams};
-use sndpipe_stages::audio::{decode, prepare};
+use sndpipe_artefacts::audio::{DecodeParams, Normalise};
+use sndpipe_audio::spectrogram::{Frontend, Recipe, SpectrogramParams};
+use sndpipe_audio::{decode, prepare};
 
 /// Path, frames, mean and standard deviation over all values, means of bands 0, 47 and 95.
 const CLIPS: [(&str, usize, f64, f64, [f64; 3]); 5] = [
@@ -18,7 +16,7 @@ const CLIPS: [(&str, usize, f64, f64, [f64; 3]); 5] = [
 
 #[test]
 fn f1_of_real_clips_agrees_with_libsndfile_soxr_and_librosa() {
-    let Some(folder) = real::data("SNDPIPE_ESC10", "esc10") else { return };
+    let Some(folder) = crate::real::data("SNDPIPE_ESC10", "esc10") else { return };
     let params = DecodeParams { normalise: Normalise::Peak, ..DecodeParams::default() };
     let frontend = Frontend::new(&SpectrogramParams::of(Recipe::F1), params.sample_rate).unwrap();
     for (path, frames, mean, deviation, bands) in CLIPS {

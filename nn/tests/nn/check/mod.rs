@@ -3,7 +3,7 @@
 //! The loss of each check is `sum(r * y)` with random `r`, so that the gradient of `y` is `r`; gradients of the
 //! definitions are central differences in f64.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses some of these helpers")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use dfdx::{
     prelude::{OwnedTape, TensorFromVec, Trace},

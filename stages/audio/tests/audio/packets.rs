@@ -14,8 +14,8 @@ mod mp4;
 #[path = "packets/mpeg.rs"]
 mod mpeg;
 
-use sndpipe_stages::artefacts::audio::DecodeLimits;
-use sndpipe_stages::audio::{DecodeError, Pcm, decode};
+use sndpipe_artefacts::audio::DecodeLimits;
+use sndpipe_audio::{DecodeError, Pcm, decode};
 
 const ANY: DecodeLimits = DecodeLimits { max_seconds: 60.0 };
 

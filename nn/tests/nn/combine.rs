@@ -1,8 +1,6 @@
 //! Sums, products, concatenation and resizing against their definitions in f64, values and gradients.
 
-mod check;
-
-use check::{Dev, backward, close, differences, random, tensor, two_readers, wide};
+use crate::check::{Dev, backward, close, differences, random, tensor, two_readers, wide};
 use dfdx::{
     prelude::{HasShape, OwnedTape, Trace},
     tensor::{PutTape, SplitTape},

@@ -1,8 +1,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use sndpipe_audio::Ffmpeg;
 use sndpipe_engine::MapError;
-use sndpipe_stages::audio::Ffmpeg;
 
 use super::*;
 

@@ -1,8 +1,6 @@
 //! The recurrent layer against its definition in f64.
 
-mod check;
-
-use check::{Dev, backward, close, device, differences, random, tensor, two_readers, wide};
+use crate::check::{Dev, backward, close, device, differences, random, tensor, two_readers, wide};
 use dfdx::prelude::{HasShape, NoneTape, PutTape, Trace};
 use sndpipe_nn::{
     Gru, InputGrad, Parameters, Tensor1,

@@ -1,7 +1,7 @@
 //! Front-ends against values that librosa, numpy and Pillow gave (`benches/peers/frontends.py` writes them).
 
 use serde::Deserialize;
-use sndpipe_stages::audio::spectrogram::{Frontend, SpectrogramParams};
+use sndpipe_audio::spectrogram::{Frontend, SpectrogramParams};
 
 #[derive(Deserialize)]
 struct Fixture {

@@ -2,9 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod check;
-
-use check::{Dev, backward, close, device, differences, random, tensor, wide};
+use crate::check::{Dev, backward, close, device, differences, random, tensor, wide};
 use dfdx::{
     prelude::{OwnedTape, Trace},
     tensor::Tensor,

@@ -2,9 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod check;
-
-use check::{backward, close, differences, random, tensor, two_readers, wide};
+use crate::check::{backward, close, differences, random, tensor, two_readers, wide};
 use dfdx::prelude::{HasShape, Trace};
 use sndpipe_nn::{
     InputGrad,

@@ -1,8 +1,6 @@
 //! Sigmoid, tanh, softmax, PReLU and L2 normalisation against their definitions in f64.
 
-mod check;
-
-use check::{backward, close, differences, random, tensor, wide};
+use crate::check::{backward, close, differences, random, tensor, wide};
 use dfdx::prelude::Trace;
 use sndpipe_nn::{
     InputGrad,

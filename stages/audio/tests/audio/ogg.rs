@@ -9,8 +9,8 @@ use std::num::{NonZeroU8, NonZeroU32};
 
 use opus_pure::{Application, MAX_PACKET_BYTES, OggOpusWriter, OpusEncoder, OpusHead, OpusMSEncoder};
 use proptest::prelude::*;
-use sndpipe_stages::artefacts::audio::DecodeLimits;
-use sndpipe_stages::audio::{DecodeError, Pcm, decode};
+use sndpipe_artefacts::audio::DecodeLimits;
+use sndpipe_audio::{DecodeError, Pcm, decode};
 use vorbis_rs::{VorbisBitrateManagementStrategy, VorbisDecoder, VorbisEncoderBuilder};
 
 const ANY: DecodeLimits = DecodeLimits { max_seconds: 60.0 };

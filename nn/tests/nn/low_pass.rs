@@ -1,8 +1,6 @@
 //! Low-pass filters and adaptive polyphase sampling against their definitions in f64, values and gradients.
 
-mod check;
-
-use check::{backward, close, differences, random, tensor, two_readers, wide};
+use crate::check::{backward, close, differences, random, tensor, two_readers, wide};
 use dfdx::prelude::{HasShape, Trace};
 use sndpipe_nn::{
     InputGrad,

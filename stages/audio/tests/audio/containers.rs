@@ -10,8 +10,8 @@ mod caf;
 mod wave;
 
 use proptest::prelude::*;
-use sndpipe_stages::artefacts::audio::DecodeLimits;
-use sndpipe_stages::audio::{DecodeError, Pcm, decode};
+use sndpipe_artefacts::audio::DecodeLimits;
+use sndpipe_audio::{DecodeError, Pcm, decode};
 
 use self::adpcm::adpcm;
 use self::aiff::aiff;

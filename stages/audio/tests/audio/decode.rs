@@ -1,13 +1,11 @@
 //! Decoding: every way in which bytes are not one whole sound is an error, and no bytes are a panic.
 
-mod real;
-
 use std::io::Cursor;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 use proptest::prelude::*;
-use sndpipe_stages::artefacts::audio::DecodeLimits;
-use sndpipe_stages::audio::{DecodeError, decode};
+use sndpipe_artefacts::audio::DecodeLimits;
+use sndpipe_audio::{DecodeError, decode};
 
 const ANY: DecodeLimits = DecodeLimits { max_seconds: 60.0 };
 
@@ -49,7 +47,7 @@ fn wav_of_doubles(samples: &[f64]) -> Vec<u8> {
 }
 
 fn clip() -> Option<Vec<u8>> {
-    real::data("SNDPIPE_ESC10", "esc10")
+    crate::real::data("SNDPIPE_ESC10", "esc10")
         .and_then(|root| fs_err::read(root.join("001 - Dog bark/1-100032-A.ogg")).ok())
 }
 

@@ -1,8 +1,6 @@
 //! Every operation against its definition in f64, values and gradients.
 
-mod check;
-
-use check::{backward, close, differences, random, tensor, two_readers, wide};
+use crate::check::{backward, close, differences, random, tensor, two_readers, wide};
 use dfdx::{
     prelude::{HasShape, NoneTape, Trace},
     tensor::PutTape,
