@@ -24,3 +24,11 @@ pub use length::fit;
 pub use prepare::{Prepared, normalise, prepare};
 pub use resample::{resample, resampled_len};
 pub use stage::Decode;
+
+use sndpipe_engine::Registry;
+
+/// Adds the stages of this crate.
+#[must_use]
+pub fn register(registry: Registry) -> Registry {
+    registry.with_map::<Decode>().with_map::<spectrogram::SpectrogramStage>()
+}

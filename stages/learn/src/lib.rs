@@ -10,3 +10,20 @@ pub mod pretrain;
 pub mod score;
 pub mod train;
 pub mod views;
+
+use sndpipe_engine::Registry;
+
+/// Adds the stages of this crate.
+#[must_use]
+pub fn register(registry: Registry) -> Registry {
+    registry
+        .with::<consistency::EvaluateConsistency>()
+        .with_map::<embed::Embed>()
+        .with_map::<embed::EmbedRaw>()
+        .with::<import::ModelImport>()
+        .with::<losses::Losses>()
+        .with::<pretrain::Pretrain>()
+        .with_map::<score::Score>()
+        .with::<train::Train>()
+        .with::<views::ViewsStage>()
+}

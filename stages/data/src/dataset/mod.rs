@@ -36,3 +36,23 @@ pub use official::{ClassName, Official};
 pub use synth::DatasetSynth;
 pub use union::{ClipsUnion, UnionParams};
 pub use urbansound8k::{DatasetUrbansound8k, Urbansound8kParams};
+
+use sndpipe_engine::Registry;
+
+/// Adds the data sets.
+pub(crate) fn register(registry: Registry) -> Registry {
+    registry
+        .with::<ClipsExclude>()
+        .with::<ClipsUnion>()
+        .with::<DatasetAudioset>()
+        .with::<DatasetCsv>()
+        .with::<DatasetDcase2013>()
+        .with::<DatasetEsc50>()
+        .with::<DatasetFolder>()
+        .with::<DatasetFsd50k>()
+        .with::<DatasetFsdkaggle2018>()
+        .with::<DatasetFsdnoisy18k>()
+        .with::<DatasetGtzan>()
+        .with::<DatasetSynth>()
+        .with::<DatasetUrbansound8k>()
+}

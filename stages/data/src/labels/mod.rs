@@ -23,3 +23,16 @@ pub use propagate::{LabelsPropagate, PropagateParams, Propagation};
 #[cfg(test)]
 pub(crate) use propagate::{by_ontology, by_pairs, propagate};
 pub use subset::{LabelsSubset, SubsetParams};
+
+use sndpipe_engine::Registry;
+
+/// Adds what is done to labels.
+pub(crate) fn register(registry: Registry) -> Registry {
+    registry
+        .with::<LabelsCorrupt>()
+        .with::<LabelsEnhance>()
+        .with::<LabelsHide>()
+        .with::<LabelsMerge>()
+        .with::<LabelsPropagate>()
+        .with::<LabelsSubset>()
+}

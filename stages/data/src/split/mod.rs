@@ -17,3 +17,16 @@ pub use random::{RandomParams, SplitRandom};
 pub use subsets::{SplitSubsets, SubsetsParams};
 pub use train_val::{Separation, SplitTrainVal, TrainValParams};
 pub use uploader::{SplitUploader, UploaderParams};
+
+use sndpipe_engine::Registry;
+
+/// Adds the splits.
+pub(crate) fn register(registry: Registry) -> Registry {
+    registry
+        .with::<SplitFolds>()
+        .with::<SplitPrune>()
+        .with::<SplitRandom>()
+        .with::<SplitSubsets>()
+        .with::<SplitTrainVal>()
+        .with::<SplitUploader>()
+}
