@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-/// Extensions of the audio files that [`decode`](super::decode()) reads, without the dot.
+/// Extensions of the audio files that `decode` reads, without the dot.
 pub const EXTENSIONS: [&str; 33] = [
     "wav", "wave", "bwf", "rf64", "bw64", "w64", "aif", "aiff", "aifc", "au", "snd", "caf", "flac", "ogg",
     "oga", "opus", "mp1", "mp2", "mp3", "mpa", "mpga", "aac", "adts", "m4a", "m4b", "mp4", "m4v", "mov",

@@ -190,7 +190,7 @@ impl DecodeParams {
         wrong
     }
 
-    /// Returns the limits for [`decode`](super::decode()).
+    /// Returns the limits for `decode`.
     pub fn limits(&self) -> DecodeLimits {
         DecodeLimits { max_seconds: self.max_seconds }
     }
