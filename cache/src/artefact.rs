@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use crate::folder::{ARTEFACTS, sharded};
 use crate::manifest::content_id;
-use crate::store::{ARTEFACTS, sharded};
 use crate::{CacheError, Digest, Durability, Manifest, Store};
 
 impl Store {
@@ -45,7 +45,7 @@ impl Store {
         {
             tracing::warn!("{error}");
         }
-        self.unwarn(&path);
+        self.inner.warnings.forget(&path);
         for file in manifest.files() {
             match self.read_file(manifest, file) {
                 Ok(_) | Err(CacheError::Io { .. }) => {}
@@ -77,7 +77,7 @@ impl Store {
         let Some(known) = self.manifest(id).filter(|manifest| self.is_present(manifest)) else {
             return Ok(None);
         };
-        if self.doubts() && !self.is_whole(&known) {
+        if self.traffic.doubts() && !self.is_whole(&known) {
             self.drop_artefact(&known);
             return Ok(None);
         }

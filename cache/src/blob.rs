@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::document::DENIED;
+use crate::folder::DENIED;
 use crate::manifest::content_id;
 use crate::{CacheError, Column, Digest, FileRef, Form, Manifest, Meta, Store};
 
@@ -69,7 +69,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(damaged(DENIED)),
             Err(source) => return Err(CacheError::reading(&path, source)),
         };
-        self.count_read(bytes.len() as u64);
+        self.traffic.count_read(bytes.len() as u64);
         if bytes.len() as u64 != file.bytes {
             return Err(damaged(&format!("it has {} bytes instead of {}", bytes.len(), file.bytes)));
         }

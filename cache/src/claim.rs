@@ -8,9 +8,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::lock::{TRIES, Tried, unstable};
+use crate::file_lock::{TRIES, Tried, unstable};
+use crate::folder::LOCKS;
 use crate::owner;
-use crate::store::LOCKS;
 use crate::{CacheError, Digest, RowMap, Store};
 
 /// What is to be done about an input row.
@@ -116,7 +116,7 @@ impl RowMap {
     /// Reads the claims of others, each with its inputs, sorted; those of dead processes are removed.
     fn others(&self) -> Result<Vec<(PathBuf, Vec<Digest>)>, CacheError> {
         let mut others = Vec::new();
-        for path in crate::document::list(&self.store.inner.dir.join(LOCKS))? {
+        for path in crate::folder::list(&self.store.inner.dir.join(LOCKS))? {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if !name.starts_with(&self.claim_prefix()) {
                 continue;

@@ -3,8 +3,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::lock::TEMP_PREFIX;
-use crate::store::sharded;
+use crate::folder::{DENIED, list, sharded};
 use crate::{CacheError, Digest, Durability, Hasher, Store};
 
 /// A collection of documents.
@@ -21,9 +20,6 @@ pub enum Bucket {
     /// Results that stay, by the name that somebody gave them.
     Pins,
 }
-
-/// What is wrong with an entry of another user that this one may not read.
-pub(crate) const DENIED: &str = "it belongs to somebody who keeps it to themselves";
 
 /// Bytes of the checksum behind a document: two line ends and the digits.
 pub(crate) const TRAILER: usize = 66;
@@ -195,35 +191,4 @@ fn check_name(name: &str) -> Result<(), CacheError> {
         )));
     }
     Ok(())
-}
-
-/// Lists the files in the folders of a bucket, without temporary ones; a bucket that does not exist is empty.
-pub(crate) fn list_sharded(bucket: &Path) -> Result<Vec<PathBuf>, CacheError> {
-    let mut files = Vec::new();
-    for folder in list(bucket)? {
-        files.extend(list(&folder)?);
-    }
-    files.sort_unstable();
-    Ok(files)
-}
-
-/// Lists a folder without temporary files, sorted; a folder that does not exist is empty.
-pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, CacheError> {
-    let reading = |source| CacheError::reading(folder, source);
-    let entries = match fs_err::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(Vec::new());
-        }
-        Err(source) => return Err(reading(source)),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(reading)?;
-        if !entry.file_name().to_string_lossy().starts_with(TEMP_PREFIX) {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort_unstable();
-    Ok(paths)
 }

@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::Store;
-
 /// How many files of those to be hashed, and how many of their bytes, are hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hashing {
@@ -34,10 +32,9 @@ pub type HashingHook = Box<dyn Fn(Hashing) + Send + Sync>;
 #[derive(Default)]
 pub(crate) struct HashingWatch(Mutex<Option<HashingHook>>);
 
-impl Store {
-    /// Sets what is told how far the hashing of source files is.
-    pub fn on_hashing(&self, hook: HashingHook) {
-        *self.inner.hashing.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
+impl HashingWatch {
+    pub fn set(&self, hook: HashingHook) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
     }
 }
 
@@ -55,9 +52,9 @@ pub(crate) struct Tally<'s> {
 impl<'s> Tally<'s> {
     const EVERY: Duration = Duration::from_millis(100);
 
-    pub fn new(store: &'s Store, files: u64, bytes: u64) -> Self {
+    pub fn new(watch: &'s HashingWatch, files: u64, bytes: u64) -> Self {
         Self {
-            watch: &store.inner.hashing,
+            watch,
             of: (files, bytes),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD};
 
-use crate::lock::NOW;
+use crate::file_lock::NOW;
 
 /// Beats until it is dropped.
 pub(crate) struct Heart {

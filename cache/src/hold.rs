@@ -13,19 +13,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::PoisonError;
 
-use crate::lock::without_locks;
-use crate::store::WRITERS;
-use crate::write::Ability;
+use crate::fault::Ability;
+use crate::file_lock::without_locks;
+use crate::folder::WRITERS;
+use crate::mark::Held;
 use crate::{CacheError, Digest, Store};
-
-/// What a process has published.
-#[derive(Default)]
-pub(crate) struct Held {
-    /// Opened when it is first needed; `None` inside if it is somebody else's.
-    gate: Option<Option<File>>,
-    /// How much of the mark is whole.
-    bytes: u64,
-}
 
 impl Store {
     /// Publishes that this process uses what these digests name, until it ends: the record, log and working folder of a key,
@@ -42,40 +34,38 @@ impl Store {
         let bytes: Vec<u8> = ids.iter().flat_map(|id| id.0).collect();
         let mut held = mark.held.lock().unwrap_or_else(PoisonError::into_inner);
         // A drop in this process looks at it under the same mutex.
-        self.note_held(ids);
-        held.publish(self, &mark.file, &bytes)
+        self.traffic.hold(ids);
+        self.publish(&mut held, &mark.file, &bytes)
             .map_err(|source| CacheError::writing(&self.inner.dir, bytes.len() as u64, source))
     }
 }
 
-impl Held {
-    fn publish(&mut self, store: &Store, mut mark: &File, bytes: &[u8]) -> io::Result<()> {
-        if self.gate.is_none() {
+impl Store {
+    fn publish(&self, held: &mut Held, mut mark: &File, bytes: &[u8]) -> io::Result<()> {
+        if held.gate.is_none() {
             // Without a gate a result may go before it is read, and is made again.
-            self.gate = Some(match store.open_gate() {
+            held.gate = Some(match self.open_gate() {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
                 other => Some(other?),
             });
         }
-        let gate = self.gate.as_ref().and_then(Option::as_ref);
+        let gate = held.gate.as_ref().and_then(Option::as_ref);
         let locked =
-            match gate.map(|gate| store.inner.faults.ask(Ability::Lock).and_then(|()| gate.lock_shared())) {
+            match gate.map(|gate| self.inner.faults.ask(Ability::Lock).and_then(|()| gate.lock_shared())) {
                 Some(Err(error)) if !without_locks(&error) => return Err(error),
                 Some(Ok(())) => gate,
                 _ => None,
             };
         let mut written = mark.write_all(bytes);
         match written {
-            Ok(()) => self.bytes += bytes.len() as u64,
+            Ok(()) => held.bytes += bytes.len() as u64,
             // Half a digest would hide all that follow.
-            Err(_) => written = mark.set_len(self.bytes).and(written),
+            Err(_) => written = mark.set_len(held.bytes).and(written),
         }
         locked.map_or(Ok(()), File::unlock)?;
         written
     }
-}
 
-impl Store {
     /// Opens the lock between those who publish holds (shared) and the collection that is about to remove something (exclusive).
     pub(crate) fn open_gate(&self) -> io::Result<File> {
         self.open_named("gate")

@@ -3,27 +3,14 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
-
-use crate::heart::Heart;
-use crate::mode::Mode;
+use crate::fault::Ability;
+use crate::file_lock::{TRIES, Tried, is_same_file, open_to_lock, try_lock_file, unstable};
+use crate::folder::{LOCKS, TEMP_PREFIX, WRITERS, is_bucket};
+use crate::mark::WriterMark;
 use crate::owner::{self, Life};
-use crate::store::{LOCKS, WRITERS};
-use crate::write::Ability;
 use crate::{CacheError, Digest, Hasher, Store};
-
-/// Every temporary file's name starts with this, then the writer's token.
-pub(crate) const TEMP_PREFIX: &str = ".tmp-";
-
-/// A file that was locked may turn out to be another than the one that its path leads to, for somebody has tidied up; not so often.
-pub(crate) const TRIES: u32 = 100;
-
-/// Why locks do not count where a file has another number each time it is asked for, as with some file systems in user space.
-pub(crate) fn unstable() -> io::Error {
-    io::Error::other("its files do not keep their numbers")
-}
 
 /// Holds the lock of a key until it is dropped or the process ends, however it ends.
 ///
@@ -32,17 +19,6 @@ pub(crate) fn unstable() -> io::Error {
 pub struct KeyLock {
     // The lock belongs to the open file. `None` where there are no locks.
     _file: Option<std::fs::File>,
-}
-
-/// What came of trying to lock a file.
-#[derive(Debug)]
-pub(crate) enum Tried {
-    /// Nobody else has it, as far as this host can see.
-    Locked,
-    /// Somebody has it.
-    Busy,
-    /// The file system has no locks.
-    Without(io::Error),
 }
 
 impl Store {
@@ -229,11 +205,6 @@ fn list_temps(folder: &Path, depth: usize, temps: &mut Vec<PathBuf>) {
     }
 }
 
-/// Says whether a folder of a cache is a bucket: they carry a version.
-pub(crate) fn is_bucket(name: &str) -> bool {
-    name.rsplit_once("-v").is_some_and(|(_, version)| version.parse::<u32>().is_ok())
-}
-
 /// Removes a temporary file, or a folder that was set aside.
 pub(crate) fn remove_temp(temp: &Path) {
     if fs_err::remove_file(temp).is_err() {
@@ -244,140 +215,4 @@ pub(crate) fn remove_temp(temp: &Path) {
 /// Returns the token in the name of a temporary file: what is before the random end.
 fn temp_owner(temp: &Path) -> Option<&str> {
     temp.file_name()?.to_str()?.strip_prefix(TEMP_PREFIX)?.rsplit_once('-').map(|(token, _)| token)
-}
-
-/// A locked file that exists as long as a process that may write: proof of life, and of a writable cache. What the
-/// process uses is written into it ([`Store::hold`]).
-pub(crate) struct WriterMark {
-    pub(crate) token: String,
-    prefix: String,
-    path: PathBuf,
-    dir: PathBuf,
-    /// Whether the files of the cache keep their numbers.
-    pub(crate) is_stable: bool,
-    _heart: Heart,
-    pub(crate) file: std::fs::File,
-    pub(crate) held: std::sync::Mutex<crate::hold::Held>,
-}
-
-impl WriterMark {
-    pub(crate) fn create(dir: &Path, mode: Mode) -> io::Result<WriterMark> {
-        let folder = dir.join(WRITERS);
-        mode.create_folder(&folder)?;
-        for tries in 1.. {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let token = owner::token(now.as_nanos());
-            let path = folder.join(&token);
-            let made = open_to_lock(&path, mode).and_then(|file| Ok((try_lock_file(&file)?, file)));
-            let (tried, file) = made.inspect_err(|_| owner::forget(&token))?;
-            // A sweep may have come between creating and locking.
-            let is_stable = is_same_file(&path, &file);
-            if !matches!(tried, Tried::Busy) && (is_stable || tries == TRIES && path.exists()) {
-                return Ok(WriterMark {
-                    prefix: format!("{TEMP_PREFIX}{token}-"),
-                    token,
-                    _heart: Heart::of(&path, owner::BEAT),
-                    is_stable,
-                    path,
-                    dir: dir.to_owned(),
-                    file,
-                    held: std::sync::Mutex::default(),
-                });
-            }
-            owner::forget(&token);
-            if tries == TRIES {
-                break;
-            }
-        }
-        Err(unstable())
-    }
-
-    pub(crate) fn temp_prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    /// Gives the mark the present time of the file system.
-    fn beat(&self) -> io::Result<()> {
-        touch(&self.file)
-    }
-
-    /// Says whether no collection is at work that must still read the marks. One on a host with locks of its own touches the file of its
-    /// lock as long as it lasts.
-    fn may_be_removed(&self) -> bool {
-        let path = self.dir.join(LOCKS).join(SESSION);
-        let file = match fs_err::File::open(&path) {
-            Ok(file) => file.into_parts().0,
-            // There never was one.
-            Err(error) => return error.kind() == io::ErrorKind::NotFound,
-        };
-        if matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)) {
-            return false;
-        }
-        let now = self.beat().and_then(|()| self.file.metadata()?.modified());
-        let touched = file.metadata().and_then(|meta| meta.modified());
-        match (now, touched) {
-            (Ok(now), Ok(touched)) => now.duration_since(touched).map_or(true, |age| age >= owner::PAUSE),
-            _ => true,
-        }
-    }
-}
-
-impl Drop for WriterMark {
-    fn drop(&mut self) {
-        owner::forget(&self.token);
-        // A collection under way must know what this process has just recorded; the mark is removed after it.
-        if self.may_be_removed() {
-            let _ = fs_err::remove_file(&self.path);
-        }
-    }
-}
-
-/// The lock that a garbage collection holds from its beginning to its end. While it does, no mark is removed.
-pub(crate) const SESSION: &str = "collection";
-
-/// Gives a file the present time of the file system.
-pub(crate) fn touch(file: &std::fs::File) -> io::Result<()> {
-    Ok(rustix::fs::futimens(file, &NOW)?)
-}
-
-const PRESENT: Timespec = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-/// The present time of the file system.
-pub(crate) const NOW: Timestamps = Timestamps { last_access: PRESENT, last_modification: PRESENT };
-
-/// Locks a file that nobody has locked; `None` if somebody has, or it is gone.
-pub(crate) fn lock_if_free(path: &Path) -> Option<std::fs::File> {
-    let file = fs_err::OpenOptions::new().read(true).write(true).open(path).ok()?.into_parts().0;
-    (matches!(try_lock_file(&file).ok()?, Tried::Locked) && is_same_file(path, &file)).then_some(file)
-}
-
-fn open_to_lock(path: &Path, mode: Mode) -> io::Result<std::fs::File> {
-    // Some file systems lock shared only what can be read and exclusively only what can be written.
-    let file = fs_err::OpenOptions::new().create(true).read(true).append(true).open(path)?.into_parts().0;
-    mode.give(&file);
-    Ok(file)
-}
-
-fn try_lock_file(file: &std::fs::File) -> io::Result<Tried> {
-    match file.try_lock() {
-        Ok(()) => Ok(Tried::Locked),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(Tried::Busy),
-        Err(std::fs::TryLockError::Error(error)) if without_locks(&error) => Ok(Tried::Without(error)),
-        Err(std::fs::TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// Says that a file system has no locks: Lustre without `flock`, NFS without its lock daemon, some in user space.
-pub(crate) fn without_locks(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let unable = [Errno::NOSYS, Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::INVAL, Errno::BADF];
-    error.raw_os_error().is_some_and(|number| unable.contains(&Errno::from_raw_os_error(number)))
-}
-
-/// Says whether the path still leads to the open file.
-fn is_same_file(path: &Path, file: &std::fs::File) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (fs_err::metadata(path), file.metadata()) {
-        (Ok(there), Ok(here)) => there.ino() == here.ino() && there.dev() == here.dev(),
-        _ => false,
-    }
 }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use crate::codec::{Reader, push_short_bytes, seal, unseal};
-use crate::store::{DIGESTS, sharded};
+use crate::folder::{DIGESTS, sharded};
+use crate::place::Volume;
 use crate::version::{FileStat, FileVersion};
-use crate::volume::Volume;
 use crate::{Digest, Durability, Store};
 
 const MAGIC: &[u8] = b"SNDMEMO3";

@@ -8,10 +8,9 @@ use std::sync::{PoisonError, RwLock};
 
 use rayon::prelude::*;
 
-use crate::document::{DENIED, list};
+use crate::folder::{DENIED, ROWS, list};
 use crate::row_file::{Entry, Remarks, RowFile, SKIPPED};
 use crate::row_run::Run;
-use crate::store::ROWS;
 use crate::{CacheError, Digest, Durability, FileRef, Row, RowAt, Store};
 
 /// From this number of commits on they are put into one file at the next opening.

@@ -5,20 +5,10 @@ use crate::column::text_column_id;
 use crate::index::Index;
 use crate::manifest::content_id;
 use crate::row::Precision;
+use crate::row_at::RowAt;
 use crate::shard::{EXTENSION, Shard, ShardError};
 use crate::texts::Texts;
 use crate::{CacheError, Column, Digest, FileRef, Form, Hasher, IndexBuilder, Manifest, Meta, RowRef, Store};
-
-/// Where a row lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RowAt {
-    /// The hash of the row.
-    pub hash: Digest,
-    /// The shard's file id.
-    pub shard: Digest,
-    /// The row within the shard.
-    pub row: u32,
-}
 
 /// A dense artefact, opened: rows are read where they lie in the mapped shards.
 pub struct Rows {
@@ -51,7 +41,7 @@ impl Store {
                     }
                 }
             })?;
-            if self.doubts() && Digest::of(shard.as_bytes()) != *id {
+            if self.traffic.doubts() && Digest::of(shard.as_bytes()) != *id {
                 let path = self.shard_path(id);
                 self.forget_file(id, &path);
                 let what = "its checksum does not match".to_owned();
@@ -115,7 +105,7 @@ impl Store {
                     ShardError::Damaged(what) => damaged(path, &what),
                 }
             })?;
-            self.count_read(file.bytes);
+            self.traffic.count_read(file.bytes);
             shards.push((file.id, shard));
         }
         let outside = |&(shard, row): &(u32, u32)| {

@@ -19,8 +19,9 @@ use half::f16;
 use memmap2::Mmap;
 
 use crate::arrow_file;
-use crate::document::DENIED;
+use crate::folder::{DENIED, FILES, sharded};
 use crate::row::Precision;
+use crate::touched::Touched;
 use crate::{Digest, Row, RowRef, Store, Values, ValuesRef};
 
 pub(crate) const EXTENSION: &str = "arrow";
@@ -75,13 +76,6 @@ pub(crate) enum ShardError {
     Damaged(String),
 }
 
-/// One bit for each row whose hash was compared in this process.
-pub(crate) struct Touched {
-    /// Length, modification, change and number of the file that the bits speak of.
-    stat: (u64, i64, i64, i64, i64, u64),
-    bits: Vec<AtomicU64>,
-}
-
 /// A mapped shard.
 pub(crate) struct Shard {
     path: PathBuf,
@@ -133,7 +127,7 @@ impl Store {
     }
 
     pub(crate) fn shard_path(&self, id: &Digest) -> PathBuf {
-        crate::store::sharded(&self.inner.dir, crate::store::FILES, &format!("{id}.{EXTENSION}"))
+        sharded(&self.inner.dir, FILES, &format!("{id}.{EXTENSION}"))
     }
 
     /// Returns the bits of a shard, fresh ones if the file is not the one they speak of.

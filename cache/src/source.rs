@@ -13,8 +13,9 @@ use rayon::prelude::*;
 use crate::hashing::Tally;
 use crate::mapping::{Writers, writers};
 use crate::memo::Memo;
+use crate::place::{Place, Times, Volume};
 use crate::version::{At, FileStat, FileVersion, Look, look};
-use crate::volume::{Place, Times, Volume, Volumes};
+use crate::volume::Volumes;
 use crate::{CacheError, Digest, Store};
 
 const CHUNK: usize = 256 << 10;
@@ -193,7 +194,7 @@ impl<'s> Reader<'s> {
             })
             .collect();
         let bytes = new.iter().map(|new| new.version.stat.size).sum();
-        let tally = Tally::new(self.store, new.len() as u64, bytes);
+        let tally = Tally::new(&self.store.inner.hashing, new.len() as u64, bytes);
         for slice in slices(&new) {
             let hash = |buffer: &mut Vec<u8>, &New { at, version, seen }: &New| {
                 let before = wanted[at].earlier.filter(|(before, _)| *before == version);

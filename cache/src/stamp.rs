@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::store::sharded;
+use crate::folder::sharded;
 use crate::{Bucket, Digest, FileRef, FileStat, Store};
 
 impl Store {

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::document::list;
+use crate::folder::{ARTEFACTS, FILES, LOCKS, ROWS, WRITERS, list};
 use crate::row_file::RowFile;
-use crate::store::{ARTEFACTS, FILES, LOCKS, ROWS, WRITERS};
 use crate::{Bucket, CacheError, Digest, Manifest, Store};
 
 /// What the artefacts of one kind amount to; a file that several share counts for each.

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::document::DENIED;
-use crate::hashing::HashingWatch;
-use crate::lock::{WriterMark, unstable};
+use crate::fault::Faults;
+use crate::file_lock::unstable;
+use crate::folder::{DENIED, FILES, LOGS, WORK, WRITERS, sharded};
+use crate::hashing::{HashingHook, HashingWatch};
+use crate::mark::WriterMark;
 use crate::mode::{Mode, create_root};
-use crate::shard::Touched;
+use crate::touched::Touched;
 use crate::volume::{self, Known};
-use crate::warning::Warnings;
-use crate::write::Faults;
+use crate::warning::{WarningHook, Warnings};
 use crate::{CacheError, Digest, FileRef, FileStat, Traffic};
 
 /// The version of the folder as a whole; buckets carry their own.
@@ -21,17 +22,6 @@ const VERSION: u32 = 1;
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # This folder is a cache of sndpipe and may be deleted.\n\
     # For information about cache directory tags see https://bford.info/cachedir/\n";
-
-pub(crate) const ARTEFACTS: &str = "artefacts-v1";
-pub(crate) const FILES: &str = "files-v1";
-pub(crate) const ROWS: &str = "rows-v3";
-pub(crate) const DIGESTS: &str = "digests-v3";
-/// Buckets of earlier versions: nothing reads them.
-pub(crate) const RETIRED: [&str; 4] = ["rows-v1", "rows-v2", "digests-v1", "digests-v2"];
-pub(crate) const LOGS: &str = "logs-v1";
-pub(crate) const WORK: &str = "work-v1";
-pub(crate) const LOCKS: &str = "locks-v1";
-pub(crate) const WRITERS: &str = "writers-v1";
 
 /// A cache folder, opened; clones share everything.
 #[derive(Clone)]
@@ -120,6 +110,26 @@ impl Store {
     /// Returns the cache folder as an absolute path.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
+    }
+
+    /// Sets what is called, once for each damaged entry; without a hook warnings go to `tracing`.
+    pub fn on_warning(&self, hook: WarningHook) {
+        self.inner.warnings.set(hook);
+    }
+
+    /// Sets what is told how far the hashing of source files is.
+    pub fn on_hashing(&self, hook: HashingHook) {
+        self.inner.hashing.set(hook);
+    }
+
+    /// Says once that an entry is treated as absent.
+    pub(crate) fn warn(&self, path: &Path, what: impl Into<String>) {
+        self.tell(path, what, true);
+    }
+
+    /// Says once that something is not as it should be.
+    pub(crate) fn tell(&self, path: &Path, what: impl Into<String>, absent: bool) {
+        self.inner.warnings.tell(path, what, absent);
     }
 
     /// Returns where the log of a key is written; the parent folder exists on return.
@@ -285,20 +295,4 @@ fn is_readable(path: &Path, meta: &std::fs::Metadata) -> bool {
 fn version_text(version: u32) -> String {
     let number = version.to_string();
     format!("{number} {}\n", &Digest::of(number.as_bytes()).to_hex()[..16])
-}
-
-/// Returns `cache/folder/xx/name`, where `xx` spreads the names over 256 folders.
-pub(crate) fn sharded(cache: &Path, folder: &str, name: &str) -> PathBuf {
-    let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    // One allocation: a plan asks for hundreds of thousands of these.
-    let mut path =
-        PathBuf::with_capacity(cache.as_os_str().len() + folder.len() + name.len() + "//00/".len());
-    path.push(cache);
-    path.push(folder);
-    match name.get(..2) {
-        Some(prefix) if prefix.bytes().all(hex) => path.push(prefix),
-        _ => path.push(&Digest::of(name.as_bytes()).to_hex()[..2]),
-    }
-    path.push(name);
-    path
 }

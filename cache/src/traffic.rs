@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use crate::{Digest, Store};
+use crate::Digest;
 
 /// Counts what goes through some handles of a store.
 #[derive(Debug, Default)]
@@ -37,39 +37,22 @@ impl Traffic {
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
-}
 
-impl Store {
-    /// The same store; what goes through the new handle and its clones is counted in `traffic`.
-    #[must_use]
-    pub fn metered(&self, traffic: &Arc<Traffic>) -> Store {
-        let mut at_work = self.inner.at_work.lock().unwrap_or_else(PoisonError::into_inner);
-        at_work.retain(|other| other.strong_count() > 0);
-        at_work.push(Arc::downgrade(traffic));
-        Store { inner: Arc::clone(&self.inner), traffic: Arc::clone(traffic) }
-    }
-
-    /// Notes what is held through this handle.
-    pub(crate) fn note_held(&self, ids: &[Digest]) {
-        self.traffic.held.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+    /// Notes what is held through these handles.
+    pub(crate) fn hold(&self, ids: &[Digest]) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
     }
 
     /// Whether what is there is to be compared with its checksums before it is kept.
     pub(crate) fn doubts(&self) -> bool {
-        self.traffic.doubting
-    }
-
-    /// What is metered now: the jobs at work in this process.
-    pub(crate) fn at_work(&self) -> Vec<Arc<Traffic>> {
-        let at_work = self.inner.at_work.lock().unwrap_or_else(PoisonError::into_inner);
-        at_work.iter().filter_map(std::sync::Weak::upgrade).collect()
+        self.doubting
     }
 
     pub(crate) fn count_read(&self, bytes: u64) {
-        self.traffic.read.fetch_add(bytes, Ordering::Relaxed);
+        self.read.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn count_written(&self, bytes: u64) {
-        self.traffic.written.fetch_add(bytes, Ordering::Relaxed);
+        self.written.fetch_add(bytes, Ordering::Relaxed);
     }
 }

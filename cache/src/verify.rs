@@ -7,11 +7,11 @@ use std::sync::mpsc;
 
 use crate::artefact::parse_manifest;
 use crate::document::document_length;
-use crate::lock::touch;
+use crate::file_lock::touch;
+use crate::folder::{ARTEFACTS, DIGESTS, FILES, ROWS};
 use crate::memo::Memo;
 use crate::row_file::RowFile;
 use crate::stats::manifest_id;
-use crate::store::{ARTEFACTS, DIGESTS, FILES, ROWS};
 use crate::{Bucket, CacheError, Digest, Store};
 
 /// Something in the cache that is not what was written.
@@ -104,7 +104,7 @@ impl Store {
                 Err(CacheError::writing(path, 0, error))
             }
             _ => {
-                self.unwarn(path);
+                self.inner.warnings.forget(path);
                 Ok(())
             }
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Hasher;
-use crate::volume::{Known, Times, Volume, Volumes};
+use crate::place::{Times, Volume};
 
 /// A version of a file among the files of one file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,18 +87,6 @@ impl FileStat {
 }
 
 impl FileVersion {
-    /// Returns the present version of a file.
-    ///
-    /// # Errors
-    /// Whatever the system says; the path is in the message.
-    pub fn of_file(path: &Path) -> std::io::Result<FileVersion> {
-        let (at, known) = (At::Path(path), Known::default());
-        let seen = look(at)?;
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let volume = Volumes::new(&known, now).place(at, &seen).volume;
-        Ok(FileVersion { stat: seen.stat, volume })
-    }
-
     pub(crate) fn hash(&self, hasher: &mut Hasher) {
         let FileStat { size, mtime, ctime, inode } = self.stat;
         hasher.u64(size).u64(mtime.cast_unsigned()).u64(ctime.cast_unsigned()).u64(inode);

@@ -5,41 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::Hasher;
+use crate::place::{Place, Times, Volume};
 use crate::version::{At, FileVersion, Look, look};
-
-/// Names a file system, or one mount of it, such that no other has the name.
-///
-/// Device numbers do not: they change from host to host, and the next image that is mounted gets that of the last one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Volume(pub(crate) [u8; 16]);
-
-/// What the times of files on a file system tell of changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Times {
-    /// Nothing changes while it is mounted: it is an image.
-    Fixed,
-    /// This kernel stamps every change, those through mapped memory too, once for each time that a page was written to the disk.
-    Disk,
-    /// This kernel stamps every change but those through memory that was mapped and written to before.
-    Memory,
-    /// As on a disk; who has a file open shows at the layer below only.
-    Stacked,
-    /// Another host stamps every change, by its own clock.
-    Remote,
-    /// The time of the last change may be that of the last modification, which programs set.
-    Settable,
-}
-
-/// A file system as far as versions of files go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// `None`: nothing tells it from others.
-    pub volume: Option<Volume>,
-    pub times: Times,
-}
 
 /// A mount and a device: file systems with several devices, as Btrfs, count inodes by device.
 type Key = (u64, u32, u32);
@@ -67,6 +35,20 @@ impl Known {
 
     fn insert(&self, key: Key, place: Place) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, place);
+    }
+}
+
+impl FileVersion {
+    /// Returns the present version of a file.
+    ///
+    /// # Errors
+    /// Whatever the system says; the path is in the message.
+    pub fn of_file(path: &Path) -> std::io::Result<FileVersion> {
+        let (at, known) = (At::Path(path), Known::default());
+        let seen = look(at)?;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let volume = Volumes::new(&known, now).place(at, &seen).volume;
+        Ok(FileVersion { stat: seen.stat, volume })
     }
 }
 

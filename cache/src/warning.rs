@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::Store;
-
 /// Something in the cache that is not as it should be: mostly an entry that is damaged and was treated as absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
@@ -27,32 +25,25 @@ pub(crate) struct Warnings {
     seen: Mutex<BTreeSet<PathBuf>>,
 }
 
-impl Store {
-    /// Sets what is called, once for each damaged entry; without a hook warnings go to `tracing`.
-    pub fn on_warning(&self, hook: WarningHook) {
-        *self.inner.warnings.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
-    }
-
-    /// Says once that an entry is treated as absent.
-    pub(crate) fn warn(&self, path: &Path, what: impl Into<String>) {
-        self.tell(path, what, true);
+impl Warnings {
+    pub fn set(&self, hook: WarningHook) {
+        *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
     }
 
     /// Says once that something is not as it should be.
-    pub(crate) fn tell(&self, path: &Path, what: impl Into<String>, absent: bool) {
-        let warnings = &self.inner.warnings;
-        if !warnings.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned()) {
+    pub fn tell(&self, path: &Path, what: impl Into<String>, absent: bool) {
+        if !self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned()) {
             return;
         }
         let warning = Warning { path: path.to_owned(), what: what.into(), absent };
-        match &*warnings.hook.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.hook.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(hook) => hook(warning),
             None => tracing::warn!(path = %warning.path.display(), "{}", warning.what),
         }
     }
 
     /// Forgets that a path was warned about, because it was written anew.
-    pub(crate) fn unwarn(&self, path: &Path) {
-        self.inner.warnings.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+    pub fn forget(&self, path: &Path) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 }

@@ -9,7 +9,7 @@ use super::inventory::Inventory;
 use super::live::Live;
 use super::policy::{Freed, Named, Policy};
 use super::sweep::{Gate, Item, items};
-use crate::lock::{SESSION, Tried, touch};
+use crate::file_lock::{SESSION, Tried, touch};
 use crate::{CacheError, Store};
 
 /// A garbage collection that has begun: while it lives no other one begins, and what running processes use stays known

@@ -8,11 +8,11 @@ use rayon::prelude::*;
 
 use super::policy::{Named, Names};
 use crate::artefact::parse_manifest;
-use crate::document::{document_length, list, list_sharded};
-use crate::lock::lock_if_free;
+use crate::document::document_length;
+use crate::file_lock::lock_if_free;
+use crate::folder::{ARTEFACTS, FILES, LOCKS, LOGS, RETIRED, ROWS, WORK, list, list_sharded};
 use crate::row_file::{RowFile, map_key};
 use crate::stats::{bytes_below, manifest_id};
-use crate::store::{ARTEFACTS, FILES, LOCKS, LOGS, RETIRED, ROWS, WORK};
 use crate::{Bucket, CacheError, Digest, Manifest, Store};
 
 /// A file, or a folder with everything in it.

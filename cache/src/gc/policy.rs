@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::switch::Balance;
 use crate::Digest;
 
 /// What a collection keeps. Beside it stays what other processes hold, whatever is said here.
@@ -96,6 +95,12 @@ pub struct Freed {
     pub in_use: u64,
     /// Bytes by which what must stay is larger than [`Policy::max_bytes`].
     pub over: u64,
+}
+
+/// What a switch takes away and adds, in bytes.
+pub(super) struct Balance {
+    pub removed: u64,
+    pub added: u64,
 }
 
 impl Freed {

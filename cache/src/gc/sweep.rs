@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use super::inventory::Entry;
 use super::live::Live;
 use super::policy::{Freed, Part};
+use crate::file_lock::{lock_if_free, touch};
 use crate::hold::Marks;
-use crate::lock::{lock_if_free, remove_temp, touch};
+use crate::lock::remove_temp;
 use crate::{CacheError, Digest, Store, Traffic};
 
 /// Nobody waits for a collection longer than about this.

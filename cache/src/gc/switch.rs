@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use super::compact::{Group, Used};
 use super::inventory::Commit;
 use super::live::Live;
+use super::policy::Balance;
+use crate::folder::ROWS;
 use crate::index::Index;
 use crate::row_file::{Entry, Remarks, RowFile, SKIPPED};
 use crate::shard::{self, EXTENSION, Shard};
-use crate::store::ROWS;
 use crate::{CacheError, Digest, Durability, FileRef, Form, Manifest, Store};
 
 /// A group, made ready to be switched.
@@ -68,12 +69,6 @@ impl Group {
         switch.old.retain(|id| !switch.new.contains_key(id));
         Ok(Some(switch))
     }
-}
-
-/// What a switch takes away and adds, in bytes.
-pub(super) struct Balance {
-    pub removed: u64,
-    pub added: u64,
 }
 
 impl Switch {
