@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
-use crate::{Device, NnError, parameter::Parameters, tensor::Tensor1, weights::floats};
+use crate::{Device, NnError, parameter::Parameters, tensor::Tensor1};
 
 /// The one metadata key of a checkpoint; its value is JSON with sorted keys.
 pub const METADATA_KEY: &str = "sndpipe";
@@ -124,6 +125,23 @@ pub(crate) fn open(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
 /// Whether a tensor is one of PyTorch's counters of batches, which nothing reads.
 pub(crate) fn is_counter(name: &str) -> bool {
     name.ends_with("num_batches_tracked")
+}
+
+/// The numbers of a tensor as f32.
+///
+/// # Errors
+/// What is wrong, where they are no floats.
+pub(crate) fn floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, String> {
+    let data = view.data();
+    Ok(match view.dtype() {
+        Dtype::F32 => data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+        Dtype::F64 => data.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect(),
+        Dtype::F16 => data.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
+        Dtype::BF16 => data.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),
+        other => {
+            return Err(format!("tensor `{name}` is {other:?}, only F64, F32, F16 and BF16 can be read"));
+        }
+    })
 }
 
 fn format_error(error: impl std::fmt::Display) -> NnError {

@@ -2,8 +2,6 @@
 
 use thiserror::Error;
 
-use crate::memory::gib;
-
 /// Why a network could not be built, trained, saved or loaded.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -129,4 +127,9 @@ impl NnError {
     pub(crate) fn range(name: &str, value: impl ToString, range: &str) -> NnError {
         NnError::Range { name: name.to_owned(), value: value.to_string(), range: range.to_owned() }
     }
+}
+
+/// Bytes in GiB, for people.
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }

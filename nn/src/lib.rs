@@ -18,6 +18,7 @@ pub mod ops;
 mod optimiser;
 mod parameter;
 mod plateau;
+mod polyphase_norm;
 mod pretrainer;
 mod schedule;
 mod tensor;

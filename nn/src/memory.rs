@@ -28,11 +28,6 @@ pub(crate) fn check(what: impl FnOnce() -> String, needed: u64) -> Result<(), Nn
     }
 }
 
-/// Bytes in GiB, for people.
-pub(crate) fn gib(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

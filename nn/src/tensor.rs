@@ -5,8 +5,6 @@ use dfdx::{
     tensor::{Gradients, NoneTape, Storage, Tensor},
 };
 
-use crate::ops::ElementwiseKernel;
-
 /// Images as (sample, row, column, channel): row is time, column is frequency, channels innermost.
 pub type Tensor4<D, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, D, T>;
 /// Sequences as (sample, step, feature).
@@ -70,36 +68,6 @@ pub(crate) fn take_grad<S: Shape, D: Storage<f32>>(
 ) -> Result<Buffer<D>, D::Err> {
     let empty = t.device().try_alloc_len(0)?;
     Ok(std::mem::replace(grads.get_or_alloc_mut(t)?, empty))
-}
-
-/// Gives `gradient` to the input `t` of an operation in the way that `input_grad` says.
-pub(crate) fn pass_grad<S: Shape, D: ElementwiseKernel>(
-    grads: &mut Gradients<f32, D>,
-    device: &D,
-    t: &Tensor<S, f32, D>,
-    gradient: Buffer<D>,
-    input_grad: InputGrad,
-) -> Result<(), D::Err> {
-    match input_grad {
-        InputGrad::Skip => Ok(()),
-        InputGrad::Set => set_grad(grads, t, gradient),
-        InputGrad::Add => device.accumulate(grads.get_or_alloc_mut(t)?, &gradient),
-    }
-}
-
-/// As [`pass_grad`], where the operation needs the gradient afterwards.
-pub(crate) fn copy_grad<S: Shape, D: ElementwiseKernel>(
-    grads: &mut Gradients<f32, D>,
-    device: &D,
-    t: &Tensor<S, f32, D>,
-    gradient: &Buffer<D>,
-    input_grad: InputGrad,
-) -> Result<(), D::Err> {
-    match input_grad {
-        InputGrad::Skip => Ok(()),
-        InputGrad::Set => set_grad(grads, t, gradient.clone()),
-        InputGrad::Add => device.accumulate(grads.get_or_alloc_mut(t)?, gradient),
-    }
 }
 
 /// Makes `gradient` the gradient of `t`: of a parameter, or of an input whose only reader the operation is.

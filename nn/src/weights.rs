@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dfdx::tensor::Cpu;
-use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     Device, NnError,
-    checkpoint::{Archive, is_counter, open},
+    checkpoint::{Archive, floats, is_counter, open},
     model::network_json,
     net::{InputShape, Network, NetworkSpec},
     parameter::{Parameters, RUNNING_VAR},
@@ -205,22 +204,5 @@ fn fault(parameter: &str, values: &[f32]) -> Option<String> {
     (variance && least < 0.0).then(|| {
         let count = values.iter().filter(|value| **value < 0.0).count();
         format!("negative variances ({count} of {}, the least is {least})", values.len())
-    })
-}
-
-/// The numbers of a tensor as f32.
-///
-/// # Errors
-/// What is wrong, where they are no floats.
-pub(crate) fn floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, String> {
-    let data = view.data();
-    Ok(match view.dtype() {
-        Dtype::F32 => data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-        Dtype::F64 => data.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect(),
-        Dtype::F16 => data.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
-        Dtype::BF16 => data.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),
-        other => {
-            return Err(format!("tensor `{name}` is {other:?}, only F64, F32, F16 and BF16 can be read"));
-        }
     })
 }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::pool::Image;
 use super::zeros::zeros;
-use crate::ops::PolyphaseNorm;
+use crate::polyphase_norm::PolyphaseNorm;
 use sndpipe_linalg::multiversion;
 
 /// The positions that a grid keeps of an axis: the even or the odd ones, of which the last may be a reflection.

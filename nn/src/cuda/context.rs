@@ -1,7 +1,6 @@
 //! What this crate keeps of a GPU: kernels, library handles and a workspace.
 
 use std::{
-    cell::Cell,
     collections::BTreeMap,
     ffi::{CString, c_int, c_void},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
@@ -9,14 +8,17 @@ use std::{
 
 use cudarc::{
     cublas::{CudaBlas, result::sgemm, sys as blas},
-    driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice, DriverError, result, sys},
+    driver::{CudaDevice, DriverError, result, sys},
     nvrtc,
 };
 use dfdx::tensor::{Cuda, CudaError};
 
 use super::{
-    cudnn::{Cudnn, Plans},
+    cudnn::Cudnn,
+    fault::{driver_error, invalid},
+    libraries::Libraries,
     pointer::Pointer,
+    precision::tf32,
     times::timed,
 };
 
@@ -50,36 +52,6 @@ const LINES: u32 = 8;
 /// Most pieces that a sum over rows is cut into, and the least rows of a piece.
 const PIECES: usize = 512;
 const PIECE: usize = 64;
-
-thread_local! {
-    static TF32: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `f` with or without TF32 in the matrix products and convolutions that it starts on this thread.
-pub(crate) fn with_tf32<R>(tf32: bool, f: impl FnOnce() -> R) -> R {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            TF32.set(self.0);
-        }
-    }
-    let _restore = Restore(TF32.replace(tf32));
-    f()
-}
-
-/// Whether matrix products and convolutions may round their operands to TF32 here.
-pub(super) fn tf32() -> bool {
-    TF32.get()
-}
-
-/// The error of an operand that no kernel takes.
-pub(super) fn invalid() -> CudaError {
-    driver_error(sys::CUresult::CUDA_ERROR_INVALID_VALUE)
-}
-
-pub(super) fn driver_error(result: sys::CUresult) -> CudaError {
-    CudaError::Driver(DriverError(result))
-}
 
 /// Blocks and threads of a launch.
 #[derive(Debug, Clone, Copy)]
@@ -192,14 +164,6 @@ impl Matrix {
     }
 }
 
-/// The libraries and what belongs to them; one thread at a time.
-pub(super) struct Libraries {
-    blas: CudaBlas,
-    pub(super) cudnn: Cudnn,
-    pub(super) plans: Plans,
-    workspace: CudaSlice<u8>,
-}
-
 /// A GPU as this crate uses it. All work goes to the default stream, in the order of the calls.
 pub(crate) struct Context {
     device: Arc<CudaDevice>,
@@ -256,7 +220,7 @@ impl Context {
         let blas = CudaBlas::new(device.clone()).map_err(|e| format!("cuBLAS does not start ({e})"))?;
         let workspace = device.alloc_zeros(0).map_err(failed("no memory"))?;
         let functions = compile(&device)?;
-        let libraries = Mutex::new(Libraries { blas, cudnn, plans: Plans::default(), workspace });
+        let libraries = Mutex::new(Libraries::new(blas, cudnn, workspace));
         Ok(Context { device, functions, libraries })
     }
 
@@ -330,21 +294,6 @@ impl Context {
             }
         };
         timed("matmul", || Ok(start()?))
-    }
-}
-
-impl Libraries {
-    /// At least `bytes` of memory; what was in it before is lost.
-    pub(super) fn workspace(
-        &mut self,
-        device: &Arc<CudaDevice>,
-        bytes: usize,
-    ) -> Result<*mut c_void, CudaError> {
-        if self.workspace.num_bytes() < bytes {
-            // SAFETY: nothing reads the workspace before it is written.
-            self.workspace = unsafe { device.alloc(bytes) }?;
-        }
-        Ok(*self.workspace.device_ptr() as *mut c_void)
     }
 }
 
@@ -446,16 +395,5 @@ mod tests {
             let (piece, count) = pieces(rows);
             assert!(count <= PIECES && piece * count >= rows && piece * (count - 1) < rows);
         }
-    }
-
-    #[test]
-    fn tf32_ends_where_it_began() {
-        assert!(!tf32());
-        with_tf32(true, || {
-            assert!(tf32());
-            with_tf32(false, || assert!(!tf32()));
-            assert!(tf32());
-        });
-        assert!(!tf32());
     }
 }

@@ -8,14 +8,11 @@ use std::{
     sync::Arc,
 };
 
-use cudarc::driver::{CudaDevice, sys::CUresult};
+use cudarc::driver::sys::CUresult;
 use dfdx::tensor::CudaError;
 use libloading::Library;
 
-use super::{
-    context::{Libraries, driver_error, tf32},
-    pointer::Pointer,
-};
+use super::{fault::driver_error, pointer::Pointer, precision::tf32};
 
 /// Names of the library, the first that is found counts.
 #[cfg(not(windows))]
@@ -294,54 +291,56 @@ impl Cudnn {
     }
 }
 
-impl Libraries {
-    /// Computes `result` from two operands, in the order that [`Direction`] names them in; false where cuDNN has no
-    /// deterministic algorithm, then nothing has happened.
+impl Plans {
+    /// As [`Libraries::convolve`](super::libraries::Libraries::convolve); `workspace` gives memory of at least so many bytes.
     pub(super) fn convolve(
         &mut self,
-        device: &Arc<CudaDevice>,
+        cudnn: &Cudnn,
         direction: Direction,
         sizes: &Sizes,
-        [a, b, result]: [Pointer; 3],
+        operands: [Pointer; 3],
+        workspace: impl FnMut(usize) -> Result<*mut c_void, CudaError>,
     ) -> Result<bool, CudaError> {
         let key = (direction, *sizes, tf32());
-        let mut plan = match self.plans.0.remove(&key) {
+        let mut plan = match self.0.remove(&key) {
             Some(plan) => plan,
-            None => self.cudnn.plan(direction, sizes)?,
+            None => cudnn.plan(direction, sizes)?,
         };
-        let done = self.run(device, direction, &mut plan, [a, b, result]);
-        self.plans.0.insert(key, plan);
+        let done = plan.run(cudnn, direction, operands, workspace);
+        self.0.insert(key, plan);
         done
     }
+}
 
-    /// Runs the first algorithm of the plan that cuDNN takes, and forgets those before it.
+impl Plan {
+    /// Runs the first algorithm that cuDNN takes, and forgets those before it.
     fn run(
         &mut self,
-        device: &Arc<CudaDevice>,
+        cudnn: &Cudnn,
         direction: Direction,
-        plan: &mut Plan,
         [a, b, result]: [Pointer; 3],
+        mut workspace: impl FnMut(usize) -> Result<*mut c_void, CudaError>,
     ) -> Result<bool, CudaError> {
-        let f = plan.functions.clone();
+        let f = self.functions.clone();
         let (convolve, [first, second, third]) = match direction {
-            Direction::Forward => (f.forward, [plan.image, plan.filter, plan.output]),
-            Direction::Input => (f.input, [plan.filter, plan.output, plan.image]),
-            Direction::Weight => (f.weight, [plan.image, plan.output, plan.filter]),
+            Direction::Forward => (f.forward, [self.image, self.filter, self.output]),
+            Direction::Input => (f.input, [self.filter, self.output, self.image]),
+            Direction::Weight => (f.weight, [self.image, self.output, self.filter]),
         };
         let (one, zero) = (1f32, 0f32);
-        while let Some(algorithm) = plan.algorithms.front().copied() {
-            let workspace = self.workspace(device, algorithm.workspace)?;
+        while let Some(algorithm) = self.algorithms.front().copied() {
+            let workspace = workspace(algorithm.workspace)?;
             // SAFETY: the operands have the sizes of the descriptors, the workspace has what the algorithm asked for.
             let status = unsafe {
-                check((f.set_math)(plan.convolution, algorithm.math))?;
+                check((f.set_math)(self.convolution, algorithm.math))?;
                 (convolve)(
-                    self.cudnn.handle,
+                    cudnn.handle,
                     (&raw const one).cast(),
                     first,
                     a.0 as *const c_void,
                     second,
                     b.0 as *const c_void,
-                    plan.convolution,
+                    self.convolution,
                     algorithm.number,
                     workspace,
                     algorithm.workspace,
@@ -353,7 +352,7 @@ impl Libraries {
             if !is_unsupported(status) {
                 return check(status).map(|()| true);
             }
-            plan.algorithms.pop_front();
+            self.algorithms.pop_front();
         }
         Ok(false)
     }

@@ -11,7 +11,7 @@ use super::{
     pointer::Pointer,
 };
 use crate::{
-    ops::ElementwiseKernel,
+    ops::{ElementwiseKernel, GradKernel},
     tensor::{Buffer, Tensor1, Tensor4},
 };
 
@@ -42,12 +42,14 @@ fn multiply(
     launch!(gpu, "multiply", Launch::each(n), x, map, n, height, width, channels, rows, columns, depth, y)
 }
 
-impl ElementwiseKernel for Cuda {
+impl GradKernel for Cuda {
     fn accumulate(&self, sum: &mut Buffer<Self>, x: &Buffer<Self>) -> Result<(), Self::Err> {
         let ((gpu, from), n) = (open_buffer(x)?, Storage::<f32>::len(self, x));
         launch!(gpu, "accumulate", Launch::each(n), data_of(sum), from, n)
     }
+}
 
+impl ElementwiseKernel for Cuda {
     fn add_forward<S: Shape>(
         &self,
         a: &Tensor<S, f32, Self>,

@@ -9,7 +9,8 @@ use dfdx::{
 };
 
 use super::{
-    context::{Context, invalid},
+    context::Context,
+    fault::invalid,
     pointer::{Pointer, place},
     without_zeroing,
 };

@@ -16,12 +16,14 @@ mod contrast;
 mod conv2d;
 mod cudnn;
 mod elementwise;
+mod fault;
 mod gather;
 mod gru;
 mod instance_norm;
 mod l2_normalise;
 mod last_product;
 mod layer_norm;
+mod libraries;
 mod linear;
 #[cfg(target_os = "linux")]
 mod linkage;
@@ -31,6 +33,7 @@ mod memory;
 mod pointer;
 mod polyphase;
 mod pool;
+mod precision;
 mod prelu;
 mod resize;
 mod shared;
@@ -38,9 +41,10 @@ mod times;
 mod update;
 mod window_pool;
 
-pub(crate) use context::{open, with_tf32};
+pub(crate) use context::open;
 #[cfg(target_os = "linux")]
 pub(crate) use linkage::without_zeroing;
+pub(crate) use precision::with_tf32;
 pub(crate) use shared::Shared;
 pub use times::{KernelTime, time_kernels};
 

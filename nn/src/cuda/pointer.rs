@@ -10,7 +10,7 @@ use dfdx::{
     tensor::{Cuda, CudaError, Tensor},
 };
 
-use super::context::invalid;
+use super::fault::invalid;
 
 /// A place in the memory of a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

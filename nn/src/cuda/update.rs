@@ -9,7 +9,8 @@ use dfdx::{
 };
 
 use super::{
-    context::{Context, Launch, Parameter, invalid, launch},
+    context::{Context, Launch, Parameter, launch},
+    fault::invalid,
     memory::{data, data_of, open, open_buffer, scratch},
     pointer::Pointer,
 };

@@ -3,7 +3,7 @@
 use dfdx::tensor::{NoneTape, PutTape, Storage, Tape};
 
 use super::{
-    InputShape, NetworkSpec,
+    InputShape, NetworkSpec, Pass,
     crnn::Crnn,
     dense_se::DenseSe,
     densenet::DenseNet,
@@ -16,29 +16,9 @@ use super::{
 };
 use crate::{
     Device, NnError,
-    parameter::{ParameterId, Parameters},
-    tensor::{InputGrad, Tensor1, Tensor2, Tensor4},
+    parameter::Parameters,
+    tensor::{InputGrad, Tensor2, Tensor4},
 };
-
-/// One pass through a network: its mode, and what it leaves behind.
-#[derive(Debug)]
-pub struct Pass<D: Storage<f32>> {
-    pub(crate) training: bool,
-    pub(crate) step: u64,
-    pub(crate) updates: Vec<(ParameterId, Tensor1<D>)>,
-}
-
-impl<D: Storage<f32>> Pass<D> {
-    /// A pass that changes nothing: running statistics, no dropout.
-    pub fn evaluate() -> Self {
-        Pass { training: false, step: 0, updates: Vec::new() }
-    }
-
-    /// The training pass of optimiser step `step`, from which dropout draws its masks.
-    pub fn train(step: u64) -> Self {
-        Pass { training: true, step, updates: Vec::new() }
-    }
-}
 
 /// A network: an encoder from samples to features, a head such as a linear classifier, and their parameters.
 #[derive(Debug)]

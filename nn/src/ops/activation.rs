@@ -2,15 +2,16 @@
 
 use dfdx::{
     shapes::{HasShape, Shape},
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape, Tensor},
+    tensor::{Cpu, PutTape, SplitTape, Tape, Tensor},
 };
 
-use crate::tensor::{Buffer, InputGrad, Tensor2, pass_grad, take_grad};
-use crate::{Device, NnError, cpu};
+use super::grad::{GradKernel, pass_grad};
+use crate::tensor::{Buffer, InputGrad, Tensor2, take_grad};
+use crate::{NnError, cpu};
 use sndpipe_random::Stream;
 
 /// Kernels of the activations.
-pub trait ActivationKernel: Storage<f32> {
+pub trait ActivationKernel: GradKernel {
     /// `max(x, 0)`; NaN stays NaN.
     fn relu_forward<S: Shape>(&self, x: &Tensor<S, f32, Self>) -> Result<Tensor<S, f32, Self>, Self::Err>;
 
@@ -61,7 +62,7 @@ pub trait ActivationKernel: Storage<f32> {
 }
 
 /// `y = max(x, 0)`; its derivative at 0 is 0.
-pub fn try_relu<S: Shape, D: Device, T: Tape<f32, D>>(
+pub fn try_relu<S: Shape, D: ActivationKernel, T: Tape<f32, D>>(
     x: Tensor<S, f32, D, T>,
     input_grad: InputGrad,
 ) -> Result<Tensor<S, f32, D, T>, NnError> {
@@ -80,7 +81,7 @@ pub fn try_relu<S: Shape, D: Device, T: Tape<f32, D>>(
 }
 
 /// `y = 1 / (1 + exp(-x))`, within 1.2e-7.
-pub fn try_sigmoid<S: Shape, D: Device, T: Tape<f32, D>>(
+pub fn try_sigmoid<S: Shape, D: ActivationKernel, T: Tape<f32, D>>(
     x: Tensor<S, f32, D, T>,
     input_grad: InputGrad,
 ) -> Result<Tensor<S, f32, D, T>, NnError> {
@@ -99,7 +100,7 @@ pub fn try_sigmoid<S: Shape, D: Device, T: Tape<f32, D>>(
 }
 
 /// `y = tanh(x)`, within 2.4e-7 of its size.
-pub fn try_tanh<S: Shape, D: Device, T: Tape<f32, D>>(
+pub fn try_tanh<S: Shape, D: ActivationKernel, T: Tape<f32, D>>(
     x: Tensor<S, f32, D, T>,
     input_grad: InputGrad,
 ) -> Result<Tensor<S, f32, D, T>, NnError> {
@@ -118,7 +119,7 @@ pub fn try_tanh<S: Shape, D: Device, T: Tape<f32, D>>(
 }
 
 /// `y[n, k] = exp(x[n, k]) / sum over j of exp(x[n, j])`, shifted by the row's maximum.
-pub fn try_softmax<D: Device, T: Tape<f32, D>>(
+pub fn try_softmax<D: ActivationKernel, T: Tape<f32, D>>(
     x: Tensor2<D, T>,
     input_grad: InputGrad,
 ) -> Result<Tensor2<D, T>, NnError> {
@@ -137,7 +138,7 @@ pub fn try_softmax<D: Device, T: Tape<f32, D>>(
 }
 
 /// `y[n, k] = x[n, k] - ln(sum over j of exp(x[n, j]))`, shifted by the row's maximum.
-pub fn try_log_softmax<D: Device, T: Tape<f32, D>>(
+pub fn try_log_softmax<D: ActivationKernel, T: Tape<f32, D>>(
     x: Tensor2<D, T>,
     input_grad: InputGrad,
 ) -> Result<Tensor2<D, T>, NnError> {
@@ -158,7 +159,7 @@ pub fn try_log_softmax<D: Device, T: Tape<f32, D>>(
 /// Zeroes each number with probability `p` and divides the rest by `1 - p`.
 ///
 /// Row `i` draws from `stream.at(0, step << 32 | i)`, so the mask depends on nothing else.
-pub fn try_dropout<D: Device, T: Tape<f32, D>>(
+pub fn try_dropout<D: ActivationKernel, T: Tape<f32, D>>(
     x: Tensor2<D, T>,
     p: f64,
     stream: &Stream,

@@ -5,10 +5,11 @@ use dfdx::{
     tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
 };
 
+use super::grad::{GradKernel, pass_grad};
 use crate::{
-    Device, NnError,
+    NnError,
     cpu::{self, norm::Normaliser},
-    tensor::{Buffer, InputGrad, Tensor1, Tensor4, pass_grad, set_grad, take_grad},
+    tensor::{Buffer, InputGrad, Tensor1, Tensor4, set_grad, take_grad},
 };
 
 /// Constants of a batch normalisation; the defaults are PyTorch's.
@@ -67,7 +68,7 @@ pub struct BatchNormParameters<'a, D: Storage<f32>> {
 }
 
 /// Kernels of [`try_batch_norm`]; shapes are checked before they are called.
-pub trait BatchNormKernel: Storage<f32> {
+pub trait BatchNormKernel: GradKernel {
     /// What the backward pass needs beside the input.
     type Saved: 'static;
 
@@ -96,7 +97,7 @@ pub trait BatchNormKernel: Storage<f32> {
 /// new running statistics are returned (variance unbiased, n - 1, as PyTorch does); the caller stores them.
 /// Source: Ioffe and Szegedy 2015, with the conventions of `torch.nn.BatchNorm2d`.
 #[expect(clippy::type_complexity, reason = "the output and the statistics")]
-pub fn try_batch_norm<D: Device, T: Tape<f32, D>>(
+pub fn try_batch_norm<D: BatchNormKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     parameters: &BatchNormParameters<'_, D>,
     spec: &BatchNormSpec,

@@ -2,17 +2,18 @@
 
 use dfdx::{
     shapes::{HasShape, Shape},
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape, Tensor},
+    tensor::{Cpu, PutTape, SplitTape, Tape, Tensor},
     tensor_ops::ReshapeTo,
 };
 
+use super::grad::{GradKernel, pass_grad};
 use crate::{
-    Device, NnError, cpu,
-    tensor::{Buffer, ChannelsLast, InputGrad, pass_grad, take_grad},
+    NnError, cpu,
+    tensor::{Buffer, ChannelsLast, InputGrad, take_grad},
 };
 
 /// Kernels of [`try_concat_channels`]; shapes are checked before they are called.
-pub trait ConcatKernel: Storage<f32> {
+pub trait ConcatKernel: GradKernel {
     /// The parts side by side, along the last axis.
     fn concat_forward<S: ChannelsLast>(
         &self,
@@ -34,7 +35,7 @@ pub trait ConcatKernel: Storage<f32> {
 ///
 /// (…, k1), (…, k2), … to (…, k1 + k2 + …), for images and for feature vectors. All but the first come without a tape,
 /// as the second term of [`try_add`](super::try_add); in the backward pass the last one gets its gradient first.
-pub fn try_concat_channels<S: ChannelsLast, D: Device, T: Tape<f32, D>>(
+pub fn try_concat_channels<S: ChannelsLast, D: ConcatKernel, T: Tape<f32, D>>(
     (first, input_grad): (Tensor<S, f32, D, T>, InputGrad),
     rest: &[(&Tensor<S, f32, D>, InputGrad)],
 ) -> Result<Tensor<S, f32, D, T>, NnError> {
@@ -85,7 +86,7 @@ pub fn try_concat_channels<S: ChannelsLast, D: Device, T: Tape<f32, D>>(
 ///
 /// To the backward pass the result and `x` are one tensor: who reads the one reads the other. Fails where the shapes
 /// hold different numbers of elements.
-pub fn try_reshape<S: Shape, R: Shape, D: Device, T: Tape<f32, D>>(
+pub fn try_reshape<S: Shape, R: Shape, D: ConcatKernel, T: Tape<f32, D>>(
     x: Tensor<S, f32, D, T>,
     shape: R,
 ) -> Result<Tensor<R, f32, D, T>, NnError> {

@@ -2,13 +2,14 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+    tensor::{Cpu, PutTape, SplitTape, Tape},
 };
 
+use super::grad::{GradKernel, pass_grad};
 use crate::{
-    Device, NnError,
+    NnError,
     cpu::{self, conv::Geometry},
-    tensor::{Buffer, InputGrad, Tensor1, Tensor4, pass_grad, set_grad, take_grad},
+    tensor::{Buffer, InputGrad, Tensor1, Tensor4, set_grad, take_grad},
     window::Padding,
 };
 
@@ -119,7 +120,7 @@ impl Conv2dSpec {
 }
 
 /// Kernels of [`try_conv2d`]; shapes are checked before they are called.
-pub trait Conv2dKernel: Storage<f32> {
+pub trait Conv2dKernel: GradKernel {
     /// The output.
     fn conv2d_forward(
         &self,
@@ -151,7 +152,7 @@ pub trait Conv2dKernel: Storage<f32> {
 /// `x` is (n, rows, columns, `spec.inputs`), `weight` flat in PyTorch's order; the result is (n, rows', columns',
 /// `spec.outputs`). `s` is the stride and `d` the dilation; `i` runs over the inputs in the group of `o`. A bias is
 /// [`try_bias`](super::try_bias). Fails where the shapes do not fit or memory is out.
-pub fn try_conv2d<D: Device, T: Tape<f32, D>>(
+pub fn try_conv2d<D: Conv2dKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     weight: &Tensor1<D>,
     spec: &Conv2dSpec,

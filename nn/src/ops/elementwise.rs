@@ -2,20 +2,19 @@
 
 use dfdx::{
     shapes::{HasShape, Shape},
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape, Tensor},
+    tensor::{Cpu, PutTape, SplitTape, Tape, Tensor},
 };
 
+use super::activation::ActivationKernel;
+use super::grad::{GradKernel, copy_grad, pass_grad};
 use crate::{
-    Device, NnError,
+    NnError,
     cpu::{self, broadcast::Broadcast},
-    tensor::{Buffer, InputGrad, Tensor1, Tensor4, copy_grad, pass_grad, set_grad, take_grad},
+    tensor::{Buffer, InputGrad, Tensor1, Tensor4, set_grad, take_grad},
 };
 
 /// Kernels of sums and products; shapes are checked before they are called.
-pub trait ElementwiseKernel: Storage<f32> {
-    /// `sum += x`, of gradients.
-    fn accumulate(&self, sum: &mut Buffer<Self>, x: &Buffer<Self>) -> Result<(), Self::Err>;
-
+pub trait ElementwiseKernel: GradKernel {
     /// `a + b`, or with `relu` `max(a + b, 0)`.
     fn add_forward<S: Shape>(
         &self,
@@ -54,7 +53,7 @@ pub trait ElementwiseKernel: Storage<f32> {
 ///
 /// `b` comes without a tape: it must have been computed on the one that `a` carries. In the backward pass `b` gets its
 /// gradient before `a`.
-pub fn try_add<S: Shape, D: Device, T: Tape<f32, D>>(
+pub fn try_add<S: Shape, D: ElementwiseKernel + ActivationKernel, T: Tape<f32, D>>(
     a: Tensor<S, f32, D, T>,
     b: &Tensor<S, f32, D>,
     input_grads: [InputGrad; 2],
@@ -63,7 +62,7 @@ pub fn try_add<S: Shape, D: Device, T: Tape<f32, D>>(
 }
 
 /// `y = max(a + b, 0)`, the end of a residual block; otherwise as [`try_add`].
-pub fn try_add_relu<S: Shape, D: Device, T: Tape<f32, D>>(
+pub fn try_add_relu<S: Shape, D: ElementwiseKernel + ActivationKernel, T: Tape<f32, D>>(
     a: Tensor<S, f32, D, T>,
     b: &Tensor<S, f32, D>,
     input_grads: [InputGrad; 2],
@@ -71,7 +70,7 @@ pub fn try_add_relu<S: Shape, D: Device, T: Tape<f32, D>>(
     add(a, b, input_grads, true)
 }
 
-fn add<S: Shape, D: Device, T: Tape<f32, D>>(
+fn add<S: Shape, D: ElementwiseKernel + ActivationKernel, T: Tape<f32, D>>(
     a: Tensor<S, f32, D, T>,
     b: &Tensor<S, f32, D>,
     input_grads: [InputGrad; 2],
@@ -99,7 +98,7 @@ fn add<S: Shape, D: Device, T: Tape<f32, D>>(
 }
 
 /// `y[n, r, c, k] = x[n, r, c, k] + bias[k]`, such as the bias of a convolution.
-pub fn try_bias<D: Device, T: Tape<f32, D>>(
+pub fn try_bias<D: ElementwiseKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     bias: &Tensor1<D>,
     input_grad: InputGrad,
@@ -127,7 +126,7 @@ pub fn try_bias<D: Device, T: Tape<f32, D>>(
 ///
 /// `x` is (n, rows, columns, channels); a map (n, 1, 1, channels) weighs channels, (n, rows, columns, 1) positions. The
 /// map comes without a tape, as the second term of [`try_add`]; `input_grads` are those of `x` and the map.
-pub fn try_multiply<D: Device, T: Tape<f32, D>>(
+pub fn try_multiply<D: ElementwiseKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     map: &Tensor4<D>,
     input_grads: [InputGrad; 2],
@@ -174,11 +173,6 @@ fn broadcast(x: &Tensor4<Cpu>, map: &Tensor4<Cpu>) -> Broadcast {
 }
 
 impl ElementwiseKernel for Cpu {
-    fn accumulate(&self, sum: &mut Buffer<Self>, x: &Buffer<Self>) -> Result<(), Self::Err> {
-        cpu::elementwise::accumulate(sum, x);
-        Ok(())
-    }
-
     fn add_forward<S: Shape>(
         &self,
         a: &Tensor<S, f32, Self>,

@@ -2,13 +2,14 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+    tensor::{Cpu, PutTape, SplitTape, Tape},
 };
 
-use super::loss::check_indices;
+use super::grad::{GradKernel, pass_grad};
+use super::shape::check_indices;
 use crate::{
-    Device, NnError, cpu,
-    tensor::{Buffer, InputGrad, Tensor2, pass_grad, take_grad},
+    NnError, cpu,
+    tensor::{Buffer, InputGrad, Tensor2, take_grad},
 };
 
 /// Where each row of a tensor went: the places of row `r` are `places[starts[r]..starts[r + 1]]`, in their order.
@@ -35,7 +36,7 @@ impl Places {
 }
 
 /// Kernels of [`try_gather`]; indices are checked before they are called.
-pub trait GatherKernel: Storage<f32> {
+pub trait GatherKernel: GradKernel {
     /// The rows `indices` of `x`.
     fn gather_forward(&self, x: &Tensor2<Self>, indices: &[usize]) -> Result<Tensor2<Self>, Self::Err>;
 
@@ -52,7 +53,7 @@ pub trait GatherKernel: Storage<f32> {
 ///
 /// With all rows in their order this is a copy with a gradient of its own, for one of several readers of `x`. Fails where a
 /// row does not exist, or none is taken.
-pub fn try_gather<D: Device, T: Tape<f32, D>>(
+pub fn try_gather<D: GatherKernel, T: Tape<f32, D>>(
     x: Tensor2<D, T>,
     indices: &[usize],
     input_grad: InputGrad,

@@ -6,13 +6,14 @@ use dfdx::{
 };
 use rayon::prelude::*;
 
+use super::grad::{GradKernel, pass_grad};
 use crate::{
-    Device, NnError,
+    NnError,
     cpu::{
         self,
         gru::{Sizes, Trace, Weights},
     },
-    tensor::{Buffer, InputGrad, Tensor1, Tensor3, pass_grad, set_grad, take_grad},
+    tensor::{Buffer, InputGrad, Tensor1, Tensor3, set_grad, take_grad},
 };
 
 /// Parameters of one direction, flat in PyTorch's order: the rows of reset, update and new gate, one behind the other.
@@ -43,7 +44,7 @@ pub struct GruGradients<D: Storage<f32>> {
 }
 
 /// Kernels of [`try_gru`]; shapes are checked before they are called. The second direction starts at the last step.
-pub trait GruKernel: Storage<f32> {
+pub trait GruKernel: GradKernel {
     /// What the backward pass needs beside input and parameters.
     type Traces: 'static;
 
@@ -73,7 +74,7 @@ pub trait GruKernel: Storage<f32> {
 /// parameters of a second direction, from the last step to the first; its output of a step stands behind the other's.
 /// Fails where the sizes of the parameters do not fit or something is empty. Source: Cho et al. 2014, in the form of
 /// `torch.nn.GRU` with `batch_first`.
-pub fn try_gru<D: Device, T: Tape<f32, D>>(
+pub fn try_gru<D: GruKernel, T: Tape<f32, D>>(
     x: Tensor3<D, T>,
     forward: &GruParameters<'_, D>,
     reverse: Option<&GruParameters<'_, D>>,

@@ -2,18 +2,19 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+    tensor::{Cpu, PutTape, SplitTape, Tape},
 };
 
+use super::grad::{GradKernel, pass_grad};
 use super::shape::check_affine;
 use crate::{
-    Device, NnError,
+    NnError,
     cpu::{self, norm::Normaliser},
-    tensor::{Buffer, InputGrad, Tensor1, Tensor4, pass_grad, set_grad, take_grad},
+    tensor::{Buffer, InputGrad, Tensor1, Tensor4, set_grad, take_grad},
 };
 
 /// Kernels of [`try_instance_norm`]; shapes are checked before they are called.
-pub trait InstanceNormKernel: Storage<f32> {
+pub trait InstanceNormKernel: GradKernel {
     /// Statistics of each sample, for the backward pass.
     type Statistics: 'static;
 
@@ -41,7 +42,7 @@ pub trait InstanceNormKernel: Storage<f32> {
 /// and evaluation alike. `weight` and `bias` have one number for each channel; the default `epsilon` of PyTorch is 1e-5.
 /// Fails where lengths differ, a sample has fewer than two positions, or `epsilon` is not positive.
 /// Source: Ulyanov, Vedaldi and Lempitsky 2016, with the conventions of `torch.nn.InstanceNorm2d`.
-pub fn try_instance_norm<D: Device, T: Tape<f32, D>>(
+pub fn try_instance_norm<D: InstanceNormKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     weight: &Tensor1<D>,
     bias: &Tensor1<D>,

@@ -2,19 +2,20 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+    tensor::{Cpu, PutTape, SplitTape, Tape},
 };
 
+use super::grad::{GradKernel, pass_grad};
 use crate::{
-    Device, NnError, cpu,
-    tensor::{Buffer, InputGrad, Tensor2, pass_grad, take_grad},
+    NnError, cpu,
+    tensor::{Buffer, InputGrad, Tensor2, take_grad},
 };
 
 /// Shorter rows are divided by this.
 const LEAST: f64 = 1e-12;
 
 /// Kernels of [`try_l2_normalise`].
-pub trait L2NormaliseKernel: Storage<f32> {
+pub trait L2NormaliseKernel: GradKernel {
     /// Each row over the larger of its length and `least`.
     fn l2_normalise_forward(&self, x: &Tensor2<Self>, least: f64) -> Result<Tensor2<Self>, Self::Err>;
 
@@ -30,7 +31,7 @@ pub trait L2NormaliseKernel: Storage<f32> {
 /// `y[n] = x[n] / max(|x[n]|, 1e-12)` for rows of any length: (n, features) to (n, features).
 ///
 /// A row of zeros stays one. As `torch.nn.functional.normalize`.
-pub fn try_l2_normalise<D: Device, T: Tape<f32, D>>(
+pub fn try_l2_normalise<D: L2NormaliseKernel, T: Tape<f32, D>>(
     x: Tensor2<D, T>,
     input_grad: InputGrad,
 ) -> Result<Tensor2<D, T>, NnError> {

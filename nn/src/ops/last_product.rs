@@ -2,16 +2,17 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+    tensor::{Cpu, PutTape, SplitTape, Tape},
 };
 
+use super::grad::{GradKernel, pass_grad};
 use crate::{
-    Device, NnError, cpu,
-    tensor::{Buffer, InputGrad, Tensor2, Tensor3, pass_grad, take_grad},
+    NnError, cpu,
+    tensor::{Buffer, InputGrad, Tensor2, Tensor3, take_grad},
 };
 
 /// Kernels of [`try_last_product`]; shapes are checked before they are called.
-pub trait LastProductKernel: Storage<f32> {
+pub trait LastProductKernel: GradKernel {
     /// The output.
     fn last_product_forward(&self, x: &Tensor3<Self>) -> Result<Tensor2<Self>, Self::Err>;
 
@@ -23,7 +24,7 @@ pub trait LastProductKernel: Storage<f32> {
 /// step.
 ///
 /// Fails where there is no step or the features are no even number. Source: E. Fonseca et al., "FSD50K", 2022 (the CRNN).
-pub fn try_last_product<D: Device, T: Tape<f32, D>>(
+pub fn try_last_product<D: LastProductKernel, T: Tape<f32, D>>(
     x: Tensor3<D, T>,
     input_grad: InputGrad,
 ) -> Result<Tensor2<D, T>, NnError> {

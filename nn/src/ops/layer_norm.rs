@@ -2,17 +2,18 @@
 
 use dfdx::{
     shapes::{HasShape, Shape},
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape, Tensor},
+    tensor::{Cpu, PutTape, SplitTape, Tape, Tensor},
 };
 
+use super::grad::{GradKernel, pass_grad};
 use super::shape::{check_affine, last_axis};
 use crate::{
-    Device, NnError, cpu,
-    tensor::{Buffer, InputGrad, Tensor1, pass_grad, set_grad, take_grad},
+    NnError, cpu,
+    tensor::{Buffer, InputGrad, Tensor1, set_grad, take_grad},
 };
 
 /// Kernels of [`try_layer_norm`]; shapes are checked before they are called.
-pub trait LayerNormKernel: Storage<f32> {
+pub trait LayerNormKernel: GradKernel {
     /// The output.
     fn layer_norm_forward<S: Shape>(
         &self,
@@ -38,7 +39,7 @@ pub trait LayerNormKernel: Storage<f32> {
 /// variance is the biased one. `weight` and `bias` have the length of the last axis; the default `epsilon` of PyTorch is
 /// 1e-5. Fails where lengths differ or `epsilon` is not positive. Source: Ba, Kiros and Hinton 2016, with the conventions of
 /// `torch.nn.LayerNorm`.
-pub fn try_layer_norm<S: Shape, D: Device, T: Tape<f32, D>>(
+pub fn try_layer_norm<S: Shape, D: LayerNormKernel, T: Tape<f32, D>>(
     x: Tensor<S, f32, D, T>,
     weight: &Tensor1<D>,
     bias: &Tensor1<D>,

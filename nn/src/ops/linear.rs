@@ -2,16 +2,17 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+    tensor::{Cpu, PutTape, SplitTape, Tape},
 };
 
+use super::grad::{GradKernel, pass_grad};
 use crate::{
-    Device, NnError, cpu,
-    tensor::{Buffer, InputGrad, Tensor1, Tensor2, pass_grad, set_grad, take_grad},
+    NnError, cpu,
+    tensor::{Buffer, InputGrad, Tensor1, Tensor2, set_grad, take_grad},
 };
 
 /// Kernels of [`try_linear`]; shapes are checked before they are called.
-pub trait LinearKernel: Storage<f32> {
+pub trait LinearKernel: GradKernel {
     /// The output, (n, outputs).
     fn linear_forward(
         &self,
@@ -38,7 +39,7 @@ pub trait LinearKernel: Storage<f32> {
 }
 
 /// `y = x W^T + b`: (n, inputs) to (n, outputs), `weight` flat as (outputs, inputs), `bias` (outputs).
-pub fn try_linear<D: Device, T: Tape<f32, D>>(
+pub fn try_linear<D: LinearKernel, T: Tape<f32, D>>(
     x: Tensor2<D, T>,
     weight: &Tensor1<D>,
     bias: &Tensor1<D>,

@@ -2,17 +2,19 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+    tensor::{Cpu, PutTape, SplitTape, Tape},
 };
 
 use super::Conv2dSpec;
+use super::conv2d::Conv2dKernel;
+use super::grad::pass_grad;
 use crate::{
-    Device, NnError, cpu,
-    tensor::{Buffer, InputGrad, Tensor1, Tensor4, pass_grad, set_grad, take_grad},
+    NnError, cpu,
+    tensor::{Buffer, InputGrad, Tensor1, Tensor4, set_grad, take_grad},
 };
 
 /// Kernels of [`try_trained_low_pass`]; shapes are checked before they are called.
-pub trait LowPassKernel: Storage<f32> {
+pub trait LowPassKernel: Conv2dKernel {
     /// The softmax of every `taps` neighbouring numbers of the weight.
     fn tap_softmax_forward(&self, weight: &Tensor1<Self>, taps: usize) -> Result<Tensor1<Self>, Self::Err>;
 
@@ -60,7 +62,7 @@ fn binomial(size: usize) -> Vec<f32> {
 /// The kernel is the outer product of a row of Pascal's triangle with itself, divided by its sum. (n, rows, columns,
 /// channels) to (n, ceil(rows / stride), ceil(columns / stride), channels), with zeros around the image as in
 /// TensorFlow's `SAME`. Source: Zhang 2019, "Making Convolutional Networks Shift-Invariant Again".
-pub fn try_blur<D: Device, T: Tape<f32, D>>(
+pub fn try_blur<D: LowPassKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     size: usize,
     stride: (usize, usize),
@@ -93,7 +95,7 @@ pub fn try_blur<D: Device, T: Tape<f32, D>>(
 ///
 /// `weight` is flat as (channels, 1, size, size); a channel's filter is the softmax of its taps, so that they are
 /// positive and have the sum 1. Shapes and padding are those of [`try_blur`], for any size from 1.
-pub fn try_trained_low_pass<D: Device, T: Tape<f32, D>>(
+pub fn try_trained_low_pass<D: LowPassKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     weight: &Tensor1<D>,
     size: usize,

@@ -6,6 +6,7 @@ mod concat;
 mod conv2d;
 mod elementwise;
 mod gather;
+mod grad;
 mod gru;
 mod instance_norm;
 mod l2_normalise;
@@ -21,6 +22,7 @@ mod resize;
 mod shape;
 mod window_pool;
 
+pub use crate::polyphase_norm::PolyphaseNorm;
 pub use crate::window::{Padding, PoolWindow, PoolWindows};
 pub use activation::{
     ActivationKernel, try_dropout, try_log_softmax, try_relu, try_sigmoid, try_softmax, try_tanh,
@@ -33,6 +35,7 @@ pub use concat::{ConcatKernel, try_concat_channels, try_reshape};
 pub use conv2d::{Conv2dKernel, Conv2dSpec, try_conv2d};
 pub use elementwise::{ElementwiseKernel, try_add, try_add_relu, try_bias, try_multiply};
 pub use gather::{GatherKernel, Places, try_gather};
+pub use grad::GradKernel;
 pub use gru::{CpuGruTraces, GruGradients, GruKernel, GruParameters, try_gru};
 pub use instance_norm::{CpuStatistics, InstanceNormKernel, try_instance_norm};
 pub use l2_normalise::{L2NormaliseKernel, try_l2_normalise};
@@ -45,7 +48,7 @@ pub use loss::{
     try_triplet_hinge,
 };
 pub use low_pass::{LowPassKernel, try_blur, try_trained_low_pass};
-pub use polyphase::{PolyphaseKernel, PolyphaseNorm, try_polyphase};
+pub use polyphase::{PolyphaseKernel, try_polyphase};
 pub use pool::{PoolKernel, try_max_pool_2x2, try_mean_max};
 pub use prelu::{PreluKernel, try_prelu};
 pub use resize::{ResizeKernel, try_resize_bilinear};

@@ -2,33 +2,19 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+    tensor::{Cpu, PutTape, SplitTape, Tape},
 };
-use serde::{Deserialize, Serialize};
 
+use super::grad::{GradKernel, pass_grad};
 use super::pool::image;
+use crate::polyphase_norm::PolyphaseNorm;
 use crate::{
-    Device, NnError, cpu,
-    tensor::{Buffer, InputGrad, Tensor4, pass_grad, take_grad},
+    NnError, cpu,
+    tensor::{Buffer, InputGrad, Tensor4, take_grad},
 };
-
-/// The norm by which [`try_polyphase`] compares the grids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PolyphaseNorm {
-    /// The norm of the matrix (positions, channels) that the l1 norm induces: the largest sum of magnitudes over
-    /// positions that a channel has. Published as "l1".
-    L1Induced,
-    /// The sum of all magnitudes.
-    L1Flat,
-    /// The square root of the sum of all squares.
-    L2,
-    /// The largest magnitude.
-    LInf,
-}
 
 /// Kernels of [`try_polyphase`]; shapes are checked before they are called.
-pub trait PolyphaseKernel: Storage<f32> {
+pub trait PolyphaseKernel: GradKernel {
     /// The grid chosen for each sample.
     type Grids: 'static;
 
@@ -57,7 +43,7 @@ pub trait PolyphaseKernel: Storage<f32> {
 /// Source: Chaman and Dokmanic 2021, "Truly shift-invariant convolutional neural networks"; norms and order of the grids
 /// as in Fonseca et al. 2021, "Improving Sound Event Classification by Increasing Shift Invariance in Convolutional
 /// Neural Networks".
-pub fn try_polyphase<D: Device, T: Tape<f32, D>>(
+pub fn try_polyphase<D: PolyphaseKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     norm: PolyphaseNorm,
     input_grad: InputGrad,

@@ -2,17 +2,18 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+    tensor::{Cpu, PutTape, SplitTape, Tape},
 };
 
+use super::grad::{GradKernel, pass_grad};
 use crate::{
-    Device, NnError,
+    NnError,
     cpu::{self, pool::Image},
-    tensor::{Buffer, InputGrad, Tensor2, Tensor4, pass_grad, take_grad},
+    tensor::{Buffer, InputGrad, Tensor2, Tensor4, take_grad},
 };
 
 /// Kernels of the pooling operations; shapes are checked before they are called.
-pub trait PoolKernel: Storage<f32> {
+pub trait PoolKernel: GradKernel {
     /// Which element won, for [`try_max_pool_2x2`].
     type MaxIndex: 'static;
     /// Which row won, for [`try_mean_max`].
@@ -44,7 +45,7 @@ pub trait PoolKernel: Storage<f32> {
 /// Maxima of 2x2 windows with stride 2; an odd last row or column is dropped ("floor").
 ///
 /// (n, rows, columns, channels) to (n, rows / 2, columns / 2, channels). The gradient goes to the first maximum.
-pub fn try_max_pool_2x2<D: Device, T: Tape<f32, D>>(
+pub fn try_max_pool_2x2<D: PoolKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     input_grad: InputGrad,
 ) -> Result<Tensor4<D, T>, NnError> {
@@ -71,7 +72,7 @@ pub fn try_max_pool_2x2<D: Device, T: Tape<f32, D>>(
 }
 
 /// Mean over columns (frequency), then maximum over rows (time): (n, rows, columns, channels) to (n, channels).
-pub fn try_mean_max<D: Device, T: Tape<f32, D>>(
+pub fn try_mean_max<D: PoolKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     input_grad: InputGrad,
 ) -> Result<Tensor2<D, T>, NnError> {

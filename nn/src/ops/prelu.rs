@@ -2,17 +2,18 @@
 
 use dfdx::{
     shapes::{HasShape, Shape},
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape, Tensor},
+    tensor::{Cpu, PutTape, SplitTape, Tape, Tensor},
 };
 
+use super::grad::{GradKernel, pass_grad};
 use super::shape::last_axis;
 use crate::{
-    Device, NnError, cpu,
-    tensor::{Buffer, InputGrad, Tensor1, pass_grad, set_grad, take_grad},
+    NnError, cpu,
+    tensor::{Buffer, InputGrad, Tensor1, set_grad, take_grad},
 };
 
 /// Kernels of [`try_prelu`]; shapes are checked before they are called.
-pub trait PreluKernel: Storage<f32> {
+pub trait PreluKernel: GradKernel {
     /// The output.
     fn prelu_forward<S: Shape>(
         &self,
@@ -33,7 +34,7 @@ pub trait PreluKernel: Storage<f32> {
 ///
 /// `weight` has one number, or one for each channel; channels are the last axis of `x`. Fails where it has another number.
 /// Source: He, Zhang, Ren and Sun 2015, with the convention of `torch.nn.PReLU` at 0 (the slope is `weight`).
-pub fn try_prelu<S: Shape, D: Device, T: Tape<f32, D>>(
+pub fn try_prelu<S: Shape, D: PreluKernel, T: Tape<f32, D>>(
     x: Tensor<S, f32, D, T>,
     weight: &Tensor1<D>,
     input_grad: InputGrad,

@@ -2,17 +2,18 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+    tensor::{Cpu, PutTape, SplitTape, Tape},
 };
 
+use super::grad::{GradKernel, pass_grad};
 use crate::{
-    Device, NnError,
+    NnError,
     cpu::{self, resize::Bilinear},
-    tensor::{Buffer, InputGrad, Tensor4, pass_grad, take_grad},
+    tensor::{Buffer, InputGrad, Tensor4, take_grad},
 };
 
 /// Kernels of [`try_resize_bilinear`]; shapes are checked before they are called.
-pub trait ResizeKernel: Storage<f32> {
+pub trait ResizeKernel: GradKernel {
     /// The image with `size` rows and columns.
     fn resize_forward(&self, x: &Tensor4<Self>, size: (usize, usize)) -> Result<Tensor4<Self>, Self::Err>;
 
@@ -29,7 +30,7 @@ pub trait ResizeKernel: Storage<f32> {
 ///
 /// Position `i` of an axis of `m` looks at `max((i + 1/2) n / m - 1/2, 0)` of the input's `n`, between two neighbours.
 /// This is `torch.nn.functional.interpolate(mode="bilinear", align_corners=False, antialias=False)`.
-pub fn try_resize_bilinear<D: Device, T: Tape<f32, D>>(
+pub fn try_resize_bilinear<D: ResizeKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     size: (usize, usize),
     input_grad: InputGrad,

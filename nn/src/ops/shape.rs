@@ -1,8 +1,11 @@
 //! Checks that several operations share.
 
-use dfdx::shapes::{HasShape, Shape};
+use dfdx::{
+    shapes::{HasShape, Shape},
+    tensor::Storage,
+};
 
-use crate::{Device, NnError, tensor::Tensor1};
+use crate::{NnError, tensor::Tensor1};
 
 /// Length of the innermost axis; 0 where there is none.
 pub(super) fn last_axis<S: Shape>(shape: &S) -> usize {
@@ -13,7 +16,7 @@ pub(super) fn last_axis<S: Shape>(shape: &S) -> usize {
 }
 
 /// Fails unless `weight` and `bias` of a normalisation have `length` numbers, at least one, and `epsilon` is positive.
-pub(super) fn check_affine<D: Device>(
+pub(super) fn check_affine<D: Storage<f32>>(
     what: &str,
     weight: &Tensor1<D>,
     bias: &Tensor1<D>,
@@ -29,4 +32,12 @@ pub(super) fn check_affine<D: Device>(
         return Err(NnError::range("epsilon", epsilon, "positive"));
     }
     Ok(())
+}
+
+/// Fails where an index is not below `rows`.
+pub(super) fn check_indices(name: &str, indices: &[usize], rows: usize) -> Result<(), NnError> {
+    match indices.iter().find(|&&i| i >= rows) {
+        None => Ok(()),
+        Some(index) => Err(NnError::range(name, index, &format!("below {rows}"))),
+    }
 }

@@ -2,16 +2,19 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+    tensor::{Cpu, PutTape, SplitTape, Tape},
 };
 
+use super::concat::ConcatKernel;
+use super::grad::pass_grad;
+use super::pool::PoolKernel;
 use super::{
     concat::try_reshape,
     pool::{image, try_max_pool_2x2},
 };
 use crate::{
-    Device, NnError, cpu,
-    tensor::{Buffer, InputGrad, Tensor2, Tensor4, pass_grad, take_grad},
+    NnError, cpu,
+    tensor::{Buffer, InputGrad, Tensor2, Tensor4, take_grad},
     window::{Padding, PoolWindow, PoolWindows},
 };
 
@@ -123,7 +126,7 @@ fn adaptive(length: usize, output: usize) -> Option<Vec<PoolWindow>> {
 }
 
 /// Kernels of [`try_max_pool`] and [`try_average_pool`]; shapes are checked before they are called.
-pub trait WindowPoolKernel: Storage<f32> {
+pub trait WindowPoolKernel: ConcatKernel + PoolKernel {
     /// Output of [`try_max_pool`].
     fn window_max_forward(
         &self,
@@ -170,7 +173,7 @@ fn check(shape: (usize, usize, usize, usize)) -> Result<(), NnError> {
 /// Maxima of windows: (n, rows, columns, channels) to (n, rows', columns', channels).
 ///
 /// Padding is never a maximum. The gradient goes to the first maximum of a window in row-major order, as in PyTorch.
-pub fn try_max_pool<D: Device, T: Tape<f32, D>>(
+pub fn try_max_pool<D: WindowPoolKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     spec: &PoolSpec,
     input_grad: InputGrad,
@@ -198,7 +201,7 @@ pub fn try_max_pool<D: Device, T: Tape<f32, D>>(
 /// Averages of windows: (n, rows, columns, channels) to (n, rows', columns', channels).
 ///
 /// Padding counts as zeros in the sum, and in the divisor as `divisor` says.
-pub fn try_average_pool<D: Device, T: Tape<f32, D>>(
+pub fn try_average_pool<D: WindowPoolKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     spec: &PoolSpec,
     divisor: Divisor,
@@ -223,7 +226,7 @@ pub fn try_average_pool<D: Device, T: Tape<f32, D>>(
 }
 
 /// Maximum over rows and columns: (n, rows, columns, channels) to (n, channels).
-pub fn try_global_max<D: Device, T: Tape<f32, D>>(
+pub fn try_global_max<D: WindowPoolKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     input_grad: InputGrad,
 ) -> Result<Tensor2<D, T>, NnError> {
@@ -233,7 +236,7 @@ pub fn try_global_max<D: Device, T: Tape<f32, D>>(
 }
 
 /// Mean over rows and columns: (n, rows, columns, channels) to (n, channels).
-pub fn try_global_average<D: Device, T: Tape<f32, D>>(
+pub fn try_global_average<D: WindowPoolKernel, T: Tape<f32, D>>(
     x: Tensor4<D, T>,
     input_grad: InputGrad,
 ) -> Result<Tensor2<D, T>, NnError> {

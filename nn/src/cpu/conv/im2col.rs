@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Geometry, sum_of_shares};
+use super::geometry::{Geometry, sum_of_shares};
 use crate::cpu::zeros::zeros;
 use sndpipe_linalg::{Layout, matmul};
 

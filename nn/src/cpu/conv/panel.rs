@@ -12,14 +12,12 @@ use std::{borrow::Cow, cell::RefCell, ops::Range};
 
 use rayon::prelude::*;
 
-use self::tile::{GradientTile, ProductTile};
-use super::{Geometry, pieces};
+use self::tile::{DEPTH, GradientTile, ProductTile, Segment};
+use super::geometry::{Geometry, pieces};
 use crate::cpu::elementwise::sum_partials;
 use crate::cpu::zeros::{filled, zeros};
 use sndpipe_linalg::{Level, multiversion};
 
-/// Most numbers of a segment, and the distance of two positions in a panel.
-const DEPTH: usize = 16;
 /// Numbers of a panel: 256 KiB.
 const PANEL: usize = 1 << 16;
 /// Least positions of a panel whose depth is cut.
@@ -46,13 +44,6 @@ pub(super) fn fits(g: &Geometry, level: Level) -> bool {
 /// Whether this file can compute the gradient of the convolution's input.
 pub(super) fn fits_input_gradient(g: &Geometry, level: Level) -> bool {
     level != Level::Baseline && g.groups == 1 && g.inputs.is_multiple_of(DEPTH)
-}
-
-/// Neighbouring numbers that every position sees at the same distance from its pixel.
-#[derive(Debug, Clone, Copy)]
-struct Segment {
-    offset: usize,
-    length: usize,
 }
 
 /// A tap of the kernel: the pixel it sees, relative to the position's, and its index in the weight of a pair of channels.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Geometry, sum_of_shares};
+use super::geometry::{Geometry, sum_of_shares};
 use crate::cpu::zeros::zeros;
 use crate::window::Padding;
 use sndpipe_linalg::{Layout, matmul};

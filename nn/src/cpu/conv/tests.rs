@@ -1,4 +1,5 @@
 use super::*;
+use crate::window::Padding;
 #[cfg(target_arch = "x86_64")]
 use sndpipe_linalg::Level;
 use sndpipe_random::Rng;

@@ -21,7 +21,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{Geometry, pieces};
+use super::geometry::{Geometry, pieces};
 use crate::cpu::zeros::{filled, zeros};
 use sndpipe_linalg::Level;
 

@@ -7,10 +7,11 @@ use dfdx::{
 
 use super::{
     classification::recorded,
-    contrast::{check_indices, check_temperature},
+    contrast::{ContrastKernel, NceSamples, check_temperature},
 };
+use crate::NnError;
+use crate::ops::shape::check_indices;
 use crate::tensor::{Scalar, Tensor1, Tensor2};
-use crate::{Device, NnError};
 use sndpipe_random::Rng;
 
 /// One vector for each item of a data set: the running mean of the item's embeddings. No gradient flows into it.
@@ -24,7 +25,7 @@ pub struct MemoryBank<D: Storage<f32>> {
     width: usize,
 }
 
-impl<D: Device> MemoryBank<D> {
+impl<D: ContrastKernel> MemoryBank<D> {
     /// A bank with values uniform in `(-sqrt(3 / width), sqrt(3 / width))`, drawn from `seed`.
     pub fn new(device: D, entries: usize, width: usize, seed: u64) -> Result<Self, NnError> {
         let bound = (3.0 / width.max(1) as f64).sqrt();
@@ -103,7 +104,7 @@ impl<D: Device> MemoryBank<D> {
 ///
 /// `v` is (n, width), of length 1 each; `indices` names the entry `b_i` of each row. The gradient goes to `v` alone.
 /// Fails where shapes differ, an entry does not exist or the temperature is not positive. Source: Wu et al. 2018.
-pub fn try_bank_softmax<D: Device, T: Tape<f32, D>>(
+pub fn try_bank_softmax<D: ContrastKernel, T: Tape<f32, D>>(
     v: Tensor2<D, T>,
     bank: &MemoryBank<D>,
     indices: &[usize],
@@ -114,15 +115,6 @@ pub fn try_bank_softmax<D: Device, T: Tape<f32, D>>(
     recorded(v, |device, v| device.bank_softmax_forward(v, &bank.values, indices, temperature))
 }
 
-/// Which entries of a memory bank a batch of n embeddings is compared with.
-#[derive(Debug, Clone, Copy)]
-pub struct NceSamples<'a> {
-    /// The entry of each embedding.
-    pub positives: &'a [usize],
-    /// m entries for each embedding, drawn uniformly with replacement; one embedding's behind the other's.
-    pub negatives: &'a [usize],
-}
-
 /// Noise-contrastive estimation of [`try_bank_softmax`], with m negatives for each embedding.
 ///
 /// `v` is (n, width), of length 1 each. With `P(k) = exp(v b_k / temperature) / normaliser`, `N` entries and
@@ -130,7 +122,7 @@ pub struct NceSamples<'a> {
 /// `-ln(P(i) / (P(i) + c)) - sum over negatives of ln((m/N) / (P(k) + c))`. The gradient goes to `v` alone.
 /// Fails where shapes differ, an entry does not exist, or temperature or normaliser are not positive.
 /// Source: Wu et al. 2018, with the constants of their published code; see [`MemoryBank::normaliser`].
-pub fn try_bank_nce<D: Device, T: Tape<f32, D>>(
+pub fn try_bank_nce<D: ContrastKernel, T: Tape<f32, D>>(
     v: Tensor2<D, T>,
     bank: &MemoryBank<D>,
     samples: &NceSamples<'_>,

@@ -2,12 +2,13 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
+    tensor::{Cpu, PutTape, SplitTape, Tape},
 };
 
 use super::LossSpec;
+use crate::ops::grad::GradKernel;
 use crate::{
-    Device, NnError,
+    NnError,
     cpu::{
         self,
         loss::{Limit, RowLoss, Rows},
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Kernels of the losses; shapes are checked before they are called.
-pub trait LossKernel: Storage<f32> {
+pub trait LossKernel: GradKernel {
     /// The loss and its gradient with respect to the logits.
     ///
     /// `marks` are the mask (n, classes) of [`LossSpec::Bce`]; of any other loss (n, 1), 1 for clean samples and 0 for others.
@@ -40,7 +41,7 @@ pub trait LossKernel: Storage<f32> {
 ///
 /// Everything is computed from `ln softmax(x)` or `max(x, 0) - x t + ln(1 + exp(-|x|))` in f64, so that no logit is too
 /// large. Fails where the shapes differ or a parameter of `spec` is out of range.
-pub fn try_loss<D: Device, T: Tape<f32, D>>(
+pub fn try_loss<D: LossKernel, T: Tape<f32, D>>(
     logits: Tensor2<D, T>,
     targets: &Tensor2<D>,
     spec: LossSpec,
@@ -55,7 +56,7 @@ pub fn try_loss<D: Device, T: Tape<f32, D>>(
 /// `logits`, `targets` and `mask` are (n, k); `m` is 0 where a label may be missing, else 1. The mean is over all
 /// entries, masked or not. A mask of ones gives [`LossSpec::Bce`] to the bit. Source: Fonseca, Hershey, Plakal, Ellis,
 /// Jansen and Moore 2020, loss masking.
-pub fn try_masked_loss<D: Device, T: Tape<f32, D>>(
+pub fn try_masked_loss<D: LossKernel, T: Tape<f32, D>>(
     logits: Tensor2<D, T>,
     targets: &Tensor2<D>,
     mask: &Tensor2<D>,
@@ -70,7 +71,7 @@ pub fn try_masked_loss<D: Device, T: Tape<f32, D>>(
 /// `clean` is (n, 1): 1 for a clean sample, else 0. A limit by which samples are left out is that of the losses of the others,
 /// and only they are left out; means are as without clean samples. Fails for [`LossSpec::Bce`]. Source: Fonseca, Plakal,
 /// Ellis, Font, Favory and Serra 2019, the variants for training on noisy and clean data together.
-pub fn try_selective_loss<D: Device, T: Tape<f32, D>>(
+pub fn try_selective_loss<D: LossKernel, T: Tape<f32, D>>(
     logits: Tensor2<D, T>,
     targets: &Tensor2<D>,
     clean: &Tensor2<D>,
@@ -88,7 +89,11 @@ pub fn try_selective_loss<D: Device, T: Tape<f32, D>>(
     recorded(logits, |device, logits| device.loss_forward(logits, targets, Some(clean), spec))
 }
 
-fn same_shape<D: Device, T>(what: &str, logits: &Tensor2<D, T>, other: &Tensor2<D>) -> Result<(), NnError> {
+fn same_shape<D: LossKernel, T>(
+    what: &str,
+    logits: &Tensor2<D, T>,
+    other: &Tensor2<D>,
+) -> Result<(), NnError> {
     let (found, expected) = (*other.shape(), *logits.shape());
     if found != expected || expected.0 == 0 || expected.1 == 0 {
         return Err(NnError::shape(what, &[expected.0, expected.1], &[found.0, found.1]));
@@ -97,7 +102,7 @@ fn same_shape<D: Device, T>(what: &str, logits: &Tensor2<D, T>, other: &Tensor2<
 }
 
 /// Records a loss whose forward pass already gives its gradient.
-pub(super) fn recorded<D: Device, T: Tape<f32, D>>(
+pub(super) fn recorded<D: LossKernel, T: Tape<f32, D>>(
     x: Tensor2<D, T>,
     forward: impl FnOnce(&D, &Tensor2<D>) -> Result<(Scalar<D>, Buffer<D>), D::Err>,
 ) -> Result<Scalar<D, T>, NnError> {

@@ -2,20 +2,30 @@
 
 use dfdx::{
     shapes::HasShape,
-    tensor::{Cpu, Storage, Tape},
+    tensor::{Cpu, Tape},
 };
 
-use super::{NceSamples, classification::recorded};
+use super::classification::{LossKernel, recorded};
+use crate::ops::shape::check_indices;
 use crate::{
-    Device, NnError,
+    NnError,
     cpu::{self, contrast::Nce},
     tensor::{Buffer, Scalar, Tensor1, Tensor2},
 };
 
+/// Which entries of a memory bank a batch of n embeddings is compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct NceSamples<'a> {
+    /// The entry of each embedding.
+    pub positives: &'a [usize],
+    /// m entries for each embedding, drawn uniformly with replacement; one embedding's behind the other's.
+    pub negatives: &'a [usize],
+}
+
 /// Kernels of the losses on embeddings and of the memory bank; shapes and indices are checked before they are called.
 ///
 /// Each loss comes with its gradient with respect to the first operand.
-pub trait ContrastKernel: Storage<f32> {
+pub trait ContrastKernel: LossKernel {
     /// [`try_nt_xent`].
     fn nt_xent_forward(
         &self,
@@ -91,7 +101,7 @@ pub(super) fn check_temperature(temperature: f64) -> Result<(), NnError> {
 /// rows of `-ln(exp(z_i z_j / temperature) / sum over v != i of exp(z_i z_v / temperature))`.
 /// Fails where the rows are not an even number, at least 2, or the temperature is not positive.
 /// Source: Chen, Kornblith, Norouzi and Hinton 2020.
-pub fn try_nt_xent<D: Device, T: Tape<f32, D>>(
+pub fn try_nt_xent<D: ContrastKernel, T: Tape<f32, D>>(
     z: Tensor2<D, T>,
     temperature: f64,
 ) -> Result<Scalar<D, T>, NnError> {
@@ -109,7 +119,7 @@ pub fn try_nt_xent<D: Device, T: Tape<f32, D>>(
 /// `z` is (rows, width), usually of length 1 each; a triplet names the rows of anchor, positive and negative, and a row may
 /// have any part in any number of triplets. The derivative where the hinge is 0 is 0. Fails where a row does not exist or
 /// the margin is negative. Source: Jansen et al. 2018, with squared distances as in Schroff, Kalenichenko and Philbin 2015.
-pub fn try_triplet_hinge<D: Device, T: Tape<f32, D>>(
+pub fn try_triplet_hinge<D: ContrastKernel, T: Tape<f32, D>>(
     z: Tensor2<D, T>,
     triplets: &[[usize; 3]],
     margin: f64,
@@ -121,21 +131,13 @@ pub fn try_triplet_hinge<D: Device, T: Tape<f32, D>>(
     recorded(z, |device, z| device.triplet_forward(z, triplets, margin))
 }
 
-/// Fails where an index is not below `rows`.
-pub(in crate::ops) fn check_indices(name: &str, indices: &[usize], rows: usize) -> Result<(), NnError> {
-    match indices.iter().find(|&&i| i >= rows) {
-        None => Ok(()),
-        Some(index) => Err(NnError::range(name, index, &format!("below {rows}"))),
-    }
-}
-
 /// Coincidence prediction: binary cross entropy of all pairs of clips, matching and other pairs weighted equally.
 ///
 /// `logits` has `clips^2` numbers; number `i clips + j` says whether clips `i` and `j` belong together, which is true for
 /// `i = j` alone. With `p = sigmoid(logits)` the loss is
 /// `-1/clips sum over i of ln p_ii - 1/(clips (clips - 1)) sum over i != j of ln(1 - p_ij)`.
 /// Fails where there are fewer than two clips or other than `clips^2` numbers. Source: Jansen et al. 2020.
-pub fn try_coincidence<D: Device, T: Tape<f32, D>>(
+pub fn try_coincidence<D: ContrastKernel, T: Tape<f32, D>>(
     logits: Tensor2<D, T>,
     clips: usize,
 ) -> Result<Scalar<D, T>, NnError> {

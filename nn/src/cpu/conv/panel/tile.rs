@@ -1,7 +1,16 @@
 //! Register tiles of the products, for AVX-512 and AVX2.
 
-use super::{DEPTH, Segment};
 use sndpipe_linalg::Level;
+
+/// Most numbers of a segment, and the distance of two positions in a panel.
+pub(super) const DEPTH: usize = 16;
+
+/// Neighbouring numbers that every position sees at the same distance from its pixel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Segment {
+    pub(super) offset: usize,
+    pub(super) length: usize,
+}
 
 /// Most positions of a tile at any level.
 pub(super) const ROWS: usize = 14;
