@@ -19,6 +19,7 @@ mod export;
 mod failure;
 mod human;
 mod interrupt;
+mod logging;
 mod machine;
 mod out;
 mod paint;
@@ -42,7 +43,7 @@ pub fn main(registry: engine::Registry) -> ExitCode {
     nn::keep_large_buffers();
     let cli = args::Cli::parse();
     let done =
-        console::log_to(cli.log, cli.log_file.as_deref()).and_then(|()| command::dispatch(cli, &registry));
+        logging::log_to(cli.log, cli.log_file.as_deref()).and_then(|()| command::dispatch(cli, &registry));
     match done {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report().into(),

@@ -5,74 +5,8 @@ mod file;
 mod name;
 mod npy;
 mod table;
+mod target;
+mod write;
 
 pub use name::Names;
-
-use std::path::{Path, PathBuf};
-
-use sndpipe_cache::{Form, Manifest, Store};
-use sndpipe_engine::Kind;
-
-use crate::args::ExportForm;
-use crate::failure::Failure;
-
-/// Where and how to export.
-pub struct Export<'a> {
-    /// The cache.
-    pub store: &'a Store,
-    /// The folder.
-    pub dir: &'a Path,
-    /// The form, where one was asked for.
-    pub form: Option<ExportForm>,
-    /// Whether files that exist may be replaced.
-    pub overwrite: bool,
-}
-
-impl Export<'_> {
-    /// Writes an artefact under one of [`Names`] and gives what was written.
-    ///
-    /// # Errors
-    /// [`Failure`] if the form does not fit the artefact, or a file exists or cannot be written.
-    pub fn write(&self, name: &str, manifest: &Manifest) -> Result<Vec<PathBuf>, Failure> {
-        match (&manifest.form, self.form) {
-            (Form::Table { .. }, None | Some(ExportForm::Parquet)) => {
-                Ok(vec![table::parquet(self, name, manifest)?])
-            }
-            (Form::Table { .. }, Some(ExportForm::Csv)) => Ok(vec![table::csv(self, name, manifest)?]),
-            (Form::Rows { .. }, None | Some(ExportForm::Arrow)) => {
-                Ok(vec![clips::arrow(self, name, manifest)?])
-            }
-            (Form::Rows { .. }, Some(ExportForm::Npy)) => npy::write(self, name, manifest),
-            (Form::Rows { .. }, Some(ExportForm::Wav)) if manifest.kind == Kind::Audio.name() => {
-                Ok(vec![clips::wav(self, name, manifest)?])
-            }
-            (Form::Blob { file }, None) => {
-                let path = self.path(&format!("{name}.{}", file.extension))?;
-                file::write(&path, &self.store.read_blob(manifest)?)?;
-                Ok(vec![path])
-            }
-            (form, Some(wanted)) => {
-                let wanted = format!("{wanted:?}").to_lowercase();
-                let forms = match form {
-                    Form::Table { .. } => "parquet and csv",
-                    Form::Rows { .. } if manifest.kind == Kind::Audio.name() => "arrow, npy and wav",
-                    Form::Rows { .. } => "arrow and npy",
-                    Form::Blob { .. } => "its own bytes, without `--as`",
-                };
-                let message = format!("{} cannot be written as {wanted}", manifest.kind);
-                Err(Failure::usage(message).help(format!("it can be written as {forms}")))
-            }
-        }
-    }
-
-    /// A path in the folder that may be written to.
-    fn path(&self, name: &str) -> Result<PathBuf, Failure> {
-        fs_err::create_dir_all(self.dir).map_err(|error| Failure::failed(error.to_string()))?;
-        let path = self.dir.join(name);
-        if path.exists() && !self.overwrite {
-            return Err(Failure::usage(format!("{} exists already", path.display()))
-                .help("`--overwrite` replaces it"));
-        }
-        Ok(path)
-    }
-}
+pub use target::Export;
