@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sndpipe_cache::Digest;
 
-use crate::graph::InstanceId;
+use crate::cell::InstanceId;
 use crate::usage::Usage;
 
 /// Rows of a stage that maps clips.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::stage::StageError;
+use crate::error::StageError;
 
 /// How often a stage that waits looks whether the run is to stop.
 const STEP: Duration = Duration::from_millis(50);

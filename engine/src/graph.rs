@@ -6,14 +6,9 @@ use std::sync::Arc;
 
 use sndpipe_cache::Digest;
 
-use crate::registry::BoundStage;
+use crate::bound::BoundStage;
+use crate::cell::{Axes, InstanceId, Item};
 use crate::spec::{Source, Span};
-
-/// The position of an instance in [`Graph::instances`].
-pub type InstanceId = usize;
-
-/// The cell of an instance: axis name and label, in the order in which the file declares the axes.
-pub type Axes = Vec<(String, String)>;
 
 /// A checked pipeline file. Instances stand in topological order: inputs before what reads them.
 pub struct Graph {
@@ -52,17 +47,6 @@ pub struct Input {
     pub items: Vec<Item>,
     /// Where the reference stands in the file.
     pub span: Span,
-}
-
-/// One artefact that an input reads.
-#[derive(Debug, Clone)]
-pub struct Item {
-    /// The instance that writes it.
-    pub from: InstanceId,
-    /// The position of the output in [`BoundStage::outputs`].
-    pub output: usize,
-    /// The collected axes with this cell's labels and values; empty where nothing is collected.
-    pub axes: Axes,
 }
 
 impl Graph {

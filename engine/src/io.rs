@@ -8,14 +8,15 @@ use std::sync::{Mutex, PoisonError};
 use arrow_array::RecordBatch;
 use sndpipe_cache::{Digest, IndexBuilder, Manifest, Meta, Row, Rows, Store, Texts, Values};
 
+use crate::cell::{Axes, InstanceId};
 use crate::device::Device;
+use crate::error::StageError;
 use crate::event::{Event, Observer, Progress, RowCounts};
 use crate::gate::{Gate, Share};
-use crate::graph::{Axes, InstanceId};
-use crate::kind::{FormKind, Kind};
+use crate::kind::FormKind;
 use crate::log::StageLog;
+use crate::port::{Output, Port, columns_read};
 use crate::scan::SourceFile;
-use crate::stage::{Output, Port, StageError};
 use crate::usage::Usage;
 
 /// One artefact behind a port.
@@ -457,35 +458,4 @@ pub(crate) fn row_bytes(row: &Row) -> usize {
         Values::F32(values) => 4 * values.len(),
         Values::F16(values) => 2 * values.len(),
     }
-}
-
-/// The columns that a port reads of an artefact of this kind; `None`: all. Artefacts stored as rows are always read whole.
-pub(crate) fn reads<'a>(port: &'a Port, kind: &str) -> Option<&'a [String]> {
-    let rows = kind.parse::<Kind>().is_ok_and(|kind| kind.form() == FormKind::Rows);
-    if rows { None } else { port.reads.as_deref() }
-}
-
-/// The name of a declared column, and whether it may be absent (`fold?`).
-pub(crate) fn column_name(declared: &str) -> (&str, bool) {
-    declared.strip_suffix('?').map_or((declared, false), |name| (name, true))
-}
-
-/// The columns of an artefact that a port reads, in the port's order.
-///
-/// # Errors
-/// The name of a required column that is missing.
-pub(crate) fn columns_read(port: &Port, manifest: &Manifest) -> Result<Vec<String>, String> {
-    let Some(declared) = reads(port, &manifest.kind) else {
-        return Ok(manifest.columns.iter().map(|column| column.name.clone()).collect());
-    };
-    let mut columns = Vec::new();
-    for declared in declared {
-        let (name, optional) = column_name(declared);
-        if manifest.column(name).is_some() {
-            columns.push(name.to_owned());
-        } else if !optional {
-            return Err(name.to_owned());
-        }
-    }
-    Ok(columns)
 }

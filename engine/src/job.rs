@@ -5,8 +5,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sndpipe_cache::{CacheError, Digest, Manifest, Traffic};
 
+use crate::cell::{InstanceId, Item};
+use crate::error::StageError;
 use crate::event::{Event, RowCounts};
-use crate::graph::{Graph, InstanceId, Item};
+use crate::graph::Graph;
 use crate::io::{IoItem, IoPort, StageIo, Surroundings, Written};
 use crate::key::{Face, Faces, KeyParts};
 use crate::log::StageLog;
@@ -15,7 +17,6 @@ use crate::plan::is_present;
 use crate::record::{Provenance, Record, write_sources};
 use crate::retry::Retry;
 use crate::scan::SourceFile;
-use crate::stage::StageError;
 use crate::usage::Usage;
 use crate::watch;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::{Bucket, CacheError, Digest, Policy, Store};
 
-use crate::graph::{Graph, InstanceId};
+use crate::cell::InstanceId;
+use crate::graph::Graph;
 use crate::history::History;
 use crate::job::now_ms;
 use crate::plan::{Plan, PlanStatus};

@@ -26,11 +26,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sndpipe_cache::{Digest, Hasher, Manifest, Meta};
 
-use crate::graph::Axes;
-use crate::io::{column_name, columns_read, reads};
-use crate::registry::BoundStage;
+use crate::cell::Axes;
+use crate::port::{Port, column_name, columns_read, reads};
 use crate::scan::SourceFile;
-use crate::stage::Port;
 
 /// Everything that a key is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,13 +260,6 @@ impl KeyWriter {
 }
 
 impl KeyParts {
-    /// The parts of an instance whose inputs are known.
-    #[must_use]
-    pub fn new(bound: &dyn BoundStage, inputs: Vec<PortPart>, sources: Option<SourcesPart>) -> Self {
-        let params = flat(bound.params());
-        Self { kind: bound.name().to_owned(), version: bound.version(), params, inputs, sources }
-    }
-
     /// The key.
     #[must_use]
     pub fn key(&self) -> Digest {
@@ -503,7 +494,8 @@ fn write_text(text: &str, out: &mut String) {
     }
 }
 
-fn flat(params: &Value) -> BTreeMap<String, String> {
+/// Parameters by path: `optimiser.rate` -> canonical JSON.
+pub(crate) fn flat(params: &Value) -> BTreeMap<String, String> {
     let mut flat = BTreeMap::new();
     flatten("", params, &mut flat);
     flat

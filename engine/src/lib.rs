@@ -1,9 +1,12 @@
 //! The engine of sndpipe: from a pipeline file to a checked graph, keys, plans and runs. It knows no audio and no tensors.
 #![forbid(unsafe_code)]
 
+mod bound;
+mod cell;
 mod count;
 pub mod declared;
 mod device;
+mod error;
 mod event;
 mod gate;
 mod graph;
@@ -18,6 +21,7 @@ mod map;
 pub mod misfit;
 mod panic;
 mod plan;
+mod port;
 pub mod program;
 mod quantity;
 mod record;
@@ -34,11 +38,14 @@ mod usage;
 mod utc;
 mod watch;
 
+pub use bound::{BoundStage, StageKind, Upstream};
+pub use cell::{Axes, InstanceId, Item};
 pub use count::{agree, counted};
 pub use device::Device;
+pub use error::{ParamError, StageError};
 pub use event::{Event, Observer, Outcome, Progress, RowCounts, Silent};
 pub use gate::Gate;
-pub use graph::{Axes, Graph, Input, Instance, InstanceId, Item};
+pub use graph::{Graph, Input, Instance};
 pub use history::History;
 pub use io::{IoItem, IoPort, StageIo, Surroundings, Written};
 pub use keep::{Keep, Needed, Pin, keys_needed};
@@ -48,18 +55,16 @@ pub use key::{
 pub use kind::{FormKind, Kind};
 pub use log::StageLog;
 pub use plan::{Plan, PlanItem, PlanStatus};
+pub use port::{Output, Port};
 pub use quantity::{parse_bytes, parse_duration};
 pub use record::{Provenance, Record, RunRecord, RunStage, read_sources};
-pub use registry::{BoundStage, Registry, StageKind};
+pub use registry::Registry;
 pub use rerun::{RerunOptions, rerun};
 pub use resolve::{ScanError, Sources};
 pub use retry::Retry;
 pub use run::{RunOptions, RunReport, run};
 pub use scan::{Content, SourceFile, SourceScan};
 pub use spec::{Source, Span, SpecError, SpecErrors, did_you_mean, load, load_remembered, schema};
-pub use stage::{
-    MapContent, MapError, MapInput, MapStage, Mapped, Output, ParamError, Port, Selector, Stage, StageError,
-    Upstream,
-};
+pub use stage::{MapContent, MapError, MapInput, MapStage, Mapped, Selector, Stage};
 pub use usage::Usage;
 pub use utc::Utc;

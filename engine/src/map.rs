@@ -12,12 +12,13 @@ use sndpipe_cache::{
 };
 
 use crate::count::{agree, counted};
+use crate::error::StageError;
 use crate::event::RowCounts;
 use crate::io::{StageIo, held_bytes, row_bytes};
 use crate::key::{InputPart, SourcesPart, canonical};
 use crate::kind::FormKind;
 use crate::panic::catch;
-use crate::stage::{MapContent, MapError, MapInput, MapStage, Mapped, Selector, StageError};
+use crate::stage::{MapContent, MapError, MapInput, MapStage, Mapped, Selector};
 
 /// Rows are committed when about this much has been computed, …
 const SHARD_BYTES: usize = 32 << 20;

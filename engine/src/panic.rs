@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{Mutex, Once, PoisonError};
 
-use crate::stage::StageError;
+use crate::error::StageError;
 
 /// A panic that was caught.
 pub(crate) struct Panic {

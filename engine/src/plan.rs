@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use sndpipe_cache::{Digest, Store};
 
-use crate::graph::{Graph, InstanceId};
+use crate::cell::InstanceId;
+use crate::graph::Graph;
 use crate::history::History;
 use crate::key::{Face, Faces, KeyParts};
 use crate::resolve::{Sources, changes, key_parts};

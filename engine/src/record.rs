@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::{Bucket, CacheError, Collection, Digest, KeyLock, Named, Store};
 
+use crate::cell::Axes;
 use crate::event::RowCounts;
-use crate::graph::Axes;
 use crate::key::{Faces, KeyParts};
 use crate::scan::SourceFile;
 use crate::usage::Usage;

@@ -5,16 +5,17 @@ use std::sync::atomic::AtomicBool;
 
 use sndpipe_cache::{Manifest, Store};
 
+use crate::cell::InstanceId;
 use crate::device::Device;
+use crate::error::StageError;
 use crate::event::Observer;
 use crate::gate::Gate;
-use crate::graph::{Graph, InstanceId};
+use crate::graph::Graph;
 use crate::io::Surroundings;
 use crate::job::Job;
 use crate::key::{Faces, KeyParts};
 use crate::log::StageLog;
 use crate::resolve::Sources;
-use crate::stage::StageError;
 use crate::usage::Usage;
 
 /// How to run a stage again.

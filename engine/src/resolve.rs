@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use sndpipe_cache::{Digest, Store};
 
+use crate::bound::BoundStage;
+use crate::cell::{InstanceId, Item};
 use crate::count::counted;
-use crate::graph::{Graph, Instance, InstanceId, Item};
+use crate::error::StageError;
+use crate::graph::{Graph, Instance};
 use crate::history::History;
-use crate::key::{Face, Faces, InputPart, KeyParts, KeyWriter, PortPart, SourcesPart};
+use crate::key::{Face, Faces, InputPart, KeyParts, KeyWriter, PortPart, SourcesPart, flat};
+use crate::port::Port;
 use crate::record::{Record, read_sources};
-use crate::registry::BoundStage;
 use crate::scan::{SourceFile, SourceScan, title};
 use crate::spec::{SpecError, SpecErrors};
-use crate::stage::{Port, StageError};
 
 /// The files outside the cache that a pipeline reads.
 #[derive(Default)]
@@ -160,7 +162,13 @@ pub fn key_parts(
             inputs.push(PortPart { port: port.name.clone(), items });
         }
     }
-    Ok(Some(KeyParts::new(bound, inputs, sources.part(id).copied())))
+    Ok(Some(KeyParts {
+        kind: bound.name().to_owned(),
+        version: bound.version(),
+        params: flat(bound.params()),
+        inputs,
+        sources: sources.part(id).copied(),
+    }))
 }
 
 /// What changed since the last run of an instance: lines for people, the most telling first.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sndpipe_cache::{CacheError, Digest, FileDigest, Store};
 
+use crate::error::StageError;
 use crate::retry::Retry;
-use crate::stage::StageError;
 
 /// A declared file, or a value in its place: the label by which the stage knows it (a clip id, `manifest`), and what it holds.
 #[derive(Debug, Clone)]

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 use sndpipe_cache::{Digest, Store};
 
-use crate::graph::{Graph, InstanceId};
+use crate::cell::InstanceId;
+use crate::graph::Graph;
 use crate::history::{History, Known};
 use crate::key::Faces;
 use crate::resolve::{Sources, key};

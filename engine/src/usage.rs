@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::graph::InstanceId;
+use crate::cell::InstanceId;
 
 /// What a stage took of the machine, beside time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use sndpipe_cache::{CacheError, Change, FileDigest};
 
 use crate::count::counted;
+use crate::error::StageError;
 use crate::io::Surroundings;
 use crate::scan::SourceFile;
-use crate::stage::StageError;
 
 /// Looks at declared files before a stage reads them, waiting until a change would show: at most two seconds, and only for files that
 /// were written just now.

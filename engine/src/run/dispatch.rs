@@ -1,24 +1,24 @@
 //! Handing instances to threads, each key once among all processes.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::Scope;
 
 use sndpipe_cache::{CacheError, KeyLock};
 
-use super::Run;
 use super::passing::keep;
+use super::scheduler::Run;
+use super::state::State;
+use crate::cell::InstanceId;
 use crate::device::Device;
 use crate::event::Event;
-use crate::graph::InstanceId;
 use crate::io::Surroundings;
 use crate::job::{Done, Job};
 use crate::plan::is_present;
 use crate::record::Record;
 
 impl<'a> Run<'a> {
-    pub(super) fn uses_accelerator(&self, id: InstanceId) -> bool {
+    fn uses_accelerator(&self, id: InstanceId) -> bool {
         self.options.device != Device::Cpu && self.graph.instances[id].bound.wants_accelerator()
     }
 
@@ -31,27 +31,33 @@ impl<'a> Run<'a> {
     where
         'a: 'scope,
     {
-        let mut later = BTreeSet::new();
-        while self.running.saturating_sub(around.gate.waiting()) < self.options.jobs.max(1)
-            && let Some(id) = self.ready.pop_first()
+        let mut next = 0;
+        let mut accelerator_busy = self.in_flight.values().any(|&id| self.uses_accelerator(id));
+        while self.states.running().saturating_sub(around.gate.waiting()) < self.options.jobs.max(1)
+            && let Some(id) = self.states.ready(next)
         {
+            next = id + 1;
             let accelerated = self.uses_accelerator(id);
-            if accelerated && self.accelerator_busy {
-                later.insert(id);
+            if accelerated && accelerator_busy {
                 continue;
             }
-            let Some(key) = self.keys[id] else { continue };
-            if let Some(waiters) = self.in_flight.get_mut(&key) {
-                waiters.push(id);
+            let (Some(key), Some(task)) = (self.keys[id], self.states.of(id).task()) else {
+                self.states.go(id, State::Ended);
+                continue;
+            };
+            if let Some(&first) = self.in_flight.get(&key) {
+                self.states.pass(id, State::Following);
+                self.states.follow(first, id);
                 continue;
             }
-            if self.elsewhere.get(&id).is_some_and(|(holder, _)| self.store.is_busy(holder)) {
-                self.locked.insert(id);
+            let earlier = task.elsewhere.as_ref().map(|(_, computed)| *computed);
+            if task.elsewhere.as_ref().is_some_and(|(holder, _)| self.store.is_busy(holder)) {
+                self.states.pass(id, State::Locked);
                 continue;
             }
             let Some(lock) = self.store.try_lock(&key)? else {
                 self.announce(id, false);
-                self.locked.insert(id);
+                self.states.pass(id, State::Locked);
                 continue;
             };
             // Another process may have finished it between our look and our lock.
@@ -63,21 +69,20 @@ impl<'a> Run<'a> {
                     keep(self.store, Some(&key));
                 }
                 drop(lock);
-                self.pending.remove(&id);
                 self.cached(id, outputs);
                 continue;
             }
-            let Some((parts, reason)) = self.pending.get(&id).cloned() else { continue };
             let inputs = Job::inputs(self.graph, id, &self.faces);
-            let earlier = self.elsewhere.get(&id).map(|(_, computed)| *computed);
             let sources = self.sources.of(id).map(Arc::clone);
             let (forced, passing) = (self.forced.contains(&id), !self.keeps(id));
             let computed = earlier.unwrap_or(0);
+            let Some(task) = self.states.of(id).task() else { continue };
+            let (parts, reason) = (task.parts.clone(), task.reason.clone());
             let job = Job { id, key, parts, inputs, sources, computed, forced, passing };
-            self.in_flight.insert(key, Vec::new());
-            self.running += 1;
+            self.in_flight.insert(key, id);
+            self.states.pass(id, |task| State::Running(task, Vec::new()));
             self.meter.start(id);
-            self.accelerator_busy |= accelerated;
+            accelerator_busy |= accelerated;
             if earlier.is_none() {
                 tracing::info!("`{}` starts: {reason}", self.graph.instances[id]);
                 self.observer.event(&Event::Started { id, reason: &reason });
@@ -89,7 +94,6 @@ impl<'a> Run<'a> {
                 let _ = send.send((done, lock));
             });
         }
-        self.ready.append(&mut later);
         Ok(())
     }
 

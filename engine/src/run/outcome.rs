@@ -6,31 +6,33 @@ use std::time::{Duration, Instant};
 
 use sndpipe_cache::{CacheError, Digest};
 
-use super::Run;
 use super::passing::keep;
+use super::scheduler::Run;
+use super::state::{State, Task};
+use crate::cell::InstanceId;
+use crate::error::StageError;
 use crate::event::{Event, Outcome};
-use crate::graph::InstanceId;
 use crate::history::Known;
 use crate::job::{Done, Finished};
 use crate::key::{Face, Faces};
-use crate::stage::StageError;
 
 impl Run<'_> {
     pub(super) fn done(&mut self, done: Done) -> Result<(), CacheError> {
         let Done { id, key, wall, usage, log, result } = done;
         let usage = self.meter.end(id, usage);
         tracing::info!("`{}` ended after {wall:?}: {usage:?}", self.graph.instances[id]);
-        let waiters = self.in_flight.remove(&key).unwrap_or_default();
+        self.in_flight.remove(&key);
+        let State::Running(task, mut waiters) = self.states.go(id, State::Ended) else { return Ok(()) };
+        waiters.retain(|&waiter| matches!(self.states.of(waiter), State::Following(_)));
+        let Task { parts, reason, elsewhere } = *task;
         if let Err(StageError::Elsewhere { holder, computed }) = result {
             self.announce(id, true);
-            let before = self.elsewhere.get(&id).map_or(0, |(_, before)| *before);
-            self.elsewhere.insert(id, (holder, before + computed));
-            self.locked.insert(id);
-            self.ready.extend(waiters);
+            let before = elsewhere.map_or(0, |(_, before)| before);
+            let elsewhere = Some((holder, before + computed));
+            self.states.go(id, State::Locked(Box::new(Task { parts, reason, elsewhere })));
+            waiters.into_iter().for_each(|waiter| self.states.pass(waiter, State::Ready));
             return Ok(());
         }
-        let pending = self.pending.remove(&id);
-        let reason = pending.as_ref().map_or_else(String::new, |(_, reason)| reason.clone());
         match result {
             Ok(Finished { faces, rows, remarks }) => {
                 self.forced.remove(&id);
@@ -38,7 +40,6 @@ impl Run<'_> {
                 self.remember(id, &faces);
                 self.settle(id, faces.clone(), Outcome::Ran { wall, rows, reason, remarks, usage });
                 for waiter in waiters {
-                    self.pending.remove(&waiter);
                     self.forced.remove(&waiter);
                     if self.keeps(waiter) && !self.keeps(id) {
                         keep(self.store, Some(&key));
@@ -116,30 +117,17 @@ impl Run<'_> {
         self.faces[id] = Some(faces);
         self.end(id, outcome);
         if let Some(waiting) = self.rebuilding.remove(&id) {
-            for reader in waiting {
-                if let Some(left) = self.waiting_for_rebuild.get_mut(&reader) {
-                    *left -= 1;
-                    if *left == 0 {
-                        self.waiting_for_rebuild.remove(&reader);
-                        self.due.insert(reader);
-                    }
-                }
-            }
+            waiting.into_iter().for_each(|reader| self.states.one_less(reader));
         }
         if !again {
-            for &reader in &self.readers[id] {
-                self.unsettled[reader] -= 1;
-                if self.needed[reader] && self.unsettled[reader] == 0 && !self.outcomes.contains_key(&reader)
-                {
-                    self.due.insert(reader);
-                }
+            for &reader in self.readers[id].iter().filter(|&&reader| self.needed[reader]) {
+                self.states.one_less(reader);
             }
         }
         self.pass(id);
     }
 
     pub(super) fn fail(&mut self, id: InstanceId, outcome: Outcome) {
-        self.pending.remove(&id);
         self.end(id, outcome);
         if self.options.fail_fast {
             self.stop = true;
@@ -149,7 +137,8 @@ impl Run<'_> {
         let mut stack = self.readers[id].clone();
         stack.extend(self.rebuilding.remove(&id).unwrap_or_default());
         while let Some(reader) = stack.pop() {
-            if self.needed[reader] && !self.outcomes.contains_key(&reader) {
+            let is_left = self.needed[reader] && !self.outcomes.contains_key(&reader);
+            if is_left && !matches!(self.states.of(reader), State::Running(..)) {
                 self.end(reader, Outcome::Skipped { because: because.clone() });
                 stack.extend(self.readers[reader].iter().copied());
             }
@@ -157,7 +146,7 @@ impl Run<'_> {
     }
 
     pub(super) fn end(&mut self, id: InstanceId, outcome: Outcome) {
-        self.elsewhere.remove(&id);
+        self.states.go(id, State::Ended);
         self.observer.event(&Event::Finished { id, outcome: &outcome, key: self.keys[id] });
         self.outcomes.insert(id, outcome);
     }

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use sndpipe_cache::{Bucket, CacheError, Collection, Digest, Hasher, Release, Store};
 
-use super::Run;
-use crate::event::Outcome;
-use crate::graph::{Graph, InstanceId};
+use crate::cell::InstanceId;
+use crate::graph::Graph;
 use crate::history::History;
 use crate::keep::Pin;
 use crate::key::Faces;
@@ -35,7 +34,7 @@ pub(super) struct Passing {
 pub(super) struct Search(Cell<usize>);
 
 impl Search {
-    fn is_any_left(&self, count: usize, is_left: impl Fn(usize) -> bool) -> bool {
+    pub fn is_any_left(&self, count: usize, is_left: impl Fn(usize) -> bool) -> bool {
         let from = self.0.get().min(count);
         // One that was passed may be left again.
         let found = (from..count).chain(0..from).find(|&at| is_left(at));
@@ -45,15 +44,15 @@ impl Search {
 }
 
 /// What a run knows when it lets go.
-struct Around<'a> {
-    graph: &'a Graph,
-    store: &'a Store,
-    faces: &'a [Option<Faces>],
-    keys: &'a [Option<Digest>],
+pub(super) struct Around<'a> {
+    pub graph: &'a Graph,
+    pub store: &'a Store,
+    pub faces: &'a [Option<Faces>],
+    pub keys: &'a [Option<Digest>],
     /// Whether outputs of an instance are still needed: asked for, or an instance waits for them.
-    needed: &'a dyn Fn(InstanceId) -> bool,
+    pub needed: &'a dyn Fn(InstanceId) -> bool,
     /// Whether the outputs of an instance are kept.
-    keeps: &'a dyn Fn(InstanceId) -> bool,
+    pub keeps: &'a dyn Fn(InstanceId) -> bool,
 }
 
 impl Passing {
@@ -62,7 +61,7 @@ impl Passing {
     }
 
     /// Nothing that is known now waits for the outputs of an instance.
-    fn add(&mut self, id: InstanceId) {
+    pub fn add(&mut self, id: InstanceId) {
         self.due.1 |= self.done.insert(id);
     }
 
@@ -72,7 +71,7 @@ impl Passing {
     }
 
     /// Lets go of what is done with, unless another process does so now.
-    fn let_go(&mut self, around: &Around<'_>) {
+    pub fn let_go(&mut self, around: &Around<'_>) {
         let started = Instant::now();
         let released = match around.store.collection() {
             Ok(Some(collection)) => self.release(around, collection),
@@ -85,7 +84,7 @@ impl Passing {
     }
 
     /// Lets go of everything that is left. A run in which nothing ran looks only at what the last one has not seen.
-    fn finish(&self, around: &Around<'_>, ran: bool) {
+    pub fn finish(&self, around: &Around<'_>, ran: bool) {
         let left = self.there(around);
         if left.is_empty() || !ran && seen(around) == Some(fingerprint(&left)) {
             return;
@@ -189,54 +188,6 @@ fn fingerprint(left: &BTreeSet<(Digest, Digest)>) -> Digest {
 
 fn name(graph: &Graph) -> String {
     graph.document("passing 2")
-}
-
-impl Run<'_> {
-    /// Whether the outputs of an instance are kept when nothing waits for them any more.
-    pub(super) fn keeps(&self, id: InstanceId) -> bool {
-        self.lookout().keeps(id)
-    }
-
-    /// `keep: false`: notes which inputs of the instance, or whether the instance itself, nothing waits for any more.
-    pub(super) fn pass(&mut self, id: InstanceId) {
-        let inputs =
-            self.graph.instances[id].inputs.iter().flat_map(|input| &input.items).map(|item| item.from);
-        let passing: BTreeSet<InstanceId> = inputs.chain([id]).filter(|&id| !self.keeps(id)).collect();
-        for id in passing {
-            if !self.is_waited_for(id) {
-                self.passing.add(id);
-            }
-        }
-    }
-
-    /// Whether an instance that reads the outputs of this one is still to come, or has failed and may be tried again.
-    fn is_waited_for(&self, id: InstanceId) -> bool {
-        let ended = |reader: &InstanceId| {
-            matches!(self.outcomes.get(reader), Some(Outcome::Ran { .. } | Outcome::Cached { .. }))
-                && !self.due.contains(reader)
-                && !self.pending.contains_key(reader)
-                && !self.waiting_for_rebuild.contains_key(reader)
-                && !self.rebuilding.contains_key(reader)
-        };
-        let readers = &self.readers[id];
-        self.awaited[id].is_any_left(readers.len(), |at| self.needed[readers[at]] && !ended(&readers[at]))
-    }
-
-    /// Lets go of results that only pass through; `ran` says at the end of the run whether anything did.
-    pub(super) fn let_go(&mut self, ran: Option<bool>) {
-        if !self.store.is_writable() {
-            return;
-        }
-        let mut passing = std::mem::replace(&mut self.passing, Passing::new());
-        let needed = |id: InstanceId| self.faces[id].is_some() && (self.asked[id] || self.is_waited_for(id));
-        let Self { graph, store, faces, keys, .. } = &*self;
-        let around = Around { graph, store, faces, keys, needed: &needed, keeps: &|id| self.keeps(id) };
-        match ran {
-            None => passing.let_go(&around),
-            Some(ran) => passing.finish(&around, ran),
-        }
-        self.passing = passing;
-    }
 }
 
 /// Notes that a result which only passed through until now is kept.

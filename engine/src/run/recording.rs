@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sndpipe_cache::{CacheError, Store};
 
-use super::Run;
+use super::scheduler::Run;
 use crate::event::{Event, Outcome, RowCounts};
 use crate::job::host;
 use crate::record::{RunRecord, RunStage};

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use sndpipe_cache::{CacheError, Digest};
 
-use super::Run;
+use super::scheduler::Run;
+use super::state::{State, Task};
+use crate::cell::InstanceId;
 use crate::event::{Event, Outcome};
-use crate::graph::InstanceId;
 use crate::key::{Face, KeyParts};
 use crate::plan::is_present;
 use crate::resolve::key_parts;
@@ -27,11 +28,10 @@ impl Run<'_> {
                 }
             }
             if gone.is_empty() {
-                self.pending.insert(id, (parts, reason));
-                self.ready.insert(id);
+                self.states.go(id, State::Ready(Box::new(Task { parts, reason, elsewhere: None })));
                 continue;
             }
-            self.waiting_for_rebuild.insert(id, gone.len());
+            self.states.go(id, State::Rebuilding(gone.len()));
             for producer in gone {
                 let first = !self.rebuilding.contains_key(&producer);
                 self.rebuilding.entry(producer).or_default().push(id);
@@ -95,7 +95,6 @@ impl Run<'_> {
             self.unread.remove(&id);
             self.fail(id, Outcome::failed(format!("{why}, {REPAIRS} times in a row"), Some(help.to_owned())));
         } else {
-            self.pending.remove(&id);
             self.consider(id);
         }
     }

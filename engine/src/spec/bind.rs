@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::error::Problem;
 use super::file::Stage;
 use super::interpolate::{Piece, Ref, pieces};
 use super::matrix::Matrix;
 use super::node::{Entries, Key, Node, Value};
 use super::params::Params;
+use super::problem::Problem;
 use super::problems::Problems;
 use super::source::Span;
 use super::wording;
-use crate::registry::StageKind;
-use crate::stage::ParamError;
+use crate::bound::StageKind;
+use crate::error::ParamError;
 
 /// The stage whose parameters are wrong, and the cell.
 pub(super) struct Place<'p> {

@@ -5,63 +5,10 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, SourceCode};
 
+use super::problem::Problem;
 use super::problems::Problems;
 use super::source::{Source, Span};
 use super::text::Text;
-
-/// A mistake as the compiler finds it; it becomes a [`SpecError`] once all files are known.
-#[derive(Debug, Clone)]
-pub(super) struct Problem {
-    pub code: &'static str,
-    pub message: String,
-    pub span: Option<Span>,
-    pub label: String,
-    pub also: Vec<(Span, String)>,
-    pub help: Option<String>,
-}
-
-impl Problem {
-    pub fn new(code: &'static str, span: Span, message: impl Into<String>) -> Self {
-        Self { span: Some(span), ..Self::nowhere(code, message) }
-    }
-
-    /// A mistake that has no place in a file.
-    pub fn nowhere(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), span: None, label: String::new(), also: Vec::new(), help: None }
-    }
-
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
-        self
-    }
-
-    pub fn also(mut self, span: Span, label: impl Into<String>) -> Self {
-        self.also.push((span, label.into()));
-        self
-    }
-
-    pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-
-    pub fn maybe_help(mut self, help: Option<String>) -> Self {
-        self.help = help.or(self.help);
-        self
-    }
-
-    pub fn with_source(self, source: &Arc<Source>) -> SpecError {
-        let Self { code, message, span, label, also, help } = self;
-        let mut help = help;
-        let (here, elsewhere): (Vec<_>, Vec<_>) =
-            also.into_iter().partition(|(other, _)| span.is_some_and(|span| span.file() == other.file()));
-        for (other, label) in elsewhere {
-            let line = format!("{}: {label}", source.place(other));
-            help = Some(help.map_or_else(|| line.clone(), |help| format!("{help}\n{line}")));
-        }
-        SpecError { code, message, span, label, also: here, help, source: Arc::clone(source) }
-    }
-}
 
 /// A mistake in a pipeline file, with its place.
 #[derive(Debug, Clone)]
@@ -80,6 +27,19 @@ pub struct SpecError {
     pub help: Option<String>,
     /// The files.
     pub source: Arc<Source>,
+}
+
+impl SpecError {
+    fn new(problem: Problem, source: &Arc<Source>) -> Self {
+        let Problem { code, message, span, label, also, mut help } = problem;
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            also.into_iter().partition(|(other, _)| span.is_some_and(|span| span.file() == other.file()));
+        for (other, label) in elsewhere {
+            let line = format!("{}: {label}", source.place(other));
+            help = Some(help.map_or_else(|| line.clone(), |help| format!("{help}\n{line}")));
+        }
+        Self { code, message, span, label, also: here, help, source: Arc::clone(source) }
+    }
 }
 
 impl fmt::Display for SpecError {
@@ -117,6 +77,24 @@ impl Diagnostic for SpecError {
     }
 }
 
+impl Source {
+    /// An error at a place of the pipeline that was found elsewhere, such as while a stage ran.
+    ///
+    /// `code` is the last part of `sndpipe::spec::…`.
+    #[must_use]
+    pub fn error(
+        self: &Arc<Self>,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) -> SpecError {
+        let mut problem = Problem::new(code, span, message);
+        problem.help = help;
+        SpecError::new(problem, self)
+    }
+}
+
 /// How many mistakes are told in full; of more there is only the number.
 const TOLD: usize = 100;
 
@@ -132,7 +110,7 @@ impl SpecErrors {
         problems.dedup_by(|a, b| a.span == b.span && a.code == b.code && a.message == b.message);
         let more = problems.len().saturating_sub(TOLD);
         problems.truncate(TOLD);
-        Self(problems.into_iter().map(|problem| problem.with_source(source)).collect(), more)
+        Self(problems.into_iter().map(|problem| SpecError::new(problem, source)).collect(), more)
     }
 
     /// Mistakes that were found one by one.

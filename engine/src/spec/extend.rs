@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::Problem;
 use super::merge;
 use super::node::{Node, Value};
+use super::problem::Problem;
 use super::problems::Problems;
 use super::source::{self, Source, Span};
 use super::yaml;

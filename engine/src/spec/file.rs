@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::error::Problem;
 use super::node::{Key, Node, Value};
+use super::problem::Problem;
 use super::problems::Problems;
 use super::source::Span;
 

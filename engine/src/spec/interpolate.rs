@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json};
 
-use super::error::Problem;
 use super::matrix::Matrix;
 use super::node::{Node, Value};
 use super::params::Params;
+use super::problem::Problem;
 use super::problems::Problems;
 use super::source::Span;
 use super::yaml::DEPTH;

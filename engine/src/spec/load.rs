@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::cells::{Totals, lay_out};
 use super::error::SpecErrors;
 use super::file::{self, File};
 use super::interpolate::{Ref, references};
-use super::layout::{Totals, lay_out};
 use super::matrix::Matrix;
 use super::node::Node;
 use super::params::Params;

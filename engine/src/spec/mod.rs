@@ -1,19 +1,24 @@
 //! The pipeline file: YAML text to a checked [`crate::graph::Graph`], with every mistake reported at its place.
 
+mod axes;
 mod bind;
+mod cells;
 mod error;
 mod extend;
 mod file;
 mod form;
+mod given;
 mod interpolate;
 mod layout;
 mod load;
 mod matrix;
 mod merge;
 mod node;
+mod order;
 mod overrides;
 mod params;
 mod plan;
+mod problem;
 mod problems;
 mod reference;
 mod remembered;
@@ -21,6 +26,7 @@ mod scalar;
 mod schema;
 mod source;
 mod suggest;
+mod suppliers;
 mod text;
 mod wire;
 mod wiring;

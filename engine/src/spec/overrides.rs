@@ -1,7 +1,7 @@
 //! `--set key=value`: other values for the parameters of a file.
 
-use super::error::Problem;
 use super::node::{Node, Value};
+use super::problem::Problem;
 use super::problems::Problems;
 use super::scalar;
 use super::source::{Source, Span};

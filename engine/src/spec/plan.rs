@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::error::Problem;
 use super::file::{File, InputSpec, Name, Stage};
 use super::interpolate::{Env, Template, compile_shallow};
 use super::layout::Layout;
 use super::matrix::{Matrix, unknown_axis};
 use super::node::Node;
+use super::order::{Circle, Order};
 use super::params::Params;
+use super::problem::Problem;
 use super::problems::Problems;
 use super::reference;
 use super::source::Span;
 use super::wording::round;
-use crate::registry::{Registry, StageKind};
+use crate::bound::StageKind;
+use crate::registry::Registry;
 
 /// A stage with its names resolved.
 pub(super) struct Plan<'a> {
@@ -160,75 +162,30 @@ fn plan_input<'a>(
 
 /// An order in which each stage comes after those that it reads, as close to the file as can be; circles are reported.
 pub(super) fn order(plans: &mut [Plan<'_>], problems: &mut Problems) -> Vec<usize> {
-    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); plans.len()];
-    let mut waits: Vec<usize> = vec![0; plans.len()];
-    for (at, plan) in plans.iter().enumerate() {
-        for input in &plan.inputs {
-            readers[input.stage].push(at);
-            waits[at] += 1;
-        }
+    let reads = |plan: &Plan<'_>| plan.inputs.iter().map(|input| input.stage).collect();
+    let Order { all, circles } = Order::new(&plans.iter().map(reads).collect::<Vec<_>>());
+    for Circle { members, way } in circles {
+        let problem = circle(plans, &way);
+        problems.push(problem);
+        members.into_iter().for_each(|at| plans[at].circular = true);
     }
-    let mut ready: BTreeSet<usize> = (0..plans.len()).filter(|&at| waits[at] == 0).collect();
-    let mut order = Vec::with_capacity(plans.len());
-    let mut placed = vec![false; plans.len()];
-    let mut left = 0;
-    loop {
-        while let Some(at) = ready.pop_first() {
-            placed[at] = true;
-            order.push(at);
-            for &reader in &readers[at] {
-                waits[reader] = waits[reader].saturating_sub(1);
-                if waits[reader] == 0 && !placed[reader] {
-                    ready.insert(reader);
-                }
-            }
-        }
-        while placed.get(left).is_some_and(|&placed| placed) {
-            left += 1;
-        }
-        if left == plans.len() {
-            return order;
-        }
-        for at in circle(plans, &placed, left, problems) {
-            plans[at].circular = true;
-            ready.insert(at);
-        }
-    }
+    all
 }
 
-/// Finds and reports a circle among stages that wait for each other.
-fn circle(plans: &[Plan<'_>], placed: &[bool], from: usize, problems: &mut Problems) -> Vec<usize> {
+/// Stages that wait for each other.
+fn circle(plans: &[Plan<'_>], way: &[(usize, usize)]) -> Problem {
     /// So many stages of a circle are pointed at.
     const SHOWN: usize = 8;
-    // Every stage that is left waits for another one that is left: going back along inputs must come around.
-    let mut path: Vec<(usize, Span)> = Vec::new();
-    let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut at = from;
-    let begin = loop {
-        if let Some(&begin) = seen.get(&at) {
-            break begin;
-        }
-        let Some(input) = plans[at].inputs.iter().find(|input| !placed[input.stage]) else { return vec![at] };
-        seen.insert(at, path.len());
-        path.push((at, input.span));
-        at = input.stage;
-    };
-    let mut members = path.split_off(begin);
-    let first = (0..members.len()).min_by_key(|&index| members[index].0).unwrap_or(0);
-    members.rotate_left(first);
     let name = |at: usize| plans[at].spec.key.text.as_str();
-    let next = |index: usize| name(members[(index + 1) % members.len()].0);
-    let ids: Vec<usize> = members.iter().map(|&(at, _)| at).collect();
+    let span = |(at, input): (usize, usize)| plans[at].inputs[input].span;
+    let label =
+        |index: usize| format!("`{}` reads `{}`", name(way[index].0), name(way[(index + 1) % way.len()].0));
+    let ids: Vec<usize> = way.iter().map(|&(at, _)| at).collect();
     let message = match ids.as_slice() {
         [only] => format!("stage `{}` reads itself", name(*only)),
         _ => format!("stages wait for each other: {}", round(&ids, name, " reads ")),
     };
-    let mut problem = Problem::new("cycle", members[0].1, message)
-        .label(format!("`{}` reads `{}`", name(ids[0]), next(0)))
-        .help("take one of these inputs away");
-    for (index, &(at, span)) in members.iter().enumerate().take(SHOWN).skip(1) {
-        problem = problem.also(span, format!("`{}` reads `{}`", name(at), next(index)));
-    }
-    problems.push(problem);
-    ids
+    let problem =
+        Problem::new("cycle", span(way[0]), message).label(label(0)).help("take one of these inputs away");
+    (1..way.len().min(SHOWN)).fold(problem, |problem, index| problem.also(span(way[index]), label(index)))
 }

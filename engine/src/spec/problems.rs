@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::error::Problem;
+use super::problem::Problem;
 use super::suggest;
 
 /// How many names are compared with misspelt ones, in all: thousands of mistakes in a file of thousands of names would take hours.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::error::Problem;
 use super::file::{Name, is_name};
 use super::node::{Node, Value};
+use super::problem::Problem;
 
 /// What an input reads.
 pub(super) struct Reference {

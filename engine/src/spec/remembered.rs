@@ -12,9 +12,11 @@ use super::error::SpecErrors;
 use super::load::load;
 use super::overrides;
 use super::source::{Source, Span};
-use crate::graph::{Axes, Graph, Input, Instance, Item};
+use crate::bound::BoundStage;
+use crate::cell::{Axes, Item};
+use crate::graph::{Graph, Input, Instance};
 use crate::key::KeyHead;
-use crate::registry::{BoundStage, Registry};
+use crate::registry::Registry;
 
 /// A graph with fewer sets of parameters is checked anew in less time than it takes to store it.
 const MANY: usize = 1000;

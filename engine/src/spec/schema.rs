@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::registry::{Registry, StageKind};
+use crate::bound::StageKind;
+use crate::registry::Registry;
 
 /// JSON schema (draft 2020-12) of the whole pipeline file: every stage kind with its own parameters, each of which may also be a
 /// `${…}` reference. A file that extends another one may state parts of stages only.

@@ -1,11 +1,9 @@
 //! The text that a pipeline came from, and places in it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Problem, SpecError};
 use super::text::Text;
 
 /// A place in one of the files of a [`Source`]: byte offsets.
@@ -108,22 +106,6 @@ impl Source {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
         format!("{}:{line}:{column}", file.name())
-    }
-
-    /// An error at a place of the pipeline that was found elsewhere, such as while a stage ran.
-    ///
-    /// `code` is the last part of `sndpipe::spec::…`.
-    #[must_use]
-    pub fn error(
-        self: &Arc<Self>,
-        code: &'static str,
-        span: Span,
-        message: impl Into<String>,
-        help: Option<String>,
-    ) -> SpecError {
-        let mut problem = Problem::new(code, span, message);
-        problem.help = help;
-        problem.with_source(self)
     }
 
     pub(super) fn named(&self, file: usize) -> Option<&Text> {

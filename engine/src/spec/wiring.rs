@@ -8,8 +8,9 @@ use super::matrix::Matrix;
 use super::params::Params;
 use super::plan::Plan;
 use super::problems::Problems;
-use crate::graph::{Instance, InstanceId};
-use crate::stage::Upstream;
+use crate::bound::Upstream;
+use crate::cell::InstanceId;
+use crate::graph::Instance;
 
 /// Asks each different combination of a stage's parameters and those of what it reads once. `first` is its first instance.
 pub(super) fn check(

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as Place, StructureStyle, options};
 
-use super::error::Problem;
 use super::node::{Entries, Key, Node, Value};
+use super::problem::Problem;
 use super::problems::Problems;
 use super::scalar;
 use super::source::Span;
