@@ -6,39 +6,40 @@ use crate::NnError;
 
 /// An optimiser by name, with its options; the learning rate comes with every step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum OptimiserSpec {
     /// Adam; weight decay is added to the gradient (L2).
     Adam {
-        /// Decay rates of the first and second moment.
+        /// Decay of the two moments, each `0..1`.
         #[serde(default = "betas")]
         betas: (f64, f64),
-        /// Added to the square root of the second moment.
-        #[serde(default = "epsilon")]
+        /// Added to the root of the second moment; above 0.
+        #[serde(rename = "eps", default = "epsilon")]
         epsilon: f64,
-        /// Factor of the parameter in the gradient.
+        /// Factor of a weight in its gradient; at least 0.
         #[serde(default)]
         weight_decay: f64,
     },
     /// Adam with decoupled weight decay.
     Adamw {
-        /// Decay rates of the first and second moment.
+        /// Decay of the two moments, each `0..1`.
         #[serde(default = "betas")]
         betas: (f64, f64),
-        /// Added to the square root of the second moment.
-        #[serde(default = "epsilon")]
+        /// Added to the root of the second moment; above 0.
+        #[serde(rename = "eps", default = "epsilon")]
         epsilon: f64,
-        /// The parameter shrinks by this times the learning rate.
+        /// A weight shrinks by this times the rate; at least 0.
         #[serde(default = "decoupled")]
         weight_decay: f64,
     },
     /// Gradient descent with momentum; weight decay is added to the gradient.
     Sgd {
-        /// Factor of the previous update; 0 for none.
+        /// Factor of the previous update, `0..1`.
         #[serde(default)]
         momentum: f64,
-        /// Factor of the parameter in the gradient.
+        /// Factor of a weight in its gradient; at least 0.
         #[serde(default)]
         weight_decay: f64,
         /// Nesterov's momentum.
@@ -51,13 +52,13 @@ pub enum OptimiserSpec {
     /// Parameters of one axis (biases and those of normalisations) have the plain rate and no decay; a parameter whose norm,
     /// or whose gradient's norm, is 0 has the plain rate. Source: You, Gitman and Ginsburg 2017, with SimCLR's exceptions.
     Lars {
-        /// Factor of the previous update.
+        /// Factor of the previous update, `0..1`.
         #[serde(default = "lars_momentum")]
         momentum: f64,
-        /// Factor of the parameter in the gradient.
+        /// Factor of a weight in its gradient; at least 0.
         #[serde(default)]
         weight_decay: f64,
-        /// Share of a parameter's norm that a step of rate 1 moves it by.
+        /// Share of a weight's norm that a step of rate 1 moves it by; above 0.
         #[serde(default = "trust")]
         trust: f64,
     },
@@ -104,7 +105,7 @@ impl OptimiserSpec {
                 unit("betas", betas.0)?;
                 unit("betas", betas.1)?;
                 if !(epsilon > 0.0 && epsilon.is_finite()) {
-                    return Err(NnError::range("epsilon", epsilon, "positive"));
+                    return Err(NnError::range("eps", epsilon, "positive"));
                 }
                 weight_decay
             }

@@ -4,15 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::NnError;
 
-/// A loss, as named in a pipeline file: `cce`, or with options `{ lq: { q: 0.7 } }`.
+/// A loss with its options, as pipeline files write it: `{ name: lq, q: 0.7 }`.
 ///
 /// `x` are the logits of a sample, `p = softmax(x)`, `t` its targets (a distribution over classes, one-hot or mixed). All
 /// but the last two are means over the samples of a batch, whatever was left out of it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum LossSpec {
     /// Categorical cross entropy of softmax(logits): `-sum t ln p`.
+    #[default]
     Cce,
     /// Binary cross entropy of sigmoid(logits): the mean over samples and classes; targets in [0, 1].
     Bce,
@@ -22,51 +24,51 @@ pub enum LossSpec {
     /// Generalised cross entropy `sum t (1 - (p + 1e-8)^q) / q`: `cce` for `q` towards 0, half of `mae` at 1.
     /// Source: Zhang and Sabuncu 2018.
     Lq {
-        /// In (0, 1].
+        /// Above 0, at most 1.
         #[serde(default = "q")]
         q: f64,
     },
     /// Soft bootstrapping: `-sum (beta t + (1 - beta) p) ln max(p, 1e-7)`; the gradient also flows through `p` in the
     /// targets. Source: Reed et al. 2015.
     Lsoft {
-        /// Weight of the given targets, in [0, 1].
+        /// Weight of the labels, `0..=1`.
         #[serde(default = "beta")]
         beta: f64,
     },
-    /// `cce` with smoothed labels: `(1 - epsilon) t + epsilon / classes`; see [`smooth_labels`](crate::ops::smooth_labels).
+    /// `cce` with smoothed labels: `(1 - epsilon) t + epsilon / classes`.
     CceSmooth {
-        /// In [0, 1].
+        /// What is taken from the label and spread over all classes, `0..=1`.
         #[serde(default = "smoothing")]
         epsilon: f64,
     },
     /// `cce` without the samples whose loss is above `share` times the largest of the batch; they count as 0 in the mean.
     CceMax {
-        /// In (0, 1].
+        /// Above 0, at most 1.
         #[serde(default = "max_share")]
         share: f64,
     },
     /// `cce` without the samples whose loss is above the batch's median plus `deviations` standard deviations (of the
     /// population); they count as 0 in the mean.
     CceOutlier {
-        /// Not negative.
+        /// At least 0.
         #[serde(default = "deviations")]
         deviations: f64,
     },
     /// `lq` without the samples whose loss is above `share` times the largest of the batch; the mean over the others.
     LqMax {
-        /// In (0, 1].
+        /// Above 0, at most 1.
         #[serde(default = "q")]
         q: f64,
-        /// In (0, 1].
+        /// Above 0, at most 1.
         share: f64,
     },
     /// `lq` without the samples whose loss is above a percentile of the batch (the lower one of two neighbours); the mean
     /// over the others.
     LqPercentile {
-        /// In (0, 1].
+        /// Above 0, at most 1.
         #[serde(default = "q")]
         q: f64,
-        /// In [0, 100].
+        /// `0..=100`.
         percentile: f64,
     },
 }
@@ -145,26 +147,26 @@ mod tests {
 
     #[test]
     fn names_and_defaults_are_those_of_the_pipeline_file() {
-        check(r#""cce""#, LossSpec::Cce);
-        check(r#""bce""#, LossSpec::Bce);
-        check(r#""mae""#, LossSpec::Mae);
-        check(r#"{"lq": {"q": 0.5}}"#, LossSpec::Lq { q: 0.5 });
-        check(r#"{"lq": {}}"#, LossSpec::Lq { q: 0.7 });
-        check(r#"{"lsoft": {}}"#, LossSpec::Lsoft { beta: 0.3 });
-        check(r#"{"cce_smooth": {}}"#, LossSpec::CceSmooth { epsilon: 0.15 });
-        check(r#"{"cce_max": {}}"#, LossSpec::CceMax { share: 0.6 });
-        check(r#"{"cce_outlier": {}}"#, LossSpec::CceOutlier { deviations: 1.9 });
-        check(r#"{"lq_max": {"share": 0.93}}"#, LossSpec::LqMax { q: 0.7, share: 0.93 });
+        check(r#"{"name": "cce"}"#, LossSpec::Cce);
+        check(r#"{"name": "bce"}"#, LossSpec::Bce);
+        check(r#"{"name": "mae"}"#, LossSpec::Mae);
+        check(r#"{"name": "lq", "q": 0.5}"#, LossSpec::Lq { q: 0.5 });
+        check(r#"{"name": "lq"}"#, LossSpec::Lq { q: 0.7 });
+        check(r#"{"name": "lsoft"}"#, LossSpec::Lsoft { beta: 0.3 });
+        check(r#"{"name": "cce_smooth"}"#, LossSpec::CceSmooth { epsilon: 0.15 });
+        check(r#"{"name": "cce_max"}"#, LossSpec::CceMax { share: 0.6 });
+        check(r#"{"name": "cce_outlier"}"#, LossSpec::CceOutlier { deviations: 1.9 });
+        check(r#"{"name": "lq_max", "share": 0.93}"#, LossSpec::LqMax { q: 0.7, share: 0.93 });
         check(
-            r#"{"lq_percentile": {"q": 0.5, "percentile": 96}}"#,
+            r#"{"name": "lq_percentile", "q": 0.5, "percentile": 96}"#,
             LossSpec::LqPercentile { q: 0.5, percentile: 96.0 },
         );
-        assert_eq!(serde_json::to_string(&LossSpec::Cce).unwrap(), r#""cce""#);
+        assert_eq!(serde_json::to_string(&LossSpec::Cce).unwrap(), r#"{"name":"cce"}"#);
     }
 
     #[test]
     fn mistakes_are_named() {
-        for text in [r#"{"lq": {"p": 0.7}}"#, r#"{"lq_max": {}}"#, r#""lq""#, r#"{"cce": {}}"#] {
+        for text in [r#"{"name": "lq", "p": 0.7}"#, r#"{"name": "lq_max"}"#, r#""lq""#, r#"{"name": "lp"}"#] {
             assert!(serde_json::from_str::<LossSpec>(text).is_err(), "{text}");
         }
         let error = |spec: LossSpec| spec.check().unwrap_err().to_string();

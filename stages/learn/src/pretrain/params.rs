@@ -5,14 +5,13 @@ use serde::{Deserialize, Serialize};
 use sndpipe_artefacts::named;
 use sndpipe_audio::augment::{self, StepParams, WaveformParams, waveform};
 use sndpipe_engine::ParamError;
+use sndpipe_nn::OptimiserSpec;
 
 use super::head::HeadParams;
 use super::method::Methods;
 use super::sampler::{PairPatches, PairRecipe, SamplerParams, by_class, recipes, sampler_mistakes};
 use super::watch::KnnWatch;
-use crate::train::{
-    NetworkParams, OptimiserParams, PatchParams, ScheduleParams, Standardise, course_mistakes, nested,
-};
+use crate::train::{NetworkParams, PatchParams, ScheduleParams, Standardise, course_mistakes, nested};
 
 /// Trains the encoder of a network on views of the training clips, without labels. Without the input `split` all clips are training
 /// clips.
@@ -65,8 +64,8 @@ pub struct PretrainParams {
     pub epochs: u32,
     /// The optimiser, as in `train`.
     #[serde(deserialize_with = "named::deserialize")]
-    #[schemars(schema_with = "named::schema::<OptimiserParams>")]
-    pub optimiser: OptimiserParams,
+    #[schemars(schema_with = "named::schema::<OptimiserSpec>")]
+    pub optimiser: OptimiserSpec,
     /// The learning rate that the schedule starts from; above 0.
     pub rate: f64,
     /// How the rate changes, as in `train`; not `plateau`.
@@ -102,7 +101,7 @@ impl Default for PretrainParams {
             samplers: Vec::new(),
             batch: 128,
             epochs: 100,
-            optimiser: OptimiserParams::default(),
+            optimiser: OptimiserSpec::default(),
             rate: 1e-3,
             schedule: ScheduleParams::default(),
             warm_up: 0.0,
@@ -147,7 +146,7 @@ impl PretrainParams {
             mistakes.push(error.help("standardise with statistics of the training clips"));
         }
         mistakes.extend(self.network.mistake());
-        mistakes.extend(self.optimiser.spec().check().err().map(|error| nested("optimiser", &error)));
+        mistakes.extend(self.optimiser.check().err().map(|error| nested("optimiser", &error)));
         mistakes.extend(self.method.mistakes());
         mistakes.extend(self.head.mistakes());
         mistakes.extend(self.patches.mistake());

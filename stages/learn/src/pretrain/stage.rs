@@ -100,7 +100,7 @@ impl Stage for Pretrain {
             outputs,
             objectives,
             items: positions.len(),
-            optimiser: params.optimiser.spec(),
+            optimiser: params.optimiser.clone(),
             clip_norm: params.clip_norm,
             device: device(io.device()),
             seed: params.seed,

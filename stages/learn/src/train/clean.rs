@@ -8,8 +8,9 @@ use sndpipe_artefacts::OutputKind;
 use sndpipe_artefacts::Written;
 use sndpipe_artefacts::columns;
 use sndpipe_engine::{Kind, ParamError, Port, StageError, StageIo, Upstream};
+use sndpipe_nn::LossSpec;
 
-use super::loss::LossParams;
+use super::loss::output_of;
 
 /// The port that says which clips are clean.
 pub(super) const PORT: &str = "clips";
@@ -26,12 +27,12 @@ pub struct CleanParams {
 
 impl CleanParams {
     /// Every parameter that does not fit; `loss` is that of the other clips.
-    pub(super) fn mistakes(&self, loss: &LossParams) -> Vec<ParamError> {
+    pub(super) fn mistakes(&self, loss: &LossSpec) -> Vec<ParamError> {
         let mut mistakes = Vec::new();
         if self.column.trim().is_empty() {
             mistakes.push(ParamError::new("clean.column", "a column needs a name"));
         }
-        if loss.output() == OutputKind::Sigmoid {
+        if output_of(loss) == OutputKind::Sigmoid {
             let error =
                 ParamError::new("clean", "clean clips are trained with `cce`, and the others with `bce`");
             mistakes.push(error.help("take a loss of one class a clip, or leave `clean` out"));

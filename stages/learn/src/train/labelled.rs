@@ -6,6 +6,7 @@ use sndpipe_nn::{NnError, Trainer, TrainerSpec};
 
 use super::batches::{Batch, Batches};
 use super::init::{self, Init};
+use super::loss::output_of;
 use super::params::TrainParams;
 use super::task::{Course, Judged, Step, Task};
 use super::validate::{Measures, Validation};
@@ -70,11 +71,11 @@ impl Task for Labelled<'_> {
     }
 
     fn begin_epoch(&self, trainer: &mut Trainer, epoch: u32) -> Result<(), StageError> {
-        trainer.set_loss(self.params.loss_in(epoch).spec()).map_err(|error| failed(&error))
+        trainer.set_loss(*self.params.loss_in(epoch)).map_err(|error| failed(&error))
     }
 
     fn measured(&self) -> Vec<&'static str> {
-        match self.params.loss.output() {
+        match output_of(&self.params.loss) {
             OutputKind::Softmax => vec!["loss", "patch_accuracy"],
             OutputKind::Sigmoid => vec!["loss"],
         }

@@ -9,14 +9,14 @@ use sndpipe_artefacts::named;
 use sndpipe_audio::augment::{self, StepParams, WaveformParams, waveform};
 use sndpipe_engine::ParamError;
 use sndpipe_nn::{Freeze, NnError, Tuning};
+use sndpipe_nn::{LossSpec, OptimiserSpec};
 
 use super::batches::Patches;
 use super::clean::CleanParams;
 use super::init::InitPart;
-use super::loss::{LossParams, Then};
+use super::loss::{Then, output_of};
 use super::mixup::MixupParams;
 use super::network::NetworkParams;
-use super::optimiser::OptimiserParams;
 use super::schedule::ScheduleParams;
 use super::smoothing::SmoothingParams;
 
@@ -55,12 +55,12 @@ pub struct TrainParams {
     /// The loss: `bce` (any number of classes a clip; sigmoid), or for one class a clip (softmax) `cce`, `mae`, `lq`, `lsoft`,
     /// `cce_smooth`, `cce_max`, `cce_outlier`, `lq_max`, `lq_percentile`, or a map with `name` and options.
     #[serde(deserialize_with = "named::deserialize")]
-    #[schemars(schema_with = "named::schema::<LossParams>")]
-    pub loss: LossParams,
+    #[schemars(schema_with = "named::schema::<LossSpec>")]
+    pub loss: LossSpec,
     /// The optimiser: `adam`, `adamw`, `sgd`, `lars`, or a map with `name` and options.
     #[serde(deserialize_with = "named::deserialize")]
-    #[schemars(schema_with = "named::schema::<OptimiserParams>")]
-    pub optimiser: OptimiserParams,
+    #[schemars(schema_with = "named::schema::<OptimiserSpec>")]
+    pub optimiser: OptimiserSpec,
     /// The learning rate that the schedule starts from; above 0.
     pub rate: f64,
     /// How the rate changes: `constant`, `cosine`, `exponential`, `plateau`, or a map such as `{ name: step, at: [0.8], factor: 0.1 }`.
@@ -155,8 +155,8 @@ impl Default for TrainParams {
             patch: PatchParams::default(),
             batch: 32,
             epochs: 60,
-            loss: LossParams::default(),
-            optimiser: OptimiserParams::default(),
+            loss: LossSpec::default(),
+            optimiser: OptimiserSpec::default(),
             rate: 1e-3,
             schedule: ScheduleParams::default(),
             warm_up: 0.0,
@@ -319,7 +319,7 @@ impl TrainParams {
 
     /// The loss of an epoch, counted from 0.
     #[must_use]
-    pub fn loss_in(&self, epoch: u32) -> &LossParams {
+    pub fn loss_in(&self, epoch: u32) -> &LossSpec {
         self.then.as_ref().filter(|then| epoch >= then.after).map_or(&self.loss, |then| &then.loss)
     }
 
@@ -333,7 +333,7 @@ impl TrainParams {
     /// The metric that chooses the epoch.
     #[must_use]
     pub fn watched(&self) -> WatchedMetric {
-        let default = match self.loss.output() {
+        let default = match output_of(&self.loss) {
             OutputKind::Softmax => WatchedMetric::Accuracy,
             OutputKind::Sigmoid => WatchedMetric::MeanAveragePrecision,
         };
@@ -385,10 +385,10 @@ impl TrainParams {
             mistakes.push(error.help("write `schedule: { name: exponential, warm_up: 15 }`"));
         }
         mistakes.extend(self.network.mistake());
-        if let Err(error) = self.loss.spec().check() {
+        if let Err(error) = self.loss.check() {
             mistakes.push(nested("loss", &error));
         }
-        if let Err(error) = self.optimiser.spec().check() {
+        if let Err(error) = self.optimiser.check() {
             mistakes.push(nested("optimiser", &error));
         }
         mistakes.extend(waveform::mistakes(&self.waveform));
@@ -398,7 +398,7 @@ impl TrainParams {
         mistakes.extend(self.clean.iter().flat_map(|clean| clean.mistakes(&self.loss)));
         mistakes.extend(self.then.iter().flat_map(|then| then.mistakes(self)));
         let clip_metric = self.early_stopping.as_ref().map(|stopping| stopping.metric);
-        if self.loss == LossParams::Bce
+        if self.loss == LossSpec::Bce
             && matches!(clip_metric, Some(WatchedMetric::Accuracy | WatchedMetric::BalancedAccuracy))
         {
             let error = ParamError::new(

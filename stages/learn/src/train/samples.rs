@@ -6,8 +6,9 @@ use sndpipe_artefacts::OutputKind;
 use sndpipe_artefacts::{Labels, State};
 use sndpipe_cache::Rows;
 use sndpipe_engine::StageError;
+use sndpipe_nn::LossSpec;
 
-use super::loss::LossParams;
+use super::loss::output_of;
 
 /// What the summary says about clips of a subset that are left out: lists of them, each with what they lack.
 pub(crate) fn left_out(subset: &str, lists: &[(&[String], &str)]) -> Option<String> {
@@ -45,7 +46,7 @@ impl Samples {
         ids: impl Iterator<Item = &'a str>,
         rows: &Rows,
         labels: &Labels,
-        loss: &LossParams,
+        loss: &LossSpec,
     ) -> Result<Self, StageError> {
         let mut samples = Self::default();
         for id in ids {
@@ -54,7 +55,7 @@ impl Samples {
                 continue;
             };
             let present: Vec<usize> = labels.present(id).collect();
-            match loss.output() {
+            match output_of(loss) {
                 OutputKind::Softmax if present.is_empty() => {
                     samples.without_class.push(id.to_owned());
                     continue;

@@ -21,6 +21,7 @@ use super::clean;
 use super::fit::{Fit, fingerprint, workers};
 use super::init::{self, Init};
 use super::labelled::Labelled;
+use super::loss::output_of;
 use super::mixup::Pairing;
 use super::params::{Standardise, TrainParams};
 use super::samples::{Samples, left_out};
@@ -129,7 +130,7 @@ impl Stage for Train {
         let classes = labels.classes.len();
         let card = ModelCard {
             classes: labels.classes.clone(),
-            output: params.loss.output(),
+            output: output_of(&params.loss),
             standardisation: standardisation.clone(),
             hop: params.patch.hop(),
             features,
@@ -138,9 +139,9 @@ impl Stage for Train {
             network: params.network.spec(),
             input,
             outputs: classes,
-            optimiser: params.optimiser.spec(),
+            optimiser: params.optimiser.clone(),
             clip_norm: params.clip_norm,
-            loss: params.loss.spec(),
+            loss: params.loss,
             device: device(io.device()),
             seed: params.seed,
         };
@@ -159,7 +160,7 @@ impl Stage for Train {
             items,
             augment,
             classes,
-            output: params.loss.output(),
+            output: output_of(&params.loss),
             standardisation: &standardisation,
             seed: params.seed,
             batch: params.batch,

@@ -5,9 +5,10 @@ use sndpipe_artefacts::{OutputKind, PatchMean, Standardisation};
 use sndpipe_cache::Rows;
 use sndpipe_engine::StageError;
 use sndpipe_metrics::metric::{self, Judged, Measured, TieOrder};
+use sndpipe_nn::LossSpec;
 use sndpipe_nn::{InputShape, Trainer};
 
-use super::loss::LossParams;
+use super::loss::output_of;
 use super::params::WatchedMetric;
 use super::samples::Samples;
 use crate::model::{self};
@@ -21,7 +22,7 @@ pub(crate) struct Validation<'a> {
     pub classes: &'a [String],
     pub standardisation: &'a Standardisation,
     pub hop: usize,
-    pub loss: &'a LossParams,
+    pub loss: &'a LossSpec,
 }
 
 /// What was measured.
@@ -46,7 +47,7 @@ impl Validation<'_> {
         trainer: &Trainer,
         tick: &(dyn Fn() -> Result<(), StageError> + Sync),
     ) -> Result<Measures, StageError> {
-        let output = self.loss.output();
+        let output = output_of(self.loss);
         let (classes, ties) = (self.classes.len(), TieOrder::of(self.classes));
         // All are looked at, so that the first mistake is the same for any number of threads.
         let clips = (0..self.samples.len())
