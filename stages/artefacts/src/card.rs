@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sndpipe_cache::Meta;
 
-use crate::patch::FrameShape;
+use crate::shape::FrameShape;
 
 /// What stands beside the weights in the model's metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
