@@ -72,8 +72,11 @@ impl Circle {
 mod tests {
     use super::*;
 
+    /// The members of a circle, and its connections.
+    type Expected<'a> = (&'a [usize], &'a [(usize, usize)]);
+
     #[track_caller]
-    fn check(needs: &[&[usize]], all: &[usize], circles: &[(&[usize], &[(usize, usize)])]) {
+    fn check(needs: &[&[usize]], all: &[usize], circles: &[Expected<'_>]) {
         let order = Order::new(&needs.iter().map(|needs| needs.to_vec()).collect::<Vec<_>>());
         assert_eq!(order.all, all);
         let found: Vec<_> =
