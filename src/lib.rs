@@ -12,7 +12,6 @@
 
 mod args;
 mod command;
-mod compare;
 mod console;
 mod exit;
 mod export;

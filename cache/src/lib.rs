@@ -3,6 +3,7 @@
 mod arrow_file;
 mod artefact;
 mod blob;
+mod cell;
 mod claim;
 mod codec;
 mod column;
@@ -27,6 +28,7 @@ mod mark;
 mod memo;
 mod meter;
 mod mode;
+mod moment;
 mod owner;
 mod place;
 mod row;
@@ -51,6 +53,7 @@ mod volume;
 mod warning;
 mod write;
 
+pub use cell::{Cell, cell, is_numeric};
 pub use claim::{Claim, Claimed, Holder, InputState};
 pub use column::is_stored;
 pub use digest::{Digest, ParseDigestError};

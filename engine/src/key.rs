@@ -29,6 +29,7 @@ use sndpipe_cache::{Digest, Hasher, Manifest, Meta};
 use crate::cell::Axes;
 use crate::port::{Port, column_name, columns_read, reads};
 use crate::scan::SourceFile;
+use crate::word::Word;
 
 /// Everything that a key is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +66,7 @@ pub struct InputPart {
     /// Hash of its metadata.
     pub meta: Digest,
     /// The columns that are read, each with the hash of its values.
-    pub columns: Vec<(String, Digest)>,
+    pub columns: Vec<(Word, Digest)>,
 }
 
 /// The declared files of a key.
@@ -86,11 +87,11 @@ pub struct Face {
     /// Content id.
     pub id: Digest,
     /// Kind.
-    pub kind: String,
+    pub kind: Word,
     /// Hash of the metadata.
     pub meta: Digest,
     /// Columns with the hash of their values.
-    pub columns: Vec<(String, Digest)>,
+    pub columns: Box<[(Word, Digest)]>,
     /// Rows.
     pub rows: u64,
     /// Clips left out.
@@ -107,9 +108,9 @@ impl Face {
     pub fn of(manifest: &Manifest) -> Self {
         Self {
             id: manifest.id,
-            kind: manifest.kind.clone(),
+            kind: manifest.kind.as_str().into(),
             meta: meta_digest(&manifest.meta),
-            columns: manifest.columns.iter().map(|column| (column.name.clone(), column.id)).collect(),
+            columns: manifest.columns.iter().map(|column| (column.name.as_str().into(), column.id)).collect(),
             rows: manifest.rows,
             skipped: manifest.skipped,
             remarked: manifest.remarked,
@@ -121,12 +122,12 @@ impl Face {
 ///
 /// # Errors
 /// The name of a column that the artefact lacks.
-fn columns_of<'f>(port: &Port, face: &'f Face) -> Result<Cow<'f, [(String, Digest)]>, String> {
+fn columns_of<'f>(port: &Port, face: &'f Face) -> Result<Cow<'f, [(Word, Digest)]>, String> {
     let Some(reads) = reads(port, &face.kind) else { return Ok(Cow::Borrowed(&face.columns)) };
     let mut columns = Vec::with_capacity(reads.len());
     for name in reads {
         let (name, optional) = column_name(name);
-        match face.columns.iter().find(|(column, _)| column == name) {
+        match face.columns.iter().find(|(column, _)| **column == *name) {
             Some(column) => columns.push(column.clone()),
             None if optional => {}
             None => return Err(name.to_owned()),
@@ -142,7 +143,7 @@ impl InputPart {
     /// The name of a column that the artefact lacks.
     pub fn of_face(port: &Port, axes: Axes, face: &Face) -> Result<Self, String> {
         let columns = columns_of(port, face)?.into_owned();
-        Ok(Self { axes, kind: face.kind.clone(), meta: face.meta, columns })
+        Ok(Self { axes, kind: face.kind.to_string(), meta: face.meta, columns })
     }
 
     /// The same from a manifest.
@@ -222,7 +223,7 @@ impl KeyWriter {
         Ok(())
     }
 
-    fn item(&mut self, axes: &Axes, kind: &str, meta: &Digest, columns: &[(String, Digest)]) {
+    fn item(&mut self, axes: &Axes, kind: &str, meta: &Digest, columns: &[(Word, Digest)]) {
         self.u64(axes.len() as u64);
         for (axis, label) in axes {
             self.str(axis).str(label);
@@ -361,13 +362,13 @@ impl InputPart {
             .columns
             .iter()
             .filter(|column| !old.columns.contains(column))
-            .map(|(name, _)| name.as_str())
+            .map(|(name, _)| &**name)
             .collect();
         let gone: Vec<&str> = old
             .columns
             .iter()
             .filter(|(name, _)| !self.columns.iter().any(|(column, _)| column == name))
-            .map(|(name, _)| name.as_str())
+            .map(|(name, _)| &**name)
             .collect();
         let mut parts = Vec::new();
         if !changed.is_empty() {

@@ -3,6 +3,7 @@
 
 mod bound;
 mod cell;
+mod compare;
 mod count;
 pub mod declared;
 mod device;
@@ -16,6 +17,7 @@ mod job;
 mod keep;
 mod key;
 mod kind;
+mod known;
 mod log;
 mod map;
 pub mod misfit;
@@ -37,9 +39,11 @@ mod survey;
 mod usage;
 mod utc;
 mod watch;
+mod word;
 
 pub use bound::{BoundStage, StageKind, Upstream};
 pub use cell::{Axes, InstanceId, Item};
+pub use compare::{Difference, Side, compare};
 pub use count::{agree, counted};
 pub use device::Device;
 pub use error::{ParamError, StageError};
@@ -68,3 +72,4 @@ pub use spec::{Source, Span, SpecError, SpecErrors, did_you_mean, load, load_rem
 pub use stage::{MapContent, MapError, MapInput, MapStage, Mapped, Selector, Stage};
 pub use usage::Usage;
 pub use utc::Utc;
+pub use word::Word;

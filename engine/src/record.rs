@@ -1,5 +1,6 @@
 //! What is stored under a key, and what is stored of a run.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -240,16 +241,12 @@ pub struct RunStage {
 }
 
 impl RunRecord {
-    /// Stores the run.
+    /// Stores the run, whose stages lack those that were cached.
     ///
     /// # Errors
     /// [`CacheError`] if the cache cannot be written.
-    pub fn write(mut self, store: &Store) -> Result<(), CacheError> {
-        let (cached, stages) =
-            std::mem::take(&mut self.stages).into_iter().partition(|stage| stage.status == CACHED);
-        self.stages = stages;
-        let bytes = serde_json::to_vec(&(&self, CachedCells::gather(cached)))
-            .map_err(|error| invalid("a run", &error))?;
+    pub(crate) fn write(&self, cached: &Cached<'_>, store: &Store) -> Result<(), CacheError> {
+        let bytes = serde_json::to_vec(&(self, cached)).map_err(|error| invalid("a run", &error))?;
         store.put_document(Bucket::Runs, &self.id, &bytes)
     }
 
@@ -284,7 +281,7 @@ impl RunRecord {
     #[must_use]
     pub fn read(store: &Store, id: &str) -> Option<Self> {
         let bytes = store.document(Bucket::Runs, id).ok().flatten()?;
-        let Ok((mut run, cached)) = serde_json::from_slice::<(Self, Vec<CachedCells>)>(&bytes) else {
+        let Ok((mut run, cached)) = serde_json::from_slice::<(Self, Vec<CachedCells<'_>>)>(&bytes) else {
             // As runs were recorded before.
             return serde_json::from_slice(&bytes).ok();
         };
@@ -303,34 +300,43 @@ const CACHED: &str = "cached";
 
 /// Cells of one stage that were cached, as a run record holds them: next to nothing is to be said of each, and there may be many.
 #[derive(Serialize, Deserialize)]
-struct CachedCells {
-    stage: String,
-    axes: Vec<String>,
+struct CachedCells<'c> {
+    stage: Cow<'c, str>,
+    axes: Vec<Cow<'c, str>>,
     /// Labels and key of each.
-    cells: Vec<(Vec<String>, Option<Digest>)>,
+    cells: Vec<(Vec<Cow<'c, str>>, Option<Digest>)>,
 }
 
-impl CachedCells {
-    fn gather(stages: Vec<RunStage>) -> Vec<Self> {
-        let mut all: Vec<Self> = Vec::new();
-        for RunStage { stage, axes, key, .. } in stages {
-            let (axes, labels): (Vec<String>, Vec<String>) = axes.into_iter().unzip();
-            match all.last_mut().filter(|last| last.stage == stage && last.axes == axes) {
-                Some(last) => last.cells.push((labels, key)),
-                None => all.push(Self { stage, axes, cells: vec![(labels, key)] }),
-            }
-        }
-        all
-    }
-
+impl CachedCells<'_> {
     fn stages(self) -> impl Iterator<Item = RunStage> {
         let Self { stage, axes, cells } = self;
         cells.into_iter().map(move |(labels, key)| RunStage {
-            stage: stage.clone(),
-            axes: axes.iter().cloned().zip(labels).collect(),
+            stage: stage.to_string(),
+            axes: axes.iter().map(ToString::to_string).zip(labels.into_iter().map(Cow::into_owned)).collect(),
             status: CACHED.to_owned(),
             key,
             ..RunStage::default()
         })
+    }
+}
+
+/// All that was cached in a run, in its order.
+#[derive(Default, Serialize)]
+pub(crate) struct Cached<'c>(Vec<CachedCells<'c>>);
+
+impl<'c> Cached<'c> {
+    pub fn push(&mut self, stage: &'c str, axes: &'c Axes, key: Option<Digest>) {
+        let labels = axes.iter().map(|(_, label)| Cow::Borrowed(label.as_str())).collect();
+        let same = |last: &&mut CachedCells<'_>| {
+            last.stage == stage && last.axes.iter().eq(axes.iter().map(|(axis, _)| axis.as_str()))
+        };
+        match self.0.last_mut().filter(same) {
+            Some(last) => last.cells.push((labels, key)),
+            None => self.0.push(CachedCells {
+                stage: Cow::Borrowed(stage),
+                axes: axes.iter().map(|(axis, _)| Cow::Borrowed(axis.as_str())).collect(),
+                cells: vec![(labels, key)],
+            }),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use schemars::{JsonSchema, schema_for};
 use serde::{Serialize, de::DeserializeOwned};
@@ -35,14 +35,14 @@ impl Registry {
     /// Adds a stage kind.
     #[must_use]
     pub fn with<S: Stage>(mut self) -> Self {
-        self.kinds.insert(S::NAME, Arc::new(PlainKind::<S>(OnceLock::new(), PhantomData)));
+        self.kinds.insert(S::NAME, Arc::new(PlainKind::<S>(OnceLock::new(), Ports::default(), PhantomData)));
         self
     }
 
     /// Adds a stage kind that maps clips to rows.
     #[must_use]
     pub fn with_map<M: MapStage>(mut self) -> Self {
-        self.kinds.insert(M::NAME, Arc::new(MapKind::<M>(OnceLock::new(), PhantomData)));
+        self.kinds.insert(M::NAME, Arc::new(MapKind::<M>(OnceLock::new(), Ports::default(), PhantomData)));
         self
     }
 
@@ -64,8 +64,27 @@ struct Bound<P> {
     /// Made when somebody asks: few do, and there may be a hundred thousand sets of parameters.
     params: OnceLock<Value>,
     head: KeyHead,
-    inputs: Vec<Port>,
-    outputs: Vec<Output>,
+    inputs: Arc<[Port]>,
+    outputs: Arc<[Output]>,
+}
+
+/// The ports of the parameters that were bound last: most of a kind have the same, which they share.
+#[derive(Default)]
+struct Ports(Mutex<Shared>);
+
+type Shared = (Arc<[Port]>, Arc<[Output]>);
+
+impl Ports {
+    fn of(&self, inputs: Vec<Port>, outputs: Vec<Output>) -> Shared {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last.0 != *inputs {
+            last.0 = inputs.into();
+        }
+        if *last.1 != *outputs {
+            last.1 = outputs.into();
+        }
+        last.clone()
+    }
 }
 
 impl<P: Serialize> Bound<P> {
@@ -75,24 +94,24 @@ impl<P: Serialize> Bound<P> {
     }
 }
 
-struct PlainKind<S>(OnceLock<Value>, PhantomData<fn() -> S>);
+struct PlainKind<S>(OnceLock<Value>, Ports, PhantomData<fn() -> S>);
 struct PlainStage<S: Stage>(Bound<S::Params>);
-struct MapKind<M>(OnceLock<Value>, PhantomData<fn() -> M>);
+struct MapKind<M>(OnceLock<Value>, Ports, PhantomData<fn() -> M>);
 struct MappedStage<M: MapStage>(Bound<M::Params>);
 
 impl<S: Stage> PlainStage<S> {
-    fn new(typed: S::Params, with: &str, head: KeyHead) -> Self {
-        let (inputs, outputs) = (S::inputs(&typed), S::outputs(&typed));
+    fn new(typed: S::Params, with: &str, head: KeyHead, ports: &Ports) -> Self {
+        let (inputs, outputs) = ports.of(S::inputs(&typed), S::outputs(&typed));
         Self(Bound { typed, with: with.into(), params: OnceLock::new(), head, inputs, outputs })
     }
 }
 
 impl<M: MapStage> MappedStage<M> {
-    fn new(typed: M::Params, with: &str, head: KeyHead) -> Self {
+    fn new(typed: M::Params, with: &str, head: KeyHead, ports: &Ports) -> Self {
         let mut inputs = vec![M::input(&typed)];
         inputs.extend(M::others(&typed));
         inputs.extend(M::selector(&typed).map(|selector| selector.port));
-        let outputs = vec![M::output(&typed)];
+        let (inputs, outputs) = ports.of(inputs, vec![M::output(&typed)]);
         Self(Bound { typed, with: with.into(), params: OnceLock::new(), head, inputs, outputs })
     }
 }
@@ -113,10 +132,10 @@ impl<S: Stage> StageKind for PlainKind<S> {
     fn bind(&self, with: &Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>> {
         let (typed, params) = parse::<S::Params>(with, S::check)?;
         let head = KeyHead::new(S::NAME, S::VERSION, &params);
-        Ok(Arc::new(PlainStage::<S>::new(typed, &with.to_string(), head)))
+        Ok(Arc::new(PlainStage::<S>::new(typed, &with.to_string(), head, &self.1)))
     }
     fn bind_again(&self, with: &str, head: KeyHead) -> Option<Arc<dyn BoundStage>> {
-        Some(Arc::new(PlainStage::<S>::new(again(with)?, with, head)))
+        Some(Arc::new(PlainStage::<S>::new(again(with)?, with, head, &self.1)))
     }
 }
 
@@ -136,10 +155,10 @@ impl<M: MapStage> StageKind for MapKind<M> {
     fn bind(&self, with: &Value) -> Result<Arc<dyn BoundStage>, Vec<ParamError>> {
         let (typed, params) = parse::<M::Params>(with, M::check)?;
         let head = KeyHead::new(M::NAME, M::VERSION, &params);
-        Ok(Arc::new(MappedStage::<M>::new(typed, &with.to_string(), head)))
+        Ok(Arc::new(MappedStage::<M>::new(typed, &with.to_string(), head, &self.1)))
     }
     fn bind_again(&self, with: &str, head: KeyHead) -> Option<Arc<dyn BoundStage>> {
-        Some(Arc::new(MappedStage::<M>::new(again(with)?, with, head)))
+        Some(Arc::new(MappedStage::<M>::new(again(with)?, with, head, &self.1)))
     }
 }
 

@@ -1,6 +1,5 @@
 //! What is known before anything runs: keys and recorded outputs, level by level.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
@@ -8,8 +7,9 @@ use sndpipe_cache::{Digest, Store};
 
 use crate::cell::InstanceId;
 use crate::graph::Graph;
-use crate::history::{History, Known};
+use crate::history::History;
 use crate::key::Faces;
+use crate::known::Known;
 use crate::resolve::{Sources, key};
 
 /// Maps items in order: on all processors, but few of them before the threads of a large machine have started.
@@ -65,9 +65,9 @@ impl Lookout<'_> {
         // Whether a result is kept by somebody is only in its record.
         let recalled = self.history.recall(self.store, &name, &key).filter(|_| keeps);
         let (mut known, mut is_new) = match recalled {
-            Some(known) => (Cow::Borrowed(known), false),
+            Some(known) => (known, false),
             None => match Known::read(self.store, &key) {
-                Some(known) => (Cow::Owned(known), true),
+                Some(known) => (known, true),
                 None => {
                     return Ok(Some(Finding {
                         key,
@@ -85,12 +85,12 @@ impl Lookout<'_> {
                 Some(present) => !present,
                 None => {
                     is_new = true;
-                    !known.to_mut().locate(self.store, self.check)
+                    !known.locate(self.store, self.check)
                 }
             };
         }
         let (outputs, passing) = (Some(known.outputs.clone()), known.passing && keeps);
-        let learnt = (is_new && keeps && !passing).then(|| known.into_owned());
+        let learnt = (is_new && keeps && !passing).then_some(known);
         Ok(Some(Finding { key, outputs, gone, learnt, passing }))
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde_json::json;
-use sndpipe_cache::{CacheError, Digest, Store};
+use sndpipe_cache::{CacheError, Cell, Digest, Store, cell};
 use sndpipe_engine::{Change, Kind, Record, RunRecord, RunStage, read_sources};
 
 use crate::args::{Diff, Format};
@@ -15,7 +15,6 @@ use crate::failure::Failure;
 use crate::human::{plural, seconds, time};
 use crate::out::Out;
 use crate::paint::Paint;
-use crate::render::{Cell, cell};
 use crate::session::open;
 
 /// Compares two runs.

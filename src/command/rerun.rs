@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use serde_json::json;
 use sndpipe_cache::{CacheError, Store};
 use sndpipe_engine::{
-    Faces, InstanceId, KeyParts, PlanItem, PlanStatus, RerunOptions, Silent, Sources, StageError,
+    Difference, Faces, InstanceId, KeyParts, PlanItem, PlanStatus, RerunOptions, Side, Silent, Sources,
+    StageError, compare,
 };
 
 use crate::args::{Format, Pipeline, Verify};
-use crate::compare::{Difference, Side, compare};
 use crate::console;
 use crate::exit::Exit;
 use crate::failure::Failure;

@@ -2,7 +2,7 @@
 
 use safetensors::SafeTensors;
 use serde_json::json;
-use sndpipe_cache::{Form, Manifest, Store};
+use sndpipe_cache::{Cell, Form, Manifest, Store};
 use sndpipe_engine::{Graph, InstanceId, Kind};
 
 use crate::args::{Format, Show};
@@ -15,7 +15,7 @@ use crate::human::{bytes, count, plural};
 use crate::out::Out;
 use crate::paint::Paint;
 use crate::plain;
-use crate::render::{self, Cell, Grid, Side};
+use crate::render::{self, Grid, Side};
 use crate::results::{Found, Results, never_ran, warn_if_old};
 use crate::session::{Place, Session, select};
 

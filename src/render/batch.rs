@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
 use serde_json::{Map, Value};
-use sndpipe_cache::Meta;
+use sndpipe_cache::{Cell, Meta, cell, is_numeric};
 
-use super::cell::{Cell, cell, is_numeric};
 use super::grid::{Grid, Side};
 use crate::failure::Failure;
 use crate::paint::Paint;

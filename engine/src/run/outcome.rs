@@ -12,9 +12,9 @@ use super::state::{State, Task};
 use crate::cell::InstanceId;
 use crate::error::StageError;
 use crate::event::{Event, Outcome};
-use crate::history::Known;
 use crate::job::{Done, Finished};
 use crate::key::{Face, Faces};
+use crate::known::Known;
 
 impl Run<'_> {
     pub(super) fn done(&mut self, done: Done) -> Result<(), CacheError> {

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sndpipe_cache::{CacheError, Store};
+use sndpipe_cache::{CacheError, Digest, Store};
 
 use super::scheduler::Run;
-use crate::event::{Event, Outcome, RowCounts};
+use crate::event::{Event, Outcome};
+use crate::graph::Instance;
+use crate::history::History;
 use crate::job::host;
-use crate::record::{RunRecord, RunStage};
-use crate::usage::Usage;
+use crate::record::{Cached, RunRecord, RunStage};
 use crate::utc::Utc;
 
 impl Run<'_> {
@@ -18,45 +19,16 @@ impl Run<'_> {
         (started_ms, id): (u64, String),
         wall: Duration,
     ) -> Result<String, CacheError> {
-        let mut stages = Vec::with_capacity(self.outcomes.len());
         for (&id, outcome) in &self.outcomes {
-            let instance = &self.graph.instances[id];
-            let mut stage = RunStage {
-                stage: instance.stage.clone(),
-                axes: instance.axes.clone(),
-                status: outcome.name().to_owned(),
-                key: self.keys[id],
-                seconds: 0.0,
-                usage: Usage::default(),
-                rows: RowCounts::default(),
-                reason: String::new(),
-                error: None,
-                log: Vec::new(),
-            };
-            match outcome {
-                Outcome::Ran { wall, rows, reason, usage, .. } => {
-                    (stage.seconds, stage.usage) = (wall.as_secs_f64(), *usage);
-                    stage.rows = *rows;
-                    stage.reason.clone_from(reason);
-                }
-                Outcome::Failed { message, log, wall, usage, .. } => {
-                    (stage.seconds, stage.usage) = (wall.as_secs_f64(), *usage);
-                    stage.error = Some(message.clone());
-                    stage.log.clone_from(log);
-                }
-                Outcome::Skipped { because } => stage.error = Some(format!("needs `{because}`")),
-                Outcome::Cached { .. } | Outcome::Interrupted => {}
-            }
             if let (Outcome::Ran { .. } | Outcome::Cached { .. }, Some(key)) = (outcome, self.keys[id])
                 && !(self.as_surveyed[id] && self.keeps(id))
             {
-                let name = instance.to_string();
+                let name = self.graph.instances[id].to_string();
                 if self.history.key(&name) != Some(&key) {
                     self.history.learn(name, key, None);
                     self.history_due.1 = true;
                 }
             }
-            stages.push(stage);
         }
         if self.history.len() > self.graph.instances.len() {
             let names: BTreeSet<String> = self.graph.instances.iter().map(ToString::to_string).collect();
@@ -65,6 +37,17 @@ impl Run<'_> {
         if self.history_due.1 && self.store.is_writable() {
             let written = self.history.write(self.store, self.graph);
             self.pass_over(written)?;
+        }
+        // It is large, and so is what follows.
+        self.history = History::default();
+        let mut cached = Cached::default();
+        let mut stages = Vec::new();
+        for (&id, outcome) in &self.outcomes {
+            let instance = &self.graph.instances[id];
+            match outcome {
+                Outcome::Cached { .. } => cached.push(&instance.stage, &instance.axes, self.keys[id]),
+                outcome => stages.push(stage(instance, outcome, self.keys[id])),
+            }
         }
         let failed = self.outcomes.values().any(|outcome| matches!(outcome, Outcome::Failed { .. }));
         let interrupted = self.outcomes.values().any(|outcome| matches!(outcome, Outcome::Interrupted));
@@ -90,7 +73,7 @@ impl Run<'_> {
         };
         let id = record.id.clone();
         if self.store.is_writable() {
-            let written = record.write(self.store);
+            let written = record.write(&cached, self.store);
             self.pass_over(written)?;
         }
         Ok(id)
@@ -106,6 +89,32 @@ impl Run<'_> {
             other => other,
         }
     }
+}
+
+/// An instance as the run left it.
+fn stage(instance: &Instance, outcome: &Outcome, key: Option<Digest>) -> RunStage {
+    let mut stage = RunStage {
+        stage: instance.stage.clone(),
+        axes: instance.axes.clone(),
+        status: outcome.name().to_owned(),
+        key,
+        ..RunStage::default()
+    };
+    match outcome {
+        Outcome::Ran { wall, rows, reason, usage, .. } => {
+            (stage.seconds, stage.usage) = (wall.as_secs_f64(), *usage);
+            stage.rows = *rows;
+            stage.reason.clone_from(reason);
+        }
+        Outcome::Failed { message, log, wall, usage, .. } => {
+            (stage.seconds, stage.usage) = (wall.as_secs_f64(), *usage);
+            stage.error = Some(message.clone());
+            stage.log.clone_from(log);
+        }
+        Outcome::Skipped { because } => stage.error = Some(format!("needs `{because}`")),
+        Outcome::Cached { .. } | Outcome::Interrupted => {}
+    }
+    stage
 }
 
 /// `20261121-214703-123-4f2a-17`: UTC time to the millisecond, the process and the number of the run, which counts when runs are sorted.

@@ -11,7 +11,7 @@ use arrow_array::types::{
 use arrow_schema::{DataType, TimeUnit};
 
 /// The date, time, moment or duration at a row. A moment that belongs to a time zone is given in UTC, marked by `Z`.
-pub fn text(array: &dyn Array, row: usize) -> String {
+pub(crate) fn text(array: &dyn Array, row: usize) -> String {
     use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
     match array.data_type() {
         DataType::Date32 => date::<Date32Type>(array, row),

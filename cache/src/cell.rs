@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use serde_json::{Value, json};
 
-use super::time;
+use crate::moment;
 
 /// One value of a table.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +66,7 @@ pub fn cell(array: &dyn Array, row: usize) -> Cell {
         | DataType::Time32(_)
         | DataType::Time64(_)
         | DataType::Timestamp(..)
-        | DataType::Duration(_) => Cell::Text(time::text(array, row)),
+        | DataType::Duration(_) => Cell::Text(moment::text(array, row)),
         DataType::FixedSizeBinary(_) => Cell::Text(hex(array.as_fixed_size_binary().value(row))),
         DataType::Binary => Cell::Text(hex(array.as_binary::<i32>().value(row))),
         DataType::LargeBinary => Cell::Text(hex(array.as_binary::<i64>().value(row))),

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
-use sndpipe_cache::{CacheError, Form, Manifest, Rows, Store};
-use sndpipe_engine::Kind;
+use sndpipe_cache::{CacheError, Cell, Form, Manifest, Rows, Store, cell};
 
-use crate::render::{Cell, cell};
+use crate::kind::Kind;
 
 /// The first place where two artefacts differ.
 #[derive(Debug, PartialEq, Serialize)]
