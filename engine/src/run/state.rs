@@ -184,6 +184,10 @@ mod tests {
         assert_eq!(seen(&states), (None, None, true, 0));
         states.unlock();
         assert_eq!(seen(&states), (None, Some(0), false, 0));
+        states.pass(0, State::Locked);
+        states.pass(0, State::Following);
+        assert_eq!(seen(&states), (None, None, false, 0));
+        states.pass(0, State::Ready);
         states.pass(0, |task| State::Running(task, vec![1]));
         assert_eq!(seen(&states), (None, None, false, 1));
         assert!(matches!(states.go(0, State::Ended), State::Running(_, followers) if followers == [1]));
